@@ -1,0 +1,41 @@
+# make install | bench | test | lint | clean. `make bench SUITE=full DEVICE=gpu OUT=results/mine`
+PYTHON ?= python3
+SUITE ?= quick
+DEVICE ?= auto
+CUDA ?= cuda12
+VENV := .venv
+RUN := $(VENV)/bin/python
+EXTRAS := bench,test,dev
+STAMP := $(VENV)/.installed
+ifeq ($(DEVICE),gpu)
+EXTRAS := $(EXTRAS),$(CUDA)
+STAMP := $(VENV)/.installed-$(CUDA)
+endif
+
+.PHONY: install bench test lint clean
+.DELETE_ON_ERROR:
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: PYTHON: must be Python 3.11 or newer (got $$($(PYTHON) --version 2>&1)). Try make PYTHON=python3.12." >&2; exit 2; }
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV) || \
+	  { echo "error: venv: could not make $(VENV) (got the error above). Install Python's venv package." >&2; exit 2; }
+	$(RUN) -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+bench: install
+	$(RUN) -m bench run $(SUITE) --device $(DEVICE) $(if $(OUT),--out '$(OUT)')
+
+test: install
+	JAX_PLATFORMS=cpu $(RUN) -m pytest
+	JAX_PLATFORMS=cpu $(RUN) -m pytest --doctest-modules gdjax bench
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis
+	find gdjax bench tests -name __pycache__ -type d -prune -exec rm -rf {} +

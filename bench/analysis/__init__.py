@@ -1,0 +1,1 @@
+"""Tables in, tables out: intervals, summary, answers. Nothing is measured or drawn here."""

@@ -1,0 +1,230 @@
+"""Intervals that can be believed: Wilson, percentile bootstrap of medians with misses as infinity, ERT, ratios."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import binomtest
+
+Array = np.ndarray
+RESAMPLES = 10_000
+CONFIDENCE = 0.95
+_CHUNK = 4_000_000  # numbers drawn at once: bounds memory when there are very many lanes
+
+
+class Estimate(NamedTuple):
+    """A number with its 95 % interval; NaN where there is nothing to estimate from."""
+
+    value: float
+    low: float
+    high: float
+
+
+NOTHING = Estimate(math.nan, math.nan, math.nan)
+
+
+def wilson(hits: int, lanes: int) -> Estimate:
+    """Share of lanes that hit, with its Wilson score interval.
+
+    Example:
+        >>> wilson(16, 32).low.__round__(4)
+        0.3364
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    if lanes == 0:
+        return NOTHING
+    interval = binomtest(int(hits), int(lanes)).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(hits / lanes, float(interval.low), float(interval.high))
+
+
+def censored_median(values: Array) -> float:
+    """Median of hit times with misses as ∞: ∞ exactly when fewer than half hit.
+
+    The mean of the two middle values, or the lower one where only the upper one is a miss.
+
+    Args:
+        values: (lanes,) steps, ∞ for a miss.
+
+    Example:
+        >>> censored_median(np.array([3.0, 1.0, np.inf, np.inf]))
+        3.0
+    """
+    if len(values) == 0:
+        return math.nan
+    ordered = np.sort(values)
+    return float(_middle(ordered[(len(values) - 1) // 2], ordered[len(values) // 2], censored=True))
+
+
+def median_resamples(values: Array, *, censored: bool = False, seed: int = 0) -> Array:
+    """Bootstrap distribution of the median, (10 000,): the same resamples for every sample of this size and seed.
+
+    The median of a resample needs only which ranks were drawn in its middle, so the ranks are drawn and sorted once
+    per size, and each sample after that costs one sort of its own values.
+
+    Args:
+        values: (lanes,) numbers, ∞ for a miss or a diverged loss.
+        censored: the rule of `censored_median`; otherwise the plain median, ∞ as soon as half are ∞.
+        seed: samples with the same seed and size are resampled together, with different seeds independently.
+    """
+    if len(values) == 0:
+        return np.full(RESAMPLES, np.nan)
+    ordered = np.sort(values)
+    lower, upper = _middle_ranks(len(values), seed)
+    return _middle(ordered[lower], ordered[upper], censored=censored)
+
+
+def percentile_interval(resamples: Array) -> tuple[float, float]:
+    """The middle 95 % of a bootstrap distribution; no arithmetic between resamples, so that ∞ stays ∞."""
+    if np.isnan(resamples).any():
+        return math.nan, math.nan
+    ordered = np.sort(resamples)
+    tail = (1 - CONFIDENCE) / 2 * (len(ordered) - 1)
+    return float(ordered[math.floor(tail)]), float(ordered[len(ordered) - 1 - math.floor(tail)])
+
+
+def median_interval(values: Array, *, seed: int = 0) -> Estimate:
+    """Plain median with its percentile bootstrap interval, ∞ allowed.
+
+    Example:
+        >>> median_interval(np.ones(5))
+        Estimate(value=1.0, low=1.0, high=1.0)
+    """
+    if len(values) == 0:
+        return NOTHING
+    return Estimate(float(np.median(values)), *percentile_interval(median_resamples(values, seed=seed)))
+
+
+def hit_interval(before: Array, steps: Array, after: Array, scale: Array | None = None, *, seed: int = 1) -> Estimate:
+    """Median hit time with an interval that is never narrower than the bracket that holds it.
+
+    Bootstrap interval of the median of the interpolated steps, widened where needed to reach from the median of the
+    marks before to the median of the marks after: lanes that all hit between the same two marks would otherwise give
+    an interval of no width. With `scale` (seconds per step) steps and step time are resampled together.
+
+    Args:
+        before, steps, after: (lanes,) the mark before the hit, the interpolated hit, the mark after; ∞ for a miss.
+        scale: (repeats,) seconds per step, or None for the hit time in steps.
+        seed: of the resamples of `scale`; a program keeps one seed, so that its samples are drawn alike everywhere.
+
+    Example:
+        >>> hit_interval(np.full(4, 10.0), np.full(4, 12.0), np.full(4, 14.0))
+        Estimate(value=12.0, low=10.0, high=14.0)
+    """
+    if len(steps) == 0 or (scale is not None and len(scale) == 0):
+        return NOTHING
+    factor = 1.0 if scale is None else float(np.median(scale))
+    factors = 1.0 if scale is None else median_resamples(scale, seed=seed)
+    low, high = percentile_interval(median_resamples(steps, censored=True) * factors)
+    value = censored_median(steps) * factor
+    if math.isfinite(value):
+        low, high = min(low, censored_median(before) * factor), max(high, censored_median(after) * factor)
+    return Estimate(value, low, high)
+
+
+def ert(spent: Array, hit: Array) -> Estimate:
+    """Expected running time with its bootstrap interval: Σ steps spent / hits, ∞ without a hit.
+
+    Args:
+        spent: (lanes,) steps to the hit, or all of the lane's budget if it missed.
+        hit: (lanes,) bool.
+
+    Example:
+        >>> ert(np.array([10.0, 20.0, 30.0]), np.array([True, True, False])).value
+        30.0
+
+    Source: Hansen et al. 2021, "COCO: a platform for comparing continuous optimizers", section 6 (aRT).
+    """
+    if len(spent) == 0:
+        return NOTHING
+    sums, counts = [], []
+    for draws in _draws(len(spent), 0):
+        sums.append(spent[draws].sum(axis=1))
+        counts.append(hit[draws].sum(axis=1))
+    hits = np.concatenate(counts)
+    resamples = np.where(hits > 0, np.concatenate(sums) / np.maximum(hits, 1), np.inf)
+    total = int(np.sum(hit))
+    return Estimate(float(np.sum(spent)) / total if total else math.inf, *percentile_interval(resamples))
+
+
+def ratio_of_medians(numerator: Array, denominator: Array, *, paired: bool, numerator_scale: Array | None = None,
+                     denominator_scale: Array | None = None) -> Estimate:
+    """Ratio of two median hit times with its bootstrap interval; misses are ∞, both missed is a tie (1).
+
+    Args:
+        numerator, denominator: hit times, (lanes,); the same starts in the same order when paired.
+        paired: resample the starts of both together.
+        numerator_scale, denominator_scale: (repeats,) seconds per step of each, resampled too; None for both where
+            they are the same program and cancel.
+
+    Raises:
+        ValueError: paired samples of different length.
+
+    Example:
+        >>> ratio_of_medians(np.full(3, 4.0), np.full(3, 2.0), paired=True).value
+        2.0
+    """
+    if paired and len(numerator) != len(denominator):
+        raise ValueError(f"ratio_of_medians: paired samples must be equally long "
+                         f"(got {len(numerator)} and {len(denominator)}). Keep the starts that both have.")
+    scales = [scale for scale in (numerator_scale, denominator_scale) if scale is not None]
+    if min(len(numerator), len(denominator), *(len(scale) for scale in scales)) == 0:
+        return NOTHING
+    above = _paired_medians(numerator) if paired else median_resamples(numerator, censored=True, seed=0)
+    below = _paired_medians(denominator) if paired else median_resamples(denominator, censored=True, seed=1)
+    value = _ratio(np.array([censored_median(numerator)]), np.array([censored_median(denominator)]))
+    resamples = _ratio(above, below)
+    for scale, power, seed in ((numerator_scale, 1.0, 2), (denominator_scale, -1.0, 3)):
+        if scale is not None:
+            value = value * np.median(scale) ** power
+            resamples = resamples * median_resamples(scale, seed=seed) ** power
+    return Estimate(float(value[0]), *percentile_interval(resamples))
+
+
+def _middle(lower: Array, upper: Array, *, censored: bool) -> Array:
+    middle = (lower + upper) / 2
+    return np.where(np.isinf(upper), lower, middle) if censored else middle
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    tie = (above == below) | (np.isinf(above) & np.isinf(below))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(tie, 1.0, above / below)
+
+
+def _paired_medians(values: Array) -> Array:
+    """Medians over the common resamples of starts, which `median_resamples` can't give: its ranks differ by sample."""
+    medians, size = [], len(values)
+    for draws in _draws(size, 0):
+        ordered = np.sort(values[draws], axis=1)
+        medians.append(_middle(ordered[:, (size - 1) // 2], ordered[:, size // 2], censored=True))
+    return np.concatenate(medians)
+
+
+@lru_cache(maxsize=64)
+def _middle_ranks(size: int, seed: int) -> tuple[Array, Array]:
+    lower, upper = [], []
+    for draws in _draws(size, seed):
+        ordered = np.sort(draws, axis=1)
+        lower.append(ordered[:, (size - 1) // 2])
+        upper.append(ordered[:, size // 2])
+    return np.concatenate(lower), np.concatenate(upper)
+
+
+def _draws(size: int, seed: int) -> Iterator[Array]:
+    if size * RESAMPLES <= _CHUNK:
+        yield _small_draws(size, seed)
+        return
+    generator = np.random.default_rng([seed, size])
+    rows = max(1, _CHUNK // size)
+    for first in range(0, RESAMPLES, rows):
+        yield generator.integers(0, size, (min(rows, RESAMPLES - first), size))
+
+
+@lru_cache(maxsize=4)
+def _small_draws(size: int, seed: int) -> Array:
+    return np.random.default_rng([seed, size]).integers(0, size, (RESAMPLES, size))

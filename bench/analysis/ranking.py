@@ -1,0 +1,106 @@
+"""Which cell comes first: the order of cells on a target, and the ratio between two of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.intervals import Estimate, ratio_of_medians
+from bench.analysis.reported import Reported, key_of
+from bench.analysis.timing import Times
+
+MEASURES = ("seconds_solo", "seconds_batched", "examples")
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A cell on a target: what it is, how soon it got there, how many of its starts did."""
+
+    optimizer: str
+    batch_size: int
+    schedule: str
+    rate: float
+    horizon: float
+    time: Estimate
+    hits: int
+    lanes: int
+    edge_of_grid: bool
+
+
+def rank(rows: pd.DataFrame, measure: str = "seconds_solo") -> pd.DataFrame:
+    """Summary rows of one target, soonest first.
+
+    By the median of the measure; then, as among cells that missed it is ∞ for all, by success rate, ERT and final loss.
+
+    Args:
+        rows: of the summary.
+        measure: "seconds_solo", "seconds_batched" or "examples".
+    """
+    by = [f"{measure}_median", "success_rate", "ert_steps", "final_loss_median", "batch_size", "schedule"]
+    return rows.sort_values(by, ascending=[True, False, True, True, True, True], na_position="last", kind="stable")
+
+
+def reached(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows whose cell hit its target in at least half of its starts."""
+    return rows[rows["success_rate"].to_numpy(float) >= HALF]
+
+
+def measure_of(rows: pd.DataFrame) -> str:
+    """What to rank by: seconds of one training, or examples seen where no cell's step was timed."""
+    return "examples" if rows["seconds_solo_median"].isna().all() else "seconds_solo"
+
+
+def standing(row: pd.Series, measure: str) -> Standing:
+    """A summary row as a standing, its time in the measure (examples have no interval of their own)."""
+    value = float(row[f"{measure}_median"])
+    seconds = measure != "examples"
+    low, high = (float(row[f"{measure}_{end}"]) if seconds else math.nan for end in ("low", "high"))
+    return Standing(optimizer=str(row["optimizer"]), batch_size=int(row["batch_size"]), schedule=str(row["schedule"]),
+                    rate=float(row["rate"]), horizon=float(row["horizon"]), time=Estimate(value, low, high),
+                    hits=int(row["hits"]), lanes=int(row["lanes"]), edge_of_grid=bool(row["edge_of_grid"]))
+
+
+class Ratios:
+    """Ratios of hit times between cells of a run, over the starts that both have."""
+
+    def __init__(self, reported: Reported, times: Times) -> None:
+        self._reported, self._times = reported, times
+
+    def between(self, slower: pd.Series, faster: pd.Series, measure: str) -> Estimate:
+        """How many times as long one cell takes as another: ratio of medians, with its bootstrap interval.
+
+        Starts are resampled in pairs over those that both have (all of each where they share none); step times are
+        resampled too, unless both run the same program, whose step time cancels.
+        """
+        above, below = self._hits(slower), self._hits(faster)
+        common = sorted(set(above["start"]) & set(below["start"]))
+        if common:
+            above, below = above.set_index("start").loc[common], below.set_index("start").loc[common]
+        same_program = _program(slower) == _program(faster)
+        return ratio_of_medians(
+            above["steps"].to_numpy(float), below["steps"].to_numpy(float), paired=bool(common),
+            numerator_scale=None if same_program else self._scale(slower, measure),
+            denominator_scale=None if same_program else self._scale(faster, measure))
+
+    def mark_ratio(self, row: pd.Series) -> float:
+        """How far apart the two marks around a hit are: median of steps after / steps before; NaN without a hit."""
+        hits = self._hits(row)
+        before, after = hits["steps_before"].to_numpy(float), hits["steps_after"].to_numpy(float)
+        known = (before > 0) & np.isfinite(after)
+        return float(np.median(after[known] / before[known])) if known.any() else math.nan
+
+    def _hits(self, row: pd.Series) -> pd.DataFrame:
+        return self._reported.hits(key_of(row), float(row["rate"]), float(row["horizon"]), float(row["target"]))
+
+    def _scale(self, row: pd.Series, measure: str) -> np.ndarray:
+        if measure == "examples":
+            return np.array([float(row["batch_size"])])
+        return self._times.samples(_program(row), measure.removeprefix("seconds_"))
+
+
+def _program(row: pd.Series) -> tuple[str, str, int, str]:
+    return str(row["problem"]), str(row["optimizer"]), int(row["batch_size"]), str(row["device"])

@@ -1,0 +1,136 @@
+"""The summary: one row per (cell, target), from the setting that tuning chose for it and the reported starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.intervals import ert, hit_interval, median_interval, wilson
+from bench.analysis.reported import Reported, key_of
+from bench.analysis.timing import Times, seed_of
+from bench.tables import Tables
+
+FIXED = ["problem", "optimizer", "batch_size", "schedule", "rate", "device", "lanes", "target", "hits",
+         "success_rate", "success_low", "success_high", "steps_median", "steps_low", "steps_high", "ert_steps",
+         "examples_median", "epochs_median", "seconds_solo_median", "seconds_solo_low", "seconds_solo_high",
+         "seconds_batched_median", "seconds_batched_low", "seconds_batched_high",
+         "final_loss_median", "final_loss_low", "final_loss_high", "diverged", "compile_s", "step_s_solo",
+         "step_s_batched", "edge_of_grid"]
+EXTRA = ["gap", "horizon", "ert_low", "ert_high", "best_loss_median",
+         "final_gap_median", "final_gap_low", "final_gap_high", "diverged_hits",
+         "budget_steps", "budget_epochs", "problem_examples", "tuning_ert", "tuning_hits"]
+COLUMNS = FIXED + EXTRA
+
+__all__ = ["COLUMNS", "ProblemFacts", "Tables", "problem_facts", "summarise"]
+
+
+@dataclass(frozen=True)
+class ProblemFacts:
+    """What the manifest says of a problem: its number of examples and its optimum (NaN if not known)."""
+
+    examples: int
+    optimum: float
+
+
+def summarise(tables: Tables) -> pd.DataFrame:
+    """The summary table, one row per (cell, target), hardest target last.
+
+    Steps, examples and seconds are medians over all reported lanes of the chosen setting, a miss counting as ∞.
+    seconds_solo = steps × seconds per step of the one-lane program, seconds_batched = steps × seconds per lane-step of
+    the full-width program. final_loss is the loss at the budget of the same lanes, diverged ones counting as ∞.
+
+    Args:
+        tables: of one run folder; any of them may be empty.
+
+    Returns:
+        columns `COLUMNS`: those of design section 6, then gap, horizon (share of the budget), ert_low, ert_high,
+        best_loss_median, final_gap_* (final loss above the optimum), diverged_hits (lanes that diverged after
+        their hit), budget_steps, budget_epochs, problem_examples, tuning_ert, tuning_hits. What was not
+        measured is NaN.
+
+    Example:
+        >>> from bench.tables import empty
+        >>> tables = Tables(**{name: empty(name) for name in ("lanes", "hits", "curves", "chosen", "timing")}, run={})
+        >>> summarise(tables).shape == (0, len(COLUMNS))
+        True
+    """
+    reported, times = Reported(tables), Times(tables.timing)
+    order = ["problem", "optimizer", "batch_size", "schedule", "device"]
+    chosen = tables.chosen.sort_values([*order, "target"], ascending=[True] * len(order) + [False])
+    rows = [_row(choice, reported, times, problem_facts(tables.run, str(choice["problem"])))
+            for _, choice in chosen.iterrows()]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def problem_facts(run: Mapping[str, object], name: str) -> ProblemFacts:
+    """Examples and optimum of a problem from the manifest; one example and NaN where it does not say."""
+    problems = run.get("problems")
+    entry = problems.get(name) if isinstance(problems, Mapping) else None
+    entry = entry if isinstance(entry, Mapping) else {}
+    examples, optimum = entry.get("examples"), entry.get("optimum")
+    return ProblemFacts(examples=max(1, int(examples)) if isinstance(examples, int | float) else 1,
+                        optimum=float(optimum) if isinstance(optimum, int | float) else math.nan)
+
+
+def _row(choice: pd.Series, reported: Reported, times: Times, facts: ProblemFacts) -> dict[str, object]:
+    key = key_of(choice)
+    setting = float(choice["rate"]), float(choice["horizon"])
+    lanes = reported.lanes(key, *setting)
+    hits = reported.hits(key, *setting, float(choice["target"]))
+    same = ["problem", "optimizer", "batch_size", "schedule", "rate", "device", "target", "gap", "horizon",
+            "edge_of_grid", "tuning_ert", "tuning_hits"]
+    row = {column: choice[column] for column in same} | _hit_columns(hits, facts)
+    row |= _seconds_columns(hits, times, (key[0], key[1], key[2], key[4]))
+    return row | _lane_columns(lanes, hits, key[2], facts)
+
+
+def _hit_columns(hits: pd.DataFrame, facts: ProblemFacts) -> dict[str, object]:
+    hit = hits["hit"].to_numpy(bool)
+    success = wilson(int(hit.sum()), len(hits))
+    steps = hit_interval(*_bracket(hits))
+    spent = ert(hits["steps_spent"].to_numpy(float), hit)
+    examples = hit_interval(*[hits["examples"].to_numpy(float)] * 3).value
+    return {"hits": int(hit.sum()), "success_rate": success.value, "success_low": success.low,
+            "success_high": success.high, "steps_median": steps.value, "steps_low": steps.low, "steps_high": steps.high,
+            "ert_steps": spent.value, "ert_low": spent.low, "ert_high": spent.high,
+            "examples_median": examples, "epochs_median": examples / facts.examples, "problem_examples": facts.examples}
+
+
+def _seconds_columns(hits: pd.DataFrame, times: Times, program: tuple[str, str, int, str]) -> dict[str, object]:
+    row: dict[str, object] = {"compile_s": times.compile_seconds(program)}
+    for kind in ("solo", "batched"):
+        samples = times.samples(program, kind)
+        row[f"step_s_{kind}"] = float(np.median(samples)) if len(samples) else math.nan
+        seconds = hit_interval(*_bracket(hits), samples, seed=seed_of(program, kind))
+        row |= {f"seconds_{kind}_median": seconds.value, f"seconds_{kind}_low": seconds.low,
+                f"seconds_{kind}_high": seconds.high}
+    return row
+
+
+def _lane_columns(lanes: pd.DataFrame, hits: pd.DataFrame, batch_size: int, facts: ProblemFacts) -> dict[str, object]:
+    diverged = lanes["status"].to_numpy(str) == "diverged"
+    final = _losses(lanes["final_loss"], diverged)
+    loss = median_interval(final)
+    best = lanes["best_loss"].to_numpy(float)
+    budget = float(lanes["max_steps"].max()) if len(lanes) else math.nan
+    hit_starts = hits.loc[hits["hit"].to_numpy(bool), "start"]
+    return {"lanes": len(lanes), "diverged": int(diverged.sum()),
+            "diverged_hits": int(lanes.loc[diverged, "start"].isin(hit_starts).sum()),
+            "final_loss_median": loss.value, "final_loss_low": loss.low, "final_loss_high": loss.high,
+            "final_gap_median": loss.value - facts.optimum, "final_gap_low": loss.low - facts.optimum,
+            "final_gap_high": loss.high - facts.optimum,
+            "best_loss_median": float(np.median(np.where(np.isnan(best), np.inf, best))) if len(lanes) else math.nan,
+            "budget_steps": budget, "budget_epochs": budget * batch_size / facts.examples}
+
+
+def _bracket(hits: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return hits["steps_before"].to_numpy(float), hits["steps"].to_numpy(float), hits["steps_after"].to_numpy(float)
+
+
+def _losses(losses: pd.Series, diverged: np.ndarray) -> np.ndarray:
+    values = losses.to_numpy(float)
+    return np.where(diverged | np.isnan(values), np.inf, values)

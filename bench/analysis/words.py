@@ -1,0 +1,75 @@
+"""Numbers and names in words, the same ones in sentences, tables and figures."""
+
+from __future__ import annotations
+
+import math
+
+from bench.analysis.intervals import Estimate
+
+_SCHEDULES = {"constant": "a constant rate", "inverse_time": "inverse-time decay", "exponential": "exponential decay",
+              "staircase": "staircase decay", "linear": "linear decay", "inverse_sqrt": "inverse-square-root decay",
+              "polynomial": "polynomial decay", "cosine": "cosine decay", "step": "one step down"}
+_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number to three digits: 0.0123, 412, 12,300; ∞ and – where there is none.
+
+    Example:
+        >>> number(12345.6), number(math.inf)
+        ('12,346', '∞')
+    """
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.{digits}g}"
+
+
+def estimate_words(estimate: Estimate) -> str:
+    """A number with its interval: "1.3 [1.2, 1.5]"."""
+    return f"{number(estimate.value)} [{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def seconds_words(estimate: Estimate) -> str:
+    """Seconds with their interval in the unit that fits: "41 ms [38, 45]".
+
+    Example:
+        >>> seconds_words(Estimate(0.041, 0.038, 0.045))
+        '41 ms [38, 45]'
+    """
+    if not math.isfinite(estimate.value):
+        return number(estimate.value)
+    scale, unit = next(((scale, unit) for scale, unit in _SECONDS if estimate.value >= scale), _SECONDS[0])
+    value, low, high = (number(part / scale) for part in estimate)
+    return f"{value} {unit} [{low}, {high}]"
+
+
+def seconds_number(value: float) -> str:
+    """Seconds in the unit that fits: "41 ms"."""
+    return seconds_words(Estimate(value, value, value)).split(" [")[0] if math.isfinite(value) else number(value)
+
+
+def target_words(gap: float, target: float) -> str:
+    """A target as what the loss must be: "within 1 % of the initial gap" or "at most 0.2"."""
+    return f"at most {target:.4g}" if math.isnan(gap) else f"within {100 * gap:g} % of the initial gap"
+
+
+def schedule_words(name: str) -> str:
+    """A schedule in a sentence: "inverse-time decay"; one that gdjax does not ship by its name."""
+    return _SCHEDULES.get(name, f"schedule {name}")
+
+
+def schedule_label(name: str) -> str:
+    """A schedule in a legend: "inverse time"."""
+    return name.replace("_", " ")
+
+
+def batch_words(batch_size: int, examples: int) -> str:
+    """A batch size in a sentence: "batch 64", "the full batch (1797)" when a step uses every example."""
+    return f"the full batch ({batch_size})" if batch_size == examples else f"batch {batch_size}"
+
+
+def batch_label(batch_size: int, examples: int) -> str:
+    """A batch size on an axis: "64", "all (1797)"."""
+    return f"all ({batch_size})" if batch_size == examples else str(batch_size)

@@ -1,0 +1,204 @@
+"""The worker process: spawned, heard over a pipe, stopped, and its death explained."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import multiprocessing
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self, TypedDict, cast
+
+from bench.store import Cell
+
+LOG = "log.txt"
+STOP_S = 5.0  # seconds a worker asked to stop has
+KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
+
+
+class Message(TypedDict, total=False):
+    """What a worker says; `kind` decides which other keys are there."""
+
+    kind: str
+    cells: list[Cell]
+    problems: dict[str, dict[str, object]]
+    environment: dict[str, object]
+    device: str
+    mark_ratio: dict[str, float]
+    total: float
+    done: float
+    lines: list[str]
+    text: str
+    group: str
+    cells_status: str
+    status: str
+    note: str
+    on: bool
+    code: int
+
+
+class Child:
+    """One worker process running `<module>.main(connection, payload)`; its stdout and stderr go to log.txt."""
+
+    def __init__(self, module: str, payload: Mapping[str, object], folder: Path) -> None:
+        self._log = folder / LOG
+        self._log_start = self._log.stat().st_size if self._log.exists() else 0
+        context = multiprocessing.get_context("spawn")  # fork after JAX has started deadlocks
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=enter, args=(module, theirs, dict(payload), str(self._log)), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def ready(self, wake: socket.socket, timeout: float | None) -> bool:
+        """Wait for a word from the worker, a signal or the time in seconds; True when the worker has something."""
+        return self._connection in wait([self._connection, wake], timeout)
+
+    def receive(self) -> Message | None:
+        """The next message, or None when the worker is gone."""
+        try:
+            return cast(Message, self._connection.recv())
+        except (EOFError, OSError, pickle.UnpicklingError):  # gone, perhaps in the middle of a word
+            return None
+
+    def ask_to_stop(self) -> None:
+        """Ask the worker to end after what it is doing."""
+        try:
+            self._connection.send({"kind": "stop"})
+        except OSError:  # it is gone: what was asked for
+            return
+
+    def terminate(self) -> None:
+        """End the worker with SIGTERM."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End the worker with SIGKILL."""
+        self._process.kill()
+
+    def end(self) -> str:
+        """Wait for the process, by force after 5 seconds, and say how it ended, with the last lines of its log."""
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._connection.close()
+        code = self._process.exitcode or 0
+        if code >= 0:
+            how = f"worker ended with exit code {code}"
+        else:
+            name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+            how = f"worker killed by {name}" + (" (often: out of memory)" if name == "SIGKILL" else "")
+        tail = self._last_lines()
+        return f"{how}; log ends: {tail}" if tail else f"{how}; nothing in the log"
+
+    def _last_lines(self) -> str:
+        if not self._log.exists():
+            return ""
+        with open(self._log, "rb") as file:
+            file.seek(max(self._log_start, self._log.stat().st_size - 4_000))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+        return " | ".join([line.strip()[:200] for line in lines if line.strip()][-5:])
+
+
+def enter(module: str, connection: Connection, payload: dict[str, object], log: str) -> None:
+    """First function of the worker process: output to the log, Ctrl-C left to the parent, no life without it."""
+    with open(log, "ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(KILL_WITH_PARENT, signal.SIGKILL)
+    import_module(module).main(connection, payload)
+
+
+class Signals:
+    """SIGINT, SIGTERM and SIGHUP counted instead of obeyed; `wake` becomes readable at each.
+
+    After `finish()` a further signal raises KeyboardInterrupt. Signals ignored before (nohup) stay ignored.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._finishing = False
+        self.wake, self._write_end = socket.socketpair()
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        for end in (self.wake, self._write_end):
+            end.setblocking(False)
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._handle)
+            self._wakeup_before = signal.set_wakeup_fd(self._write_end.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.set_wakeup_fd(self._wakeup_before)
+            for number, handler in self._before.items():
+                signal.signal(number, cast(signal.Handlers, handler))
+        self.wake.close()
+        self._write_end.close()
+
+    def drain(self) -> None:
+        """Take what woke us, so that the next wait waits."""
+        try:
+            self.wake.recv(4096)
+        except BlockingIOError:
+            return
+
+    def finish(self) -> None:
+        """From here on a signal ends what is being done."""
+        self._finishing = True
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self._finishing:
+            raise KeyboardInterrupt
+
+
+class Stopping:
+    """How a worker is stopped: asked at the first signal, ended 5 s later, killed at a second one or 5 s after that."""
+
+    def __init__(self, signals: Signals) -> None:
+        self.began = 0  # signals obeyed so far
+        self._signals = signals
+        self._deadline = math.inf
+        self._terminated = False
+
+    def timeout(self) -> float | None:
+        """Seconds until the next step, None while nobody asked to stop."""
+        return max(self._deadline - time.monotonic(), 0.0) if self.began else None
+
+    def due(self) -> bool:
+        """Whether a signal came or the time is up."""
+        return self._signals.count > self.began or time.monotonic() >= self._deadline
+
+    def next(self, child: Child) -> bool:
+        """Take the next step; True when it was the first."""
+        first, again = not self.began, self._signals.count > self.began
+        self.began, self._deadline = self._signals.count, time.monotonic() + STOP_S
+        if first:
+            child.ask_to_stop()
+        elif again or self._terminated:
+            child.kill()
+        else:
+            child.terminate()
+            self._terminated = True
+        return first

@@ -1,0 +1,303 @@
+"""Running a suite: the parent starts the worker, keeps the manifest, and survives whatever happens to it."""
+
+from __future__ import annotations
+
+import traceback
+from importlib import import_module
+from pathlib import Path
+
+from bench import environment, store
+from bench.bad_input import show
+from bench.child import LOG, Child, Message, Signals, Stopping
+from bench.display import Display
+from bench.store import Cell, FolderError, Run
+from bench.suite import Suite, config_hash
+
+FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+ATTEMPTS = 2  # a group that kills its worker is tried once more
+NOTE_LIMIT = 2_000  # characters
+
+
+def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, *,
+              worker: str = "bench.worker", report: str = "bench.report") -> int:
+    """Run what is missing of a suite in a folder, write the report, and return the exit code.
+
+    Args:
+        suite: what to run.
+        folder: where parts, tables and report go; missing or empty, or with `resume` a folder of the same suite.
+        device: "auto", "cpu" or "gpu".
+        resume: go on with the run in the folder; starts one where there is none.
+        worker: module with `main(connection, payload)`, run in a process of its own.
+        report: module with `write_report(folder)`.
+
+    Returns:
+        0 fine, 1 the report failed, 2 bad input, 3 some cells failed, 4 the folder, 5 no such device, 130 interrupted.
+    """
+    display = Display()
+    try:
+        with Signals() as signals, store.locked(folder):
+            run = _opened(suite, folder, device, resume)
+            for note in suite.notes:
+                display.line(f"note: {note}")
+            return _Session(suite, folder, device, run, worker, report, display, signals).execute()
+    except FolderError as error:
+        display.error(f"error: {error}")
+        return FOLDER
+    except KeyboardInterrupt:
+        display.error("interrupted: finished cells are kept, --resume goes on.")
+        return INTERRUPTED
+    finally:
+        display.close()
+
+
+def _opened(suite: Suite, folder: Path, device: str, resume: bool) -> Run:
+    new = _new_run(suite, device)
+    if not resume or store.is_unused(folder):
+        store.create(folder, new)
+        return new
+    run = store.read_run(folder)
+    differences = _differences(run, new)
+    if differences:
+        raise FolderError(f"{folder}: --resume: its run is another experiment (got {'; '.join(differences[:10])}). "
+                          "Undo the change, or start in another folder with --out.")
+    run["resumed"] = [*run.get("resumed", []), environment.utc_now()]
+    run["finished"] = None
+    (folder / "parts").mkdir(exist_ok=True)
+    store.write_run(folder, run)
+    return run
+
+
+def _new_run(suite: Suite, device: str) -> Run:
+    return {
+        "schema": store.SCHEMA, "suite": suite.name, "config": suite.config(), "config_hash": config_hash(suite),
+        "command": environment.command_line(), "started": environment.utc_now(), "finished": None, "device": device,
+        "environment": environment.describe(), "mark_ratio": {}, "problems": {}, "cells": [], "warnings": [],
+    }
+
+
+def _differences(before: Run, now: Run) -> list[str]:
+    texts = []
+    if before.get("config_hash") != now["config_hash"]:
+        old, new = before["config"], now["config"]
+        texts = [f"{key}: {show(old.get(key))} -> {show(new.get(key))}"
+                 for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+        texts = texts or ["config_hash: run.json was edited"]
+    if now["device"] != "auto" and before["device"] not in ("auto", now["device"]):
+        texts.append(f"device: {before['device']} -> {now['device']}")
+    return texts + environment.changes(before["environment"], now["environment"])
+
+
+class _Session:
+    """One run of the parent over a folder: workers come and go, the manifest stays right."""
+
+    def __init__(self, suite: Suite, folder: Path, device: str, run: Run, worker: str, report: str,
+                 display: Display, signals: Signals) -> None:
+        self.suite, self.folder, self.run = suite, folder, run
+        self.device = run["device"] if device == "auto" else device  # a resumed "auto" stays where it was
+        self.worker, self.report, self.display, self.signals = worker, report, display, signals
+        self.planned = False
+        self.given_up: dict[str, str] = {}  # group -> why it is not tried again
+        self.deaths: dict[str | None, int] = {}  # group that was running -> workers lost
+        self.running: str | None = None
+        self.code = FINE
+
+    def execute(self) -> int:
+        """Workers until nothing is left to try, then tables and report; returns the exit code."""
+        while True:
+            outcome = self._listen()
+            self.display.quiet(False)
+            if outcome is None or not self._try_again(outcome):
+                break
+        if not self.planned and self.code:
+            if self.code != CELLS_FAILED and "resumed" not in self.run:
+                store.discard(self.folder)  # nothing to keep: the same command can be given again
+            return self.code
+        self._settle()
+        self.signals.finish()
+        reported = self._finish()
+        return self.code or (CELLS_FAILED if self._failed() else FINE) or (FINE if reported else REPORT_FAILED)
+
+    def _listen(self) -> str | None:
+        """One worker from start to end; None when it ended in order, else how it died."""
+        groups = store.finished_groups(self.folder, self._warn)
+        payload = {"suite": self.suite.config(), "folder": str(self.folder), "device": self.device,
+                   "finished": sorted({*groups, *self.given_up})}
+        self.running = None
+        child = Child(self.worker, payload, self.folder)
+        in_order, stopping = False, Stopping(self.signals)
+        try:
+            while True:
+                ready = child.ready(self.signals.wake, stopping.timeout())
+                self.signals.drain()
+                if stopping.due() and stopping.next(child):
+                    self.code = INTERRUPTED
+                    self.display.close()
+                    self.display.line("stopping: finished cells are kept; a second signal stops at once.")
+                if not ready:
+                    continue
+                message = child.receive()
+                if message is None:
+                    break
+                in_order = in_order or message["kind"] in ("done", "error")
+                self._hear(message)
+        except BaseException:  # the folder is lost: so is the worker's work
+            child.terminate()
+            child.end()
+            raise
+        how = child.end()
+        return None if in_order or stopping.began else how
+
+    def _hear(self, message: Message) -> None:
+        kind = message["kind"]
+        if kind == "progress":
+            self.running = message.get("group", self.running)
+            self.display.progress(message["done"], message["total"], message.get("text", ""))
+        elif kind == "quiet":
+            self.display.quiet(message["on"])
+        elif kind == "plan":
+            self._plan(message)
+        elif kind == "group":
+            self._group(message["group"], message.get("cells_status", "finished"), message.get("note", ""))
+            if "mark_ratio" in message:
+                self.run["mark_ratio"].update(message["mark_ratio"])
+            store.write_run(self.folder, self.run)
+        elif kind == "failed":
+            self._give_up(message["group"], message.get("status", "failed"), message.get("note", ""))
+        elif kind == "warning":
+            self._warn(message["text"])
+        elif kind == "error":
+            self.code = self.code or message["code"]
+            self.display.error("\n".join(text if text.startswith("error: ") else f"error: {text}"
+                                         for text in message["text"].splitlines()))
+
+    def _plan(self, message: Message) -> None:
+        run, again = self.run, self.planned or bool(self.run["cells"])
+        if again:
+            self._check_data(message)
+        run["cells"] = [_cell(cell) for cell in message["cells"]]
+        run["problems"] = message["problems"]
+        run["mark_ratio"].update(message.get("mark_ratio", {}))
+        run["device"] = message.get("device") or (run["cells"][0]["device"] if run["cells"] else run["device"])
+        if not again:
+            run["environment"].update(message["environment"])
+        self.planned = True
+        finished = set(store.finished_groups(self.folder, self._warn))
+        for cell in run["cells"]:
+            group = store.group_of(cell)
+            note = self.given_up.get(group)
+            cell["status"] = "finished" if group in finished else "failed" if note is not None else "pending"
+            cell["note"] = note or ""
+        store.write_run(self.folder, run)
+        for text in message.get("lines", []):
+            self.display.line(text)
+
+    def _check_data(self, message: Message) -> None:
+        for name, now in message["problems"].items():
+            before = self.run["problems"].get(name, now)
+            if before.get("data_sha256") != now.get("data_sha256"):
+                raise FolderError(f"{self.folder}: --resume: the data of {name} changed (got {now.get('data_sha256')}, "
+                                  f"was {before.get('data_sha256')}). Start in another folder with --out.")
+
+    def _group(self, group: str, status: str, note: str) -> None:
+        for cell in self.run["cells"]:
+            if store.group_of(cell) == group:
+                cell["status"], cell["note"] = status, note[:NOTE_LIMIT]
+
+    def _give_up(self, group: str, status: str, note: str) -> None:
+        self.given_up[group] = note[:NOTE_LIMIT]
+        self.display.line(f"{group}: {status}: {note[:300]}")
+        self._group(group, status, note)
+        for cell in self.run["cells"]:
+            if store.timing_group(cell["problem"]) == group:
+                cell["status"], cell["note"] = status, f"step times: {note}"[:NOTE_LIMIT]
+        store.write_run(self.folder, self.run)
+
+    def _try_again(self, how: str) -> bool:
+        """After a death: whether another worker may get further; what killed two is given up."""
+        if not self.planned:
+            self._warn(how)
+            self.display.error(f"error: worker: ended before it had a plan (got {how}). See {self.folder / LOG}.")
+            self.code = CELLS_FAILED
+            return False
+        if self.signals.count:
+            self.code = INTERRUPTED
+            return False
+        self._settle()
+        self.deaths[self.running] = self.deaths.get(self.running, 0) + 1
+        if self.deaths[self.running] < ATTEMPTS:
+            self._warn(f"{self.running or 'worker'}: {how} (trying once more).")
+            return True
+        lost = [self.running] if self.running is not None else self._unfinished()
+        for group in lost:
+            self._give_up(group, "failed", how)
+        return self.running is not None and bool(self._unfinished())
+
+    def _unfinished(self) -> list[str]:
+        there = {*store.finished_groups(self.folder, self._warn), *self.given_up}
+        groups = [store.group_of(cell) for cell in self.run["cells"]]
+        groups += [store.timing_group(cell["problem"]) for cell in self.run["cells"]]
+        return [group for group in dict.fromkeys(groups) if group not in there]
+
+    def _settle(self) -> None:
+        """Parts on the disk are the truth: a part written just before the end counts."""
+        finished = set(store.finished_groups(self.folder, self._warn))
+        for cell in self.run["cells"]:
+            if cell["status"] == "pending" and store.group_of(cell) in finished:
+                cell["status"] = "finished"
+
+    def _failed(self) -> bool:
+        return any(cell["status"] != "finished" for cell in self.run["cells"]) or bool(self.given_up)
+
+    def _finish(self) -> bool:
+        run, done = self.run, [cell for cell in self.run["cells"] if cell["status"] == "finished"]
+        if not any(cell["status"] == "pending" for cell in run["cells"]):
+            run["finished"] = environment.utc_now()
+        run["environment"]["load_after"] = environment.load()
+        store.write_run(self.folder, run)
+        for text in store.collect(self.folder):
+            self._warn(text)
+        reported = write_report(self.folder, self.report, self.display)
+        self.display.line(f"{len(done)} of {len(run['cells'])} cells finished in {self.folder}")
+        return reported
+
+    def _warn(self, text: str) -> None:
+        if text not in self.run["warnings"]:
+            self.run["warnings"].append(text)
+            store.write_run(self.folder, self.run)
+        self.display.line(f"warning: {text[:500]}")
+
+
+def write_report(folder: Path, module: str, display: Display) -> bool:
+    """Write the report of a run folder and show its answer; False, with the reason shown, when that failed."""
+    try:
+        import_module(module).write_report(folder)
+    except Exception as error:  # whatever is wrong with a report must not cost the run that it tells of
+        with open(folder / LOG, "a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+        display.error(f"error: report: could not be written (got {type(error).__name__}: {str(error)[:300]}). "
+                      f"The results are kept; see {folder / LOG}, then python -m bench report {folder}.")
+        return False
+    for text in answer(folder / "report.md"):
+        display.line(text)
+    display.line(f"report: {folder / 'report.md'}")
+    return True
+
+
+def answer(report: Path) -> list[str]:
+    """The sentences at the top of a report: the text before its first section, table or picture."""
+    if not report.exists():
+        return []
+    lines: list[str] = []
+    for text in report.read_text(encoding="utf-8").splitlines():
+        if text.startswith(("## ", "|", "![")) or len(lines) >= 20:
+            break
+        if text.strip() and not text.startswith("# "):
+            lines.append(text.strip())
+    return lines
+
+
+def _cell(cell: Cell) -> Cell:
+    """A cell with every key of the manifest, "pending" where the plan does not say."""
+    return {"problem": cell["problem"], "optimizer": cell["optimizer"], "batch_size": int(cell["batch_size"]),
+            "schedule": cell["schedule"], "device": cell["device"], "status": cell.get("status", "pending"),
+            "note": cell.get("note", "")}

@@ -1,0 +1,99 @@
+"""All figures of a report: for each (problem, optimizer, device) the figures of its headline target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bench.analysis.answer import headline_target
+from bench.analysis.curves import curve_quantiles
+from bench.analysis.ranking import measure_of, rank
+from bench.analysis.reported import Reported
+from bench.analysis.summary import problem_facts
+from bench.analysis.words import target_words
+from bench.report.curves import curves_figure
+from bench.report.grids import loss_figure, outcome_figure
+from bench.report.scaling import seconds_figure, steps_figure
+from bench.report.style import looks, save
+from bench.tables import Tables
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on disk: what it belongs to, what it shows, and its file names inside figures/."""
+
+    problem: str
+    device: str
+    caption: str
+    png: str
+    svg: str
+
+
+def write_figures(tables: Tables, summary: pd.DataFrame, folder: Path) -> list[Picture]:
+    """Draw and write every figure of a run; problems without a reported lane have none.
+
+    Args:
+        tables: of the run.
+        summary: `summarise(tables)`.
+        folder: where the PNG (150 dpi) and SVG files go; made if it is not there.
+    """
+    reported, pictures = Reported(tables), []
+    styles = looks(sorted(str(name) for name in summary["schedule"].unique()))
+    measured = summary[summary["lanes"] > 0]
+    for place, ((problem, optimizer, device), rows) in enumerate(
+            measured.groupby(["problem", "optimizer", "device"], sort=True)):
+        several = measured.loc[measured["problem"] == problem, "optimizer"].nunique() > 1
+        name = f"{problem} ({optimizer})" if several else str(problem)
+        # numbered, because two odd names can have the same plain letters
+        stem = f"{place + 1:02d}-{slug(name)}-{slug(str(device))}"
+        optimum = problem_facts(tables.run, str(problem)).optimum
+        for kind, (caption, figure) in _figures(rows, name, styles, reported, optimum).items():
+            png, svg = save(figure, folder / f"{stem}-{kind}")
+            pictures.append(Picture(str(problem), str(device), caption, png, svg))
+    return pictures
+
+
+def slug(name: str) -> str:
+    """A name as a file name: plain lower-case letters, digits and dashes, at most 40 of them.
+
+    Example:
+        >>> slug("<script>My loss</script>")
+        'script-my-loss-script'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "unnamed"
+
+
+def _figures(rows: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]], reported: Reported,
+             optimum: float) -> dict[str, tuple[str, Figure]]:
+    target = headline_target(rows)
+    shown = rows[rows["target"] == target]
+    goal = target_words(float(shown["gap"].iloc[0]), target)
+    figures = {
+        "steps": ("Steps to each target against batch size, with 95 % intervals.",
+                  steps_figure(rows, name, styles)),
+        "loss": (f"Final loss of the settings chosen to get the loss {goal}.", loss_figure(shown, name)),
+        "curves": ("Loss against epochs.", _curves(rows, shown, name, styles, reported, optimum)),
+        "outcomes": (f"How many starts got the loss {goal}.", outcome_figure(shown, name))}
+    seconds = seconds_figure(rows, name, styles)
+    if seconds is None:
+        return figures
+    caption = "Seconds to each target against batch size, of one training alone and of one lane of a batched sweep."
+    return {"seconds": (caption, seconds)} | figures
+
+
+def _curves(rows: pd.DataFrame, shown: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]],
+            reported: Reported, optimum: float) -> Figure:
+    order = rank(shown, measure_of(shown))
+    best_schedules = order.drop_duplicates("batch_size").sort_values("batch_size")
+    best_batch = order[order["batch_size"] == order["batch_size"].iloc[0]].sort_values("schedule")
+    by_batch = [(row, curve_quantiles(reported, row)) for _, row in best_schedules.iterrows()]
+    by_schedule = [(row, curve_quantiles(reported, row)) for _, row in best_batch.iterrows()]
+    goals = rows.drop_duplicates("target")
+    targets = [(float(goal["target"]), f"target: {target_words(float(goal['gap']), float(goal['target']))}")
+               for _, goal in goals.iterrows()]
+    return curves_figure(by_batch, by_schedule, name, targets, optimum, styles)

@@ -1,0 +1,119 @@
+"""How figures look: sizes, colours, markers, axes. No pyplot, no global state."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from bench.analysis.words import batch_label, number, seconds_number
+from bench.report.files import write_whole
+
+# Okabe & Ito 2008, "Color universal design", yellow left out: it can't be read on white
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+INK = "#444444"
+DPI = 150
+_CROWDED = 12
+
+
+def new_figure(panel: tuple[float, float], rows: int, columns: int, *, left: float, right: float, bottom: float,
+               top: float, between: tuple[float, float] = (0.25, 0.55)) -> tuple[Figure, np.ndarray]:
+    """A figure of its own with rows × columns panels of one size; all lengths in inches.
+
+    Margins are given and not searched for: a layout that looks for them draws everything one time more.
+
+    Args:
+        panel: width and height of a panel.
+        between: space between columns and between rows.
+
+    Returns:
+        the figure and its axes, (rows, columns); panels of a row share their y axis, those of a column their x axis.
+    """
+    width = left + columns * panel[0] + (columns - 1) * between[0] + right
+    height = bottom + rows * panel[1] + (rows - 1) * between[1] + top
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    margins = {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height,
+               "wspace": between[0] / panel[0], "hspace": between[1] / panel[1]}
+    return figure, figure.subplots(rows, columns, sharex="col", sharey="row", squeeze=False, gridspec_kw=margins)
+
+
+def heading(figure: Figure, text: str) -> None:
+    """The title of a figure, at its top left."""
+    figure.suptitle(text, fontsize=11, x=0.12 / figure.get_figwidth(), y=1 - 0.1 / figure.get_figheight(), ha="left",
+                    va="top")
+
+
+def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a marker for each name, by its place; the same names look the same in every figure of a run."""
+    return {name: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
+
+
+def plain(text: str, longest: int = 60) -> str:
+    """Text as it stands: a name with dollar signs is no formula, and none is longer than there is room for."""
+    short = text if len(text) <= longest else text[:longest - 1] + "…"
+    return short.replace("$", r"\$").replace("\n", " ")
+
+
+def batch_axis(axes: Axes, sizes: Sequence[int], examples: int) -> None:
+    """A logarithmic axis of batch sizes, with a tick at each and BGD called "all (1797)"."""
+    axes.set_xscale("log", base=2)
+    shown = list(sizes) if len(sizes) <= _CROWDED else list(sizes)[:: -(-len(sizes) // _CROWDED)]
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(shown, [batch_label(size, examples).replace(" ", "\n") for size in shown], fontsize=9)
+    axes.set_xlim(min(sizes) / 1.7, max(sizes) * 1.7)
+
+
+def log_axis(axes: Axes, which: str, *, seconds: bool = False) -> None:
+    """A logarithmic axis with numbers that read as they are spoken: 0.01, 1,000 or 20 ms."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis.set_major_formatter(number_ticks(seconds=seconds))
+    axis.set_minor_locator(NullLocator())
+
+
+def number_ticks(*, seconds: bool = False) -> FuncFormatter:
+    """Tick labels as plain numbers, or as seconds in the unit that fits."""
+    return FuncFormatter(lambda value, _: seconds_number(value) if seconds else number(value))
+
+
+def tick_places(low: float, high: float) -> list[float]:
+    """Ticks of a logarithmic axis: at 1, 2, 5 where it spans less than two decades, else at whole decades, at most 8.
+
+    Example:
+        >>> tick_places(0.9, 12.0)
+        [1.0, 2.0, 5.0, 10.0]
+    """
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
+    places = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
+    return places[:: -(-len(places) // 8) or 1]
+
+
+def grid(axes: Axes) -> None:
+    """A faint grid behind the data."""
+    axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure: Figure, stem: Path) -> tuple[str, str]:
+    """Write stem.png (150 dpi) and stem.svg and return their names; the same figure gives the same bytes."""
+    names = []
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        buffer = io.BytesIO()
+        with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gdjax"}):
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+        names.append(f"{stem.name}.{kind}")
+        write_whole(stem.with_name(names[-1]), buffer.getvalue())
+    return names[0], names[1]

@@ -1,0 +1,338 @@
+"""A run folder that loses nothing: one immutable part per finished group, everything else made again from the parts."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
+
+import filelock
+
+if TYPE_CHECKING:
+    import pandas
+
+SCHEMA = 1
+TABLES = ("lanes", "hits", "curves", "chosen", "timing")
+MANIFEST = "run.json"
+LOCK = ".lock"
+PART_NAME_LIMIT = 100  # characters; file systems allow 255 bytes
+
+
+class FolderError(Exception):
+    """The results folder cannot be used, or holds another run (exit code 4)."""
+
+
+class Cell(TypedDict):
+    """One cell and how it ended: status "pending", "finished", "failed" or "oom"."""
+
+    problem: str
+    optimizer: str
+    batch_size: int
+    schedule: str
+    device: str
+    status: str
+    note: str
+
+
+class Run(TypedDict):
+    """What run.json holds; times are ISO UTC, `finished` is null until every cell has been tried."""
+
+    schema: int
+    suite: str
+    config: dict[str, object]
+    config_hash: str
+    command: list[str]
+    started: str
+    finished: str | None
+    device: str
+    environment: dict[str, object]
+    mark_ratio: dict[str, float]
+    problems: dict[str, dict[str, object]]
+    cells: list[Cell]
+    warnings: list[str]
+    resumed: NotRequired[list[str]]
+
+
+def group_name(problem: str, optimizer: str, batch_size: int) -> str:
+    """Name of a group of cells: all schedules of one problem, optimizer and batch size.
+
+    >>> group_name("digits-softmax", "sgd", 32)
+    'digits-softmax.sgd.32'
+    """
+    return f"{problem}.{optimizer}.{batch_size}"
+
+
+def group_of(cell: Cell) -> str:
+    """Name of the group that a cell belongs to."""
+    return group_name(cell["problem"], cell["optimizer"], cell["batch_size"])
+
+
+def timing_group(problem: str) -> str:
+    """Name of the group that holds the step times of one problem.
+
+    >>> timing_group("digits-softmax")
+    'digits-softmax.timing'
+    """
+    return f"{problem}.timing"
+
+
+def part_name(group: str) -> str:
+    """A group's name as a folder name: [A-Za-z0-9._-] only, no "..", at most 100 characters, one name a group.
+
+    >>> part_name("digits-softmax.sgd.32")
+    'digits-softmax.sgd.32'
+    """
+    safe = re.sub(r"\.\.+", "_", re.sub(r"[^A-Za-z0-9._-]", "_", group)).lstrip(".-")
+    if safe == group and 0 < len(safe) <= PART_NAME_LIMIT:
+        return safe
+    digest = hashlib.sha256(group.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{safe[:PART_NAME_LIMIT - 13]}-{digest}"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder, made if missing and probed for writing; raises FolderError at once when another run holds it."""
+    made = not os.path.exists(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _probe(folder)
+        lock = filelock.FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise FolderError(f"{folder}: another run holds this folder (got a lock). "
+                          "Wait for it, or use another --out.") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise FolderError(f"{str(folder)!r}: cannot be written (got {getattr(error, 'strerror', None) or error}). "
+                          "Use another --out, or mend its rights or space.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        if made:
+            _remove_if_unused(folder)
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether a folder is missing or holds nothing but a lock."""
+    return not folder.exists() or (folder.is_dir() and all(path.name == LOCK for path in folder.iterdir()))
+
+
+def create(folder: Path, run: Run) -> None:
+    """Start a run in an empty folder: the manifest first, then room for the parts."""
+    if not is_unused(folder):
+        raise FolderError(f"{folder}: is not empty (got {_some_names(folder)}). "
+                          "Add --resume to go on with its run, or use another --out.")
+    write_run(folder, run)
+    (folder / "parts").mkdir(exist_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Take back `create` where nothing was measured: the folder is as empty as before."""
+    if any(_parts(folder)):
+        return
+    for name in (MANIFEST, "log.txt"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "parts", ignore_errors=True)
+
+
+def read_run(folder: Path) -> Run:
+    """The manifest; raises FolderError when it is missing, not readable or of a newer schema."""
+    path = folder / MANIFEST
+    try:
+        run = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise FolderError(f"{path}: is missing (got {_some_names(folder)}). Is {folder} a run folder?") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise FolderError(f"{path}: cannot be read (got {str(error)[:200]}). "
+                          "Start the suite in another folder.") from None
+    if not isinstance(run, dict) or not isinstance(run.get("cells"), list) or not isinstance(run.get("config"), dict):
+        raise FolderError(f"{path}: is not a manifest of a run (got {str(run)[:60]!r}). "
+                          "Start the suite in another folder.")
+    if run.get("schema") != SCHEMA:
+        raise FolderError(f"{path}: has another schema (got {run.get('schema')!r}, this version reads {SCHEMA}). "
+                          "Use the version that wrote it.")
+    return cast(Run, run)
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Replace the manifest atomically; what is not finite becomes null."""
+    text = json.dumps(_plain(run), indent=1, allow_nan=False, ensure_ascii=False)
+    try:
+        _write_atomically(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+    except OSError as error:
+        raise FolderError(f"{folder / MANIFEST}: cannot be written (got {error.strerror or error}). "
+                          "Finished cells are kept: make room and use --resume.") from None
+
+
+def write_group(folder: Path, group: str, tables: Mapping[str, pandas.DataFrame]) -> None:
+    """Store the tables of one finished group as parts/<group>/, whole or not at all.
+
+    Args:
+        folder: the run folder.
+        group: `group_name(...)` or `timing_group(...)`.
+        tables: name in TABLES -> rows; an existing part is never changed.
+
+    Raises:
+        FolderError: the part is there already.
+        OSError: the disk is full or not writable; nothing of the part remains.
+    """
+    unknown = set(tables) - set(TABLES)
+    if unknown:
+        raise ValueError(f"tables: unknown names (got {sorted(unknown)}). Known: {', '.join(TABLES)}.")
+    final = folder / "parts" / part_name(group)
+    if final.exists():
+        raise FolderError(f"{final}: is there already (got a second part of {group!r}). Parts are never changed.")
+    temporary = final.with_name(f".{uuid.uuid4().hex}.tmp")
+    temporary.mkdir(parents=True)
+    try:
+        digests = {}
+        for name, table in tables.items():
+            path = temporary / f"{name}.parquet"
+            table.to_parquet(path, index=False)
+            digests[name] = _digest(path)
+            _sync(path)
+        index = temporary / "part.json"
+        index.write_text(json.dumps({"schema": SCHEMA, "group": group, "sha256": digests}), encoding="utf-8")
+        _sync(index)
+        _sync(temporary)
+        os.rename(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _sync(final.parent)
+
+
+def check_part(part: Path) -> str | None:
+    """What is wrong with a part, or None: its files must be the ones that were written, bit for bit."""
+    try:
+        index = json.loads((part / "part.json").read_bytes())
+        if not isinstance(index, dict) or index.get("schema") != SCHEMA:
+            return "its part.json has another schema"
+        if part_name(str(index["group"])) != part.name:
+            return f"it holds the group {str(index['group'])[:60]!r}"
+        wrong = [name for name, digest in index["sha256"].items() if _digest(part / f"{name}.parquet") != digest]
+        return f"{wrong[0]}.parquet is truncated or changed" if wrong else None
+    except FileNotFoundError as error:
+        return f"{Path(str(error.filename)).name} is missing"
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        return f"it cannot be read: {str(error)[:100]}"
+
+
+def finished_groups(folder: Path, warn: Callable[[str], None]) -> list[str]:
+    """Names of the groups whose parts are whole; others are moved to corrupt/ and named in a warning.
+
+    Unfinished parts of a killed worker are removed: call it only while no worker writes to the folder.
+    """
+    for leftover in (folder / "parts").glob(".*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    groups = []
+    for part in _parts(folder):
+        trouble = check_part(part)
+        if trouble is None:
+            groups.append(str(json.loads((part / "part.json").read_bytes())["group"]))
+            continue
+        (folder / "corrupt").mkdir(exist_ok=True)
+        target = folder / "corrupt" / f"{part.name[:PART_NAME_LIMIT]}-{uuid.uuid4().hex[:8]}"
+        os.rename(part, target)
+        warn(f"parts/{part.name}: {trouble} (moved to corrupt/{target.name}). Its cells count as not run.")
+    return groups
+
+
+def collect(folder: Path) -> list[str]:
+    """Make the top-level tables again from the parts, each replaced atomically; returns the parts left out and why."""
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    troubles = {part: check_part(part) for part in _parts(folder)}
+    whole = [part for part, trouble in troubles.items() if trouble is None]
+    for name in TABLES:
+        paths = [part / f"{name}.parquet" for part in whole if (part / f"{name}.parquet").exists()]
+        if not paths:
+            (folder / f"{name}.parquet").unlink(missing_ok=True)
+            continue
+        schemas = [parquet.read_schema(path).remove_metadata() for path in paths]
+        schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
+
+        def write(target: Path, paths: list[Path] = paths, schema: pyarrow.Schema = schema) -> None:
+            with parquet.ParquetWriter(target, schema) as writer:
+                for path in paths:  # one part in memory at a time
+                    rows = parquet.read_table(path, partitioning=None).replace_schema_metadata(None)
+                    writer.write_table(rows.select(schema.names).cast(schema))
+
+        try:
+            _write_atomically(folder / f"{name}.parquet", write)
+        except OSError as error:
+            raise FolderError(f"{folder / name}.parquet: cannot be written (got {error.strerror or error}). "
+                              "The parts are kept: make room, then python -m bench report.") from None
+    return [f"parts/{part.name}: {trouble} (left out)." for part, trouble in troubles.items() if trouble is not None]
+
+
+def _parts(folder: Path) -> list[Path]:
+    found = folder / "parts"
+    return sorted(path for path in found.iterdir() if not path.name.startswith(".")) if found.is_dir() else []
+
+
+def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        write(temporary)
+        _sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _probe(folder: Path) -> None:
+    probe = folder / f".{uuid.uuid4().hex}.tmp"
+    try:
+        probe.write_bytes(bytes(65_536))
+        _sync(probe)
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _remove_if_unused(folder: Path) -> None:
+    if is_unused(folder):
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _some_names(folder: Path) -> str:
+    names = sorted(path.name[:40] for path in folder.iterdir()) if folder.is_dir() else ["no folder"]
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") if names else "nothing"
+
+
+def _plain(value: object) -> object:
+    """The value as JSON holds it: what is not finite is null, numpy scalars are Python's."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(each) for each in value]
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    item = getattr(value, "item", None)
+    return _plain(item()) if callable(item) else str(value)

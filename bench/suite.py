@@ -1,0 +1,234 @@
+"""A suite: one experiment as data, read from TOML and checked whole before anything runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    PrivateAttr,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import PydanticCustomError
+
+from bench.bad_input import SHOWN, SuiteError, closest, field_error, from_pydantic, show
+from bench.toml_file import read_toml
+
+SUITES = Path(__file__).parent / "suites"
+AXIS_LIMIT = 1_000  # entries of one axis
+NAME_LIMIT = 200  # characters of one name
+Item = TypeVar("Item")
+
+
+def _bad(what: str, todo: str) -> PydanticCustomError:
+    return PydanticCustomError("suite", "bad value", {"what": what, "todo": todo})
+
+
+def _name(value: str) -> str:
+    if not value.strip() or len(value) > NAME_LIMIT or not value.isprintable():
+        raise _bad(f"must be 1 to {NAME_LIMIT} printable characters", "Give a short name.")
+    return value
+
+
+def _batch_size(value: object) -> int | str:
+    if isinstance(value, str) and value == "all":
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**9:
+        return value
+    raise _bad('must be a whole number of examples from 1 on, or "all"', 'Use for example 32, or "all" for BGD.')
+
+
+def _axis(values: list[Item], info: ValidationInfo) -> list[Item]:
+    if not values:
+        raise _bad("must not be empty", "Give at least one entry.")
+    if len(values) > AXIS_LIMIT:
+        raise _bad(f"must have at most {AXIS_LIMIT} entries", "Split the suite.")
+    kept = list(dict.fromkeys(values))
+    if len(kept) < len(values) and isinstance(info.context, list):
+        twice = [show(value) for value in kept if values.count(value) > 1]
+        info.context.append(f"{info.field_name}: duplicates removed (got {', '.join(twice[:5])} more than once).")
+    return kept
+
+
+Name = Annotated[str, AfterValidator(_name)]
+BatchSize = Annotated[int | str, PlainValidator(_batch_size)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Positive = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Gap = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Loss = Annotated[float, Field(allow_inf_nan=False)]
+Names = Annotated[list[Name], AfterValidator(_axis)]
+BatchSizes = Annotated[list[BatchSize], AfterValidator(_axis)]
+Shares = Annotated[list[Share], AfterValidator(_axis)]
+Gaps = Annotated[list[Gap], AfterValidator(_axis)]
+Targets = Annotated[list[Loss], AfterValidator(_axis)]
+RateGrid = Annotated[list[Positive], AfterValidator(_axis)]
+RateCount = Annotated[int, Field(ge=1, le=AXIS_LIMIT)]
+Rates = Annotated[
+    Annotated[RateCount, Tag("<count>")] | Annotated[RateGrid, Tag("<grid>")],
+    Discriminator(lambda value: "<grid>" if isinstance(value, list) else "<count>"),
+]
+
+
+class Override(BaseModel):
+    """What one problem has of its own; None takes the suite's value."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    epochs: Positive | None = None
+    min_steps: Count | None = None
+    batch_sizes: BatchSizes | None = None
+    targets: Targets | None = None
+    gaps: Gaps | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for one problem: the suite's values, the problem's own on top; `targets` None: by `gaps`."""
+
+    epochs: float
+    min_steps: int
+    batch_sizes: list[int | str]
+    gaps: list[float]
+    targets: list[float] | None
+
+    def budget(self, examples: int, batch_size: int) -> int:
+        """Steps of one lane: max(epochs · examples / batch size, min_steps), rounded up.
+
+        >>> Settings(2.0, 10, [4], [0.1], None).budget(examples=9, batch_size=4)
+        10
+        """
+        return max(int(-(-self.epochs * examples // batch_size)), self.min_steps)
+
+
+class Suite(BaseModel):
+    """One experiment: the cells (problems × optimizers × batch sizes × schedules) and how they are measured.
+
+    `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves;
+    `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    name: Name
+    problems: Names
+    batch_sizes: BatchSizes
+    schedules: Names
+    optimizers: Names = ["sgd"]
+    rates: Rates = 5
+    rate_span: Annotated[float, Field(ge=1, le=1e12, allow_inf_nan=False)] = 100.0
+    horizons: Shares = [0.25, 0.5, 1.0]
+    tuning_starts: Count = 8
+    starts: Count = 32
+    gaps: Gaps = [1e-1, 1e-2, 1e-3]
+    targets: dict[str, Targets] = {}
+    epochs: Positive = 20.0
+    min_steps: Count = 300
+    marks: Annotated[int, Field(ge=2, le=10_000)] = 24
+    width: Annotated[int, Field(ge=1, le=1_048_576)] = 128
+    repeats: Annotated[int, Field(ge=1, le=10_000)] = 10
+    min_sample_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 0.1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    dtype: Literal["float32", "float64"] = "float32"
+    matmul_precision: Literal["default", "high", "highest"] = "highest"
+    problem: dict[str, Override] = {}
+    _notes: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was mended while reading: duplicates that were removed."""
+        return self._notes
+
+    def config(self) -> dict[str, object]:
+        """The suite as plain data that JSON holds and `suite_from` reads back."""
+        return self.model_dump(exclude_none=True)
+
+    def settings_for(self, problem: str) -> Settings:
+        """Budget, batch sizes and targets of one problem: its own where it has them, the suite's otherwise."""
+        own = self.problem.get(problem, Override())
+        return Settings(
+            epochs=self.epochs if own.epochs is None else own.epochs,
+            min_steps=self.min_steps if own.min_steps is None else own.min_steps,
+            batch_sizes=list(self.batch_sizes if own.batch_sizes is None else own.batch_sizes),
+            gaps=list(self.gaps if own.gaps is None else own.gaps),
+            targets=self.targets.get(problem) if own.targets is None else list(own.targets),
+        )
+
+
+def load_suite(name_or_path: str | Path) -> Suite:
+    """A suite by its shipped name ("quick"), or from a TOML file.
+
+    Raises:
+        SuiteError: with every error found, each `<field path>: <what> (got <value>). <what to do>`.
+
+    >>> load_suite("quick").seed
+    0
+    """
+    return suite_from(read_toml(_find(name_or_path)))
+
+
+def suite_from(config: dict[str, object]) -> Suite:
+    """A suite from plain data, as `Suite.config` gives it; raises SuiteError with every error found."""
+    errors = _across_fields(config)
+    notes: list[str] = []
+    try:
+        suite = Suite.model_validate(config, context=notes)
+    except ValidationError as error:
+        raise SuiteError(from_pydantic(error, list(Suite.model_fields), list(Override.model_fields)) + errors) from None
+    if errors:
+        raise SuiteError(errors)
+    suite._notes = tuple(notes)
+    return suite
+
+
+def shipped_suites() -> dict[str, Path]:
+    """Names of the shipped suites and their files."""
+    return {path.stem: path for path in sorted(SUITES.glob("*.toml"))}
+
+
+def config_hash(suite: Suite) -> str:
+    """SHA-256 of the suite as canonical JSON: equal for equal experiments, whatever the order of keys in the file."""
+    text = json.dumps(suite.config(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text, shipped = str(name_or_path), shipped_suites()
+    if text in shipped:
+        return shipped[text]
+    looks_like_a_name = "/" not in text and not text.endswith(".toml")
+    if looks_like_a_name and "\0" not in text and len(text) <= NAME_LIMIT and not Path(text).exists():
+        raise SuiteError([f"suite: unknown name or file (got {show(text)}). {closest(text, shipped)}"])
+    return Path(text)
+
+
+def _across_fields(config: dict[str, object]) -> list[str]:
+    problems, own, shared = (config.get(key) for key in ("problems", "problem", "targets"))
+    if not isinstance(problems, list):
+        return []
+    names = dict.fromkeys(name for name in problems if isinstance(name, str))
+    strangers = [(key, name) for key, table in (("problem", own), ("targets", shared)) if isinstance(table, dict)
+                 for name in table if name not in names]
+    errors = [
+        field_error(f"{key}.{show(name, quotes=False)}", "is not one of this suite's problems", name,
+                    f"Add it to problems, or remove this. {closest(name, names)}")
+        for key, name in strangers[:SHOWN]
+    ]
+    if isinstance(own, dict) and isinstance(shared, dict):
+        errors += [
+            field_error(f"problem.{show(name, quotes=False)}.targets", "targets are given twice", own[name]["targets"],
+                        f"Keep this, or targets.{show(name, quotes=False)}.")
+            for name in own if name in shared and isinstance(own[name], dict) and "targets" in own[name]
+        ]
+    return errors

@@ -1,0 +1,106 @@
+"""The tables of a run folder, read from its finished parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+CELL = ["problem", "optimizer", "batch_size", "schedule", "device"]
+PROGRAM = ["problem", "optimizer", "batch_size", "device"]
+
+_SETTING = {"problem": "str", "optimizer": "str", "batch_size": "int64", "schedule": "str", "horizon": "float64",
+            "rate": "float64", "device": "str", "split": "str", "lane": "int64", "start": "int64"}
+COLUMNS: dict[str, dict[str, str]] = {
+    "lanes": _SETTING | {"status": "str", "steps": "int64", "examples": "int64", "final_loss": "float64",
+                         "best_loss": "float64", "grad_norm": "float64", "max_steps": "int64"},
+    "hits": _SETTING | {"target": "float64", "gap": "float64", "hit": "bool", "steps_before": "float64",
+                        "steps": "float64", "steps_after": "float64", "examples": "float64", "steps_spent": "float64"},
+    "curves": _SETTING | {"step": "int64", "examples": "int64", "loss": "float64"},
+    "chosen": {"problem": "str", "optimizer": "str", "batch_size": "int64", "schedule": "str", "device": "str",
+               "target": "float64", "gap": "float64", "rate": "float64", "horizon": "float64", "tuning_ert": "float64",
+               "tuning_hits": "int64", "edge_of_grid": "bool"},
+    "timing": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "program": "str",
+               "width": "int64", "quantity": "str", "repeat": "int64", "warmup": "bool", "voided": "bool",
+               "order": "int64", "steps": "int64", "seconds": "float64"},
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Everything a run folder holds: five tables and the manifest `run` (run.json)."""
+
+    lanes: pd.DataFrame
+    hits: pd.DataFrame
+    curves: pd.DataFrame
+    chosen: pd.DataFrame
+    timing: pd.DataFrame
+    run: Mapping[str, object]
+
+
+def load(folder: Path | str) -> Tables:
+    """The tables of a run folder, as pandas frames.
+
+    The parts are the truth; a table at the top of the folder is read only where there are no parts of it. A part that
+    can't be read is left out and named in `run["warnings"]`, so that the rest can still be reported.
+
+    Args:
+        folder: the run folder, DIR of `python -m bench run SUITE --out DIR`.
+
+    Raises:
+        ValueError: the folder holds no readable run.json.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "run.json").write_text('{"schema": 1, "cells": []}')
+        >>> len(load(folder).lanes)
+        0
+    """
+    folder = Path(folder)
+    run = _read_manifest(folder / "run.json")
+    unreadable: list[str] = []
+    frames = {name: _read_table(folder, name, unreadable) for name in COLUMNS}
+    listed = run.get("warnings")
+    run["warnings"] = [*(listed if isinstance(listed, list) else []), *unreadable]
+    return Tables(**frames, run=run)
+
+
+def empty(name: str) -> pd.DataFrame:
+    """A table with its columns and no rows: "lanes", "hits", "curves", "chosen" or "timing"."""
+    return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()})
+
+
+def _read_manifest(path: Path) -> dict[str, object]:
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: not a readable manifest (got {error}). Give the folder of a run.") from error
+    if isinstance(run, dict):
+        return run
+    raise ValueError(f"{path}: must be a JSON object (got {type(run).__name__}). Give the folder of a run.")
+
+
+def _read_table(folder: Path, name: str, unreadable: list[str]) -> pd.DataFrame:
+    parts = sorted(path for path in folder.glob(f"parts/*/{name}.parquet") if not _temporary(path.parent.name))
+    whole = folder / f"{name}.parquet"
+    frames = []
+    for path in parts or ([whole] if whole.exists() else []):
+        try:
+            frame = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            unreadable.append(f"{path.relative_to(folder)}: left out, not a readable table ({error})")
+            continue
+        missing = [column for column in COLUMNS[name] if column not in frame]
+        if missing:
+            unreadable.append(f"{path.relative_to(folder)}: left out, lacks the columns {', '.join(missing)}")
+        elif len(frame):
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True) if frames else empty(name)
+
+
+def _temporary(name: str) -> bool:
+    return name.startswith(".") or name.endswith(".tmp")

@@ -1,0 +1,14 @@
+"""gdjax: gradient descent over many starts at once, on JAX, measured so that it can be believed."""
+
+from gdjax import data, lanes, optimizers, problems, sampling, schedules, stopping
+from gdjax.descent import bgd, compile, initial_loss, minibatch, range_test, sgd, targets
+from gdjax.engine.program import Program
+from gdjax.gradients import check_gradient, numerical_gradient
+from gdjax.lanes import Setting
+from gdjax.problem import Problem
+from gdjax.runs import Runs
+
+__all__ = [
+    "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "compile", "data", "initial_loss", "lanes", "minibatch",
+    "numerical_gradient", "optimizers", "problems", "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
+]

@@ -1,0 +1,319 @@
+"""The front doors: bgd, sgd and minibatch over many starts and settings at once."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax import arguments, optimizers
+from gdjax import lanes as lane_tables
+from gdjax import schedules as schedule_table
+from gdjax.engine import pool
+from gdjax.engine.measure import measure
+from gdjax.engine.program import Program, example_arguments, program_for, run_lanes
+from gdjax.lanes import BATCHES, Setting
+from gdjax.optimizers import Optimizer
+from gdjax.problem import Problem, PyTree
+from gdjax.runs import Runs
+from gdjax.sampling import SAMPLINGS
+from gdjax.schedules import Schedule
+from gdjax.stopping import BUDGET, CONVERGED, DIVERGED, DIVERGENCE, Rules, mark_steps
+
+Schedules = str | Schedule | Sequence[str | Schedule]
+Rates = float | Sequence[float] | None
+KEY_STARTS, KEY_BATCHES, KEY_RANGE = 0, 1, 2  # what is folded into the caller's key
+MARK_BLOCK = 32  # marks of a program are a multiple of this, so that one more mark compiles nothing
+DATA_WIDTH, PLAIN_WIDTH = 128, 1024  # lanes side by side with and without data, found by measuring
+QUEUE = 1 << 20  # lanes that wait on the device at once
+RANGE_RATES = np.logspace(-4, 2, 16)  # what a range test tries: ratio 2.5
+RANGE_STARTS = 4
+
+
+def minibatch(
+    problem: Problem, *, batch_size: int, rates: Rates, starts: int | PyTree, key: int | jax.Array,
+    optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
+    tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
+    sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
+    stall: float | None = None, settings: Sequence[Setting] | None = None, program: Program | None = None,
+) -> Runs:
+    """Mini-batch gradient descent from many random starts with many settings, in one compiled loop.
+
+    w ← w − η(t)·∇J_B(w), J_B the mean loss of a batch of B examples (or what `optimizer` makes of that gradient). A batch
+    size that does not divide the number of examples runs across the epoch's edge: every example is still used exactly
+    once an epoch.
+
+    Args:
+        problem: what to descend.
+        batch_size: B, examples per step, 1 … n.
+        rates: learning rates η₀; a float, a sequence, or None for five around the one a range test finds.
+        starts: how many random starts, or parameters with a leading (starts,) axis.
+        key: seed in [0, 2³²) or a JAX key. Starts and batches are pure functions of (key, start, step).
+        optimizer: a name, or a function rate -> optax transformation such as `optax.adam`.
+        schedules: names or schedules; every schedule runs with every rate.
+        targets: losses whose first hit is looked for at the marks.
+        tolerance: full-data gradient norm at which a lane has converged (looked at in every step when B = n, else at marks).
+        max_epochs, max_steps: the budget of a lane, whichever comes first; one is required.
+        marks: how many times the full-data loss is scored on the way; None: 32 with targets, else only at the end.
+        sampling: "shuffle" (every example once an epoch) or "replacement".
+        batches: "per-start" (the settings of a start share its batches), "independent" or "common" (one for all lanes).
+        stop_at_target: end a lane at the lowest target.
+        width: lanes side by side, a multiple of 16 for bit-equal results in any order; None lets the device choose.
+        stall: end a lane when the loss falls by less than this in one step; with B = n and constant schedules only.
+        settings: (schedule, rate) pairs instead of schedules × rates.
+        program: a compiled program of `gdjax.compile` to run in.
+
+    Returns:
+        Runs, lanes ordered by start, then schedule, then rate.
+
+    Raises:
+        ValueError, TypeError: a bad argument, before anything is traced.
+
+    Example:
+        >>> runs = gdjax.minibatch(gdjax.problems.get("line-fit"), batch_size=10, rates=[0.1, 0.3], starts=4, key=0,
+        ...                        max_epochs=20)
+        >>> len(runs.frame())
+        8
+
+    Source: Robbins & Monro 1951; Goodfellow et al. 2016, Deep Learning, algorithm 8.1.
+    """
+    size = arguments.batch_size(problem, batch_size)
+    optimizer = optimizers.get(optimizer)
+    arguments.preflight(problem, optimizer)
+    steps = arguments.budget(problem, size, max_epochs, max_steps)
+    root = arguments.key(key)
+    if rates is None and settings is None:
+        rates = _range_rates(problem, size, optimizer, root, sampling, batches, steps, width)
+    found = arguments.settings(schedules, rates, settings)
+    pace = problem.examples / size
+    arguments.check_schedules(found, steps, pace)
+    goals = arguments.targets(targets)
+    tolerance = arguments.at_least_zero("tolerance", tolerance)
+    arguments.choice("sampling", sampling, SAMPLINGS)
+    arguments.choice("batches", batches, BATCHES)
+    _check_stall(stall, found, size, problem)
+    if stop_at_target and not goals:
+        raise ValueError("stop_at_target: needs targets (got none).")
+    if marks is not None:
+        marks = arguments.positive_int("marks", marks, "marks")
+    begin = arguments.starts(problem, starts)
+    many = begin if isinstance(begin, int) else jax.tree.leaves(begin)[0].shape[0]
+    params = lane_tables.draw_starts(problem, jax.random.fold_in(root, KEY_STARTS), begin) if isinstance(begin, int) else begin
+
+    start_loss, start_norm = measure(problem, params)
+    _warn_of_starts(problem, start_loss, start_norm)
+    at = mark_steps(steps, marks, len(goals))
+    if program is None:
+        program = compile(problem, batch_size=size, optimizer=optimizer, schedules=[each.schedule for each in found],
+                          sampling=sampling, batches=batches, marks=len(at), tolerance=tolerance, stall=stall, width=width,
+                          settings=len(found), starts=many)
+    shape = _check_program(program, problem, optimizer, size, found, sampling, batches, len(at), tolerance)
+    lanes = lane_tables.arrange(many, len(found), batches, shape.members)
+    seeds = lane_tables.streams(jax.random.fold_in(root, KEY_BATCHES), lanes.stream)
+    hyper = lane_tables.hyper_table(found, shape.formulas, steps, pace, start_loss.dtype)
+    limit = _divergence_limit(problem)
+    goal = goals[-1] if stop_at_target else -math.inf
+    number = start_loss.dtype.type
+    rules = Rules(number(tolerance), number(goal), number(limit), number(-math.inf if stall is None else stall), np.int32(steps))
+    outcome, ran = run_lanes(program, lanes, params, start_loss, start_norm, seeds, hyper, at, rules)
+
+    _, norm = measure(problem, outcome.params)
+    diverged = outcome.status == DIVERGED
+    status = np.where((outcome.status == BUDGET) & (norm <= tolerance), CONVERGED, outcome.status)
+    return Runs(
+        problem=problem.name, optimizer=optimizers.name_of(optimizer), batch_size=size, examples=problem.examples,
+        max_steps=steps, schedules=tuple(each.schedule.label for each in found), rates=tuple(each.rate for each in found),
+        targets=goals, floor=-math.inf if problem.optimum is None else float(problem.optimum),
+        start=lanes.start, setting=lanes.setting, status=status, steps=outcome.steps,
+        final_loss=np.where(diverged, np.inf, outcome.loss), best_loss=outcome.best,
+        grad_norm=np.where(diverged, np.nan, norm), start_loss=start_loss[lanes.start], marks=at,
+        curve=outcome.curve[:, : len(at)], params=outcome.params, width=program.width, lane_steps_run=ran,
+    )
+
+
+def bgd(
+    problem: Problem, *, rates: Rates, starts: int | PyTree, key: int | jax.Array,
+    optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
+    tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
+    sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
+    stall: float | None = None, settings: Sequence[Setting] | None = None, program: Program | None = None,
+) -> Runs:
+    """Batch gradient descent: all examples in every step. Arguments as for `minibatch`; also for problems without data.
+
+    Example:
+        >>> runs = gdjax.bgd(gdjax.problems.get("bowl"), rates=0.1, starts=3, key=0, tolerance=1e-3, max_steps=1000)
+        >>> set(runs.frame().status)
+        {'converged'}
+    """
+    return minibatch(problem, batch_size=problem.examples, rates=rates, starts=starts, key=key, optimizer=optimizer,
+                     schedules=schedules, targets=targets, tolerance=tolerance, max_epochs=max_epochs, max_steps=max_steps,
+                     marks=marks, sampling=sampling, batches=batches, stop_at_target=stop_at_target, width=width, stall=stall,
+                     settings=settings, program=program)
+
+
+def sgd(
+    problem: Problem, *, rates: Rates, starts: int | PyTree, key: int | jax.Array,
+    optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
+    tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
+    sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
+    settings: Sequence[Setting] | None = None, program: Program | None = None,
+) -> Runs:
+    """Stochastic gradient descent: one example per step. Arguments as for `minibatch`; the problem needs data.
+
+    Example:
+        >>> runs = gdjax.sgd(gdjax.problems.get("line-fit"), rates=0.05, starts=3, key=0, max_epochs=5)
+        >>> runs.batch_size
+        1
+    """
+    if problem.data is None:
+        raise ValueError(f"problem {problem.name!r}: has no data, so no examples to draw (got data=None). Use gdjax.bgd.")
+    return minibatch(problem, batch_size=1, rates=rates, starts=starts, key=key, optimizer=optimizer, schedules=schedules,
+                     targets=targets, tolerance=tolerance, max_epochs=max_epochs, max_steps=max_steps, marks=marks,
+                     sampling=sampling, batches=batches, stop_at_target=stop_at_target, width=width, settings=settings,
+                     program=program)
+
+
+def compile(
+    problem: Problem, *, batch_size: int, optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant",
+    sampling: str = "shuffle", batches: str = "per-start", marks: int = 1, tolerance: float = 0.0,
+    stall: float | None = None, width: int | None = None, settings: int = 1, starts: int | None = None,
+) -> Program:
+    """The program that a call of `minibatch` with these arguments runs in, compiled ahead of time and kept.
+
+    Args:
+        schedules: all kinds it should hold; each one adds to the cost of a step.
+        marks: most marks a lane may have.
+        settings: how many settings share a batch (per-start), rounded up to a power of two of at most 16.
+        starts: how many starts are coming, to choose the width by; None fills the width.
+
+    Example:
+        >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"], width=16)
+        >>> program.width
+        16
+    """
+    size = arguments.batch_size(problem, batch_size)
+    optimizer = optimizers.get(optimizer)
+    one = isinstance(schedules, str | Schedule)
+    kinds = [schedule_table.get(each) for each in ([schedules] if one else schedules)]
+    full = size == problem.examples
+    members = lane_tables.members_for(settings, batches, full)
+    widest = arguments.positive_int("width", width, "lanes") if width is not None else (
+        PLAIN_WIDTH if problem.data is None else DATA_WIDTH)
+    members = min(members, widest)
+    groups = None if starts is None else starts * -(-settings // members)
+    slots = max(1, widest // members)
+    if groups is not None and width is None:
+        slots = min(slots, max(_power(groups), min(slots, -(-16 // members))))
+    waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
+    queue = slots if waves or groups is None else max(slots, min(_power(groups), QUEUE))
+    shape = pool.Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), sampling, slots, members, queue,
+                       marks=-(-marks // MARK_BLOCK) * MARK_BLOCK, stall=stall is not None, norm_at_marks=tolerance > 0)
+    return program_for(shape, example_arguments(shape))
+
+
+def range_test(
+    problem: Problem, *, batch_size: int, key: int | jax.Array, max_steps: int, optimizer: Optimizer | str = "sgd",
+    sampling: str = "shuffle", batches: str = "per-start", width: int | None = None, program: Program | None = None,
+) -> float:
+    """The constant rate with the lowest median loss after a short run: where a grid of rates is centred.
+
+    Sixteen rates from 1e-4 to 1e2, four starts of their own, `max_steps` steps each; diverged lanes count as +inf.
+
+    Example:
+        >>> gdjax.range_test(gdjax.problems.get("parabola"), batch_size=1, key=0, max_steps=5) > 0.1
+        True
+
+    Source: Smith 2017, arXiv 1506.01186, section 3.3 (there as one run of growing rate).
+    """
+    key_range = jax.random.fold_in(arguments.key(key), KEY_RANGE)
+    settings = [Setting(schedule_table.constant(), float(rate)) for rate in RANGE_RATES]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what is wrong with these starts is said of the run itself
+        runs = minibatch(problem, batch_size=batch_size, rates=None, settings=settings, starts=RANGE_STARTS, key=key_range,
+                         optimizer=optimizer, max_steps=max_steps, sampling=sampling, batches=batches, width=width,
+                         program=program)
+    losses = np.median(runs.final_loss.reshape(RANGE_STARTS, len(settings)), axis=0)
+    return float(RANGE_RATES[np.nanargmin(np.where(np.isfinite(losses), losses, np.finfo(np.float64).max))])
+
+
+def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> list[float]:
+    """Target losses f* + ε·(f₀ − f*) for shares ε of the initial gap; f₀ is the median loss of 1,001 starts of a fixed key.
+
+    Raises:
+        ValueError: the optimum is not known.
+
+    Example:
+        >>> [round(t, 6) for t in gdjax.targets(gdjax.problems.get("parabola"), gaps=[0.0])]
+        [0.0]
+    """
+    if problem.optimum is None:
+        raise ValueError(f"problem {problem.name!r}: optimum: is not known, so gaps have no meaning (got None). "
+                         "Give target losses instead.")
+    gap = initial_loss(problem) - problem.optimum
+    return [problem.optimum + float(share) * gap for share in gaps]
+
+
+def initial_loss(problem: Problem) -> float:
+    """f₀, the median loss of 1,001 starts of a fixed key: stored with the problem, or computed once.
+
+    >>> gdjax.initial_loss(gdjax.problems.get("bowl")) > 0
+    True
+    """
+    if problem.initial_loss is None:
+        loss, _ = measure(problem, lane_tables.draw_starts(problem, jax.random.key(1001), 1001))
+        object.__setattr__(problem, "initial_loss", float(np.median(loss)))
+    return float(problem.initial_loss)
+
+
+def _divergence_limit(problem: Problem) -> float:
+    if problem.optimum is None:
+        return math.inf
+    return problem.optimum + DIVERGENCE * (initial_loss(problem) - problem.optimum)
+
+
+def _range_rates(problem, size, optimizer, root, sampling, batches, steps, width) -> list[float]:
+    centre = range_test(problem, batch_size=size, key=root, max_steps=max(1, steps // 10), optimizer=optimizer,
+                        sampling=sampling, batches=batches, width=width)
+    return [float(rate) for rate in centre * np.logspace(-1, 1, 5)]
+
+
+def _check_stall(stall: float | None, found: Sequence[Setting], size: int, problem: Problem) -> None:
+    if stall is None:
+        return
+    arguments.at_least_zero("stall", stall)
+    if size != problem.examples or any(each.schedule.name != "constant" for each in found):
+        raise ValueError("stall: only for full batches and constant schedules (got another). "
+                         "A schedule that waits for its drop looks stalled.")
+
+
+def _check_program(
+    program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting], sampling: str, batches: str,
+    marks: int, tolerance: float,
+) -> pool.Shape:
+    shape = program.shape
+    wanted = {"problem": problem, "optimizer": optimizer, "batch_size": size, "sampling": sampling,
+              "norm_at_marks": tolerance > 0}
+    for field, value in wanted.items():
+        if getattr(shape, field) != value:
+            raise ValueError(f"program: was compiled for another {field} (got {getattr(shape, field)!r}, needs {value!r}).")
+    missing = set(lane_tables.formulas_of([each.schedule for each in found])) - set(shape.formulas)
+    if missing or marks > shape.marks or (batches != "per-start" and shape.members > 1):
+        raise ValueError(f"program: does not hold this call's schedules, marks or batches (got {len(shape.formulas)} kinds, "
+                         f"{shape.marks} marks, {shape.members} lanes a batch). Compile it with all of them.")
+    return shape
+
+
+def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> None:
+    bad = ~(np.isfinite(loss) & np.isfinite(norm))
+    if bad.any():
+        what = "loss" if (~np.isfinite(loss)).any() else "gradient"
+        warnings.warn(f"problem {problem.name!r}: the {what} is not finite at {bad.sum()} of {len(bad)} starts (first: start "
+                      f"{bad.argmax()}); these lanes are diverged at step 0", stacklevel=3)
+
+
+def _power(count: int) -> int:
+    return 1 << max(0, (count - 1).bit_length())

@@ -1,0 +1,275 @@
+"""The only loop: slots of lanes step together, ended lanes write their outcome, free slots take the next of the queue.
+
+A *group* is the lanes that share a batch stream: the settings of one start (`batches="per-start"`), one lane
+("independent"), or all ("common"). A slot holds a group; its members are at the same step, so one batch serves them.
+The queue, the slots and the outcome table are arrays of fixed shape: one executable serves any number of lanes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from gdjax import sampling
+from gdjax.engine import step as one
+from gdjax.engine.step import Hyper
+from gdjax.optimizers import Optimizer
+from gdjax.problem import Problem, PyTree
+from gdjax.schedules import Formula
+from gdjax.stopping import BUDGET, RUNNING, Rules, status
+
+NEVER = jnp.iinfo(jnp.int32).max
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What is static in a program: everything that, when changed, compiles anew."""
+
+    problem: Problem
+    optimizer: Optimizer
+    batch_size: int
+    formulas: tuple[Formula, ...]
+    sampling: str
+    slots: int
+    members: int
+    queue: int
+    marks: int
+    stall: bool = False
+    norm_at_marks: bool = False
+
+    @property
+    def full_batch(self) -> bool:
+        """Every step sees all data: its loss and gradient norm are there at every step and can end a lane."""
+        return self.batch_size == self.problem.examples
+
+    @property
+    def chunk(self) -> int:
+        """Steps between looks at the queue: short where lanes end at any step, marks decide elsewhere."""
+        return 64 if self.full_batch else int(NEVER)
+
+
+class Queue(NamedTuple):
+    """Groups waiting for a slot, leading axis (queue,)."""
+
+    params: PyTree  # the start of each group
+    loss: jax.Array  # (queue,) its full-data loss
+    norm: jax.Array  # (queue,) its full-data gradient norm
+    seed: jax.Array  # (queue, 2) uint32, the batch stream
+    hyper: Hyper  # (queue, members)
+    length: jax.Array  # () groups really there
+
+
+class Outcome(NamedTuple):
+    """What an observer sees of each lane, leading axes (queue, members)."""
+
+    params: PyTree
+    status: jax.Array
+    steps: jax.Array
+    loss: jax.Array  # at the lane's end
+    best: jax.Array  # smallest at any mark, the start and the end
+    curve: jax.Array  # (…, marks), NaN after the end
+
+
+class Slots(NamedTuple):
+    """What the next step needs; leading axis (slots,), lanes (slots, members)."""
+
+    group: jax.Array
+    step: jax.Array
+    epoch: jax.Array
+    position: jax.Array
+    mark: jax.Array
+    seed: jax.Array
+    hyper: Hyper
+    params: PyTree
+    state: PyTree
+    done: jax.Array  # outcome written
+    seen: Outcome  # of the lanes in the slots; its params are unused
+
+
+def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules) -> tuple[Outcome, jax.Array]:
+    """Outcomes of all groups of the queue, and the steps that every slot ran (busy or not).
+
+    Args:
+        shape: the static part.
+        data: pytree of (examples, …) arrays on the device, or None.
+        marks: (marks,) int32 steps increasing, padded with NEVER; without any, nothing is scored (timing).
+        rules: what ends a lane.
+    """
+    slots = _empty(shape, queue)
+    outcome = jax.tree.map(lambda leaf: jnp.zeros((shape.queue, *leaf.shape[1:]), leaf.dtype),
+                           slots.seen._replace(params=slots.params))
+    waiting = jnp.int32(0)  # next group of the queue
+
+    def unfinished(carry) -> jax.Array:
+        slots, _, waiting, _ = carry
+        return (waiting < queue.length) | ~jnp.all(slots.done)
+
+    def turn(carry):
+        slots, outcome, waiting, ran = carry
+        slots, count = _step_together(shape, data, slots, marks, rules)
+        slots = _score(shape, data, slots, marks, rules)
+        slots, outcome = _retire(shape, slots, outcome)
+        slots, waiting = _refill(shape, slots, queue, waiting, rules)
+        return slots, outcome, waiting, ran + count
+
+    slots, outcome, _, ran = jax.lax.while_loop(unfinished, turn, (slots, outcome, waiting, jnp.int32(0)))
+    return outcome, ran
+
+
+def _step_together(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Rules) -> tuple[Slots, jax.Array]:
+    """All slots forward to the nearest mark of any of them, at most a chunk."""
+    busy = jnp.any(slots.seen.status == RUNNING, axis=1)
+    to_mark = jnp.minimum(_next_mark(marks, slots.mark), rules.max_steps) - slots.step
+    gap = jnp.min(jnp.where(busy, to_mark, NEVER))
+    count = jnp.where(jnp.any(busy), jnp.minimum(gap, shape.chunk), 0)
+
+    def body(_, slots: Slots) -> Slots:
+        slots = jax.vmap(lambda slot: _step_group(shape, data, slot, rules))(slots)
+        return slots
+
+    return jax.lax.fori_loop(0, count, body, slots), count
+
+
+def _step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
+    """One step of one group: its batch is drawn once and shared by its members."""
+    problem, examples = shape.problem, shape.problem.examples
+    if shape.full_batch:
+        batch, single, epoch, position = data, False, slot.epoch, slot.position
+    else:
+        index = sampling.batch(shape.sampling, examples, shape.batch_size, slot.seed, slot.epoch, slot.position)
+        batch, single = one.take(problem, data, index), shape.batch_size == 1
+        epoch, position = sampling.advance(examples, shape.batch_size, slot.epoch, slot.position)
+
+    def lane(hyper: Hyper, params: PyTree, state: PyTree, code: jax.Array, loss_before: jax.Array):
+        def loss_of(params: PyTree) -> jax.Array:
+            return one.batch_loss(problem, single, params, batch)
+
+        loss, gradient = jax.value_and_grad(loss_of)(params)
+        rate = one.rate_at(shape.formulas, hyper, slot.step).astype(loss.dtype)
+        next_params, next_state = one.update(shape.optimizer, rate, params, state, loss, gradient, loss_of)
+        if not shape.full_batch:  # lanes end at marks only; one that has ended runs on unread
+            return next_params, next_state, code, loss_before
+        decrease = loss_before - loss if shape.stall else None
+        found = status(rules, loss, one.norm(gradient), decrease, slot.step, at_mark=False)
+        running = code == RUNNING
+        moves = running & (found == RUNNING)
+        params, state = jax.tree.map(
+            lambda new, old: jnp.where(moves, new, old), (next_params, next_state), (params, state)
+        )
+        return params, state, jnp.where(running, found, code), jnp.where(running, loss, loss_before)
+
+    seen = slot.seen
+    params, state, code, loss = jax.vmap(lane)(slot.hyper, slot.params, slot.state, seen.status, seen.loss)
+    steps = seen.steps + (code == RUNNING) if shape.full_batch else seen.steps
+    seen = seen._replace(status=code, loss=loss, steps=steps)
+    return slot._replace(step=slot.step + 1, epoch=epoch, position=position, params=params, state=state, seen=seen)
+
+
+def _score(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Rules) -> Slots:
+    """Full-data losses of the slots that are at a mark, and what they mean for their lanes."""
+    running = slots.seen.status == RUNNING
+    at_mark = (slots.step == _next_mark(marks, slots.mark)) & jnp.any(running, axis=1)
+    at_end = slots.step >= rules.max_steps
+
+    def group(params: PyTree) -> tuple[jax.Array, jax.Array]:
+        def lane(params: PyTree) -> tuple[jax.Array, jax.Array]:
+            if not shape.norm_at_marks:
+                loss = shape.problem.objective(params, data)
+                return loss, jnp.full_like(loss, jnp.inf)
+            loss, gradient = jax.value_and_grad(shape.problem.objective)(params, data)
+            return loss, one.norm(gradient)
+
+        return jax.vmap(lane)(params)
+
+    def score(slots: Slots) -> Slots:
+        loss, norm = jax.lax.map(group, slots.params)
+        here = running & at_mark[:, None]
+        loss = jnp.where(here, loss, slots.seen.loss)
+        found = jax.vmap(jax.vmap(lambda loss, norm, step: status(
+            rules, loss, norm if shape.norm_at_marks else None, None, step, at_mark=True
+        ), (0, 0, None)))(loss, norm, slots.step)
+        is_mark = jnp.arange(shape.marks) == slots.mark[:, None]
+        seen = slots.seen._replace(
+            loss=loss,
+            status=jnp.where(here, found, slots.seen.status),
+            best=jnp.where(here, jnp.fmin(slots.seen.best, loss), slots.seen.best),
+            curve=jnp.where(here[:, :, None] & is_mark[:, None, :], loss[:, :, None], slots.seen.curve),
+        )
+        return slots._replace(seen=seen, mark=slots.mark + at_mark)
+
+    slots = jax.lax.cond(jnp.any(at_mark), score, lambda slots: slots, slots)
+    spent = (slots.seen.status == RUNNING) & at_end[:, None]
+    code = jnp.where(spent, jnp.int8(BUDGET), slots.seen.status)
+    steps = slots.seen.steps if shape.full_batch else jnp.where(running, slots.step[:, None], slots.seen.steps)
+    return slots._replace(seen=slots.seen._replace(status=code, steps=steps))
+
+
+def _retire(shape: Shape, slots: Slots, outcome: Outcome) -> tuple[Slots, Outcome]:
+    """Write the outcome of lanes that have ended since the last look."""
+    ended = (slots.seen.status != RUNNING) & ~slots.done
+
+    def write(outcome: Outcome) -> Outcome:
+        row = jnp.where(ended, slots.group[:, None] * shape.members + jnp.arange(shape.members), NEVER).ravel()
+        seen = slots.seen._replace(params=slots.params, best=jnp.fmin(slots.seen.best, slots.seen.loss))
+
+        def scatter(table: jax.Array, lanes: jax.Array) -> jax.Array:
+            flat = table.reshape(-1, *table.shape[2:]).at[row].set(
+                lanes.reshape(-1, *lanes.shape[2:]), mode="drop", unique_indices=False)
+            return flat.reshape(table.shape)
+
+        return jax.tree.map(scatter, outcome, seen)
+
+    return slots._replace(done=slots.done | ended), jax.lax.cond(jnp.any(ended), write, lambda outcome: outcome, outcome)
+
+
+def _refill(shape: Shape, slots: Slots, queue: Queue, waiting: jax.Array, rules: Rules) -> tuple[Slots, jax.Array]:
+    """Free slots take the next groups of the queue, in order."""
+    free = jnp.all(slots.done, axis=1)
+    group = waiting + jnp.cumsum(free) - 1
+    loads = free & (group < queue.length)
+
+    def load(slots: Slots) -> Slots:
+        fresh = _begin(shape, queue, jnp.where(loads, group, 0), rules)
+
+        def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+            return jnp.where(loads.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        return jax.tree.map(choose, fresh, slots)
+
+    slots = jax.lax.cond(jnp.any(loads), load, lambda slots: slots, slots)
+    return slots, waiting + jnp.sum(loads, dtype=jnp.int32)
+
+
+def _begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
+    """Slots that hold the given groups at step 0; the start is checked there."""
+    zeros = jnp.zeros(group.shape[0], jnp.int32)
+    chosen = jax.tree.map(lambda leaf: leaf[group], queue._replace(length=jnp.broadcast_to(queue.length, (shape.queue,))))
+    lanes = (group.shape[0], shape.members)
+
+    def spread(leaf: jax.Array) -> jax.Array:
+        return jnp.broadcast_to(leaf[:, None], (lanes[0], shape.members, *leaf.shape[1:]))
+
+    params, loss = jax.tree.map(spread, chosen.params), spread(chosen.loss)
+    state = jax.vmap(jax.vmap(lambda rate, params: shape.optimizer(rate).init(params)))(chosen.hyper.rate, params)
+    found = jax.vmap(lambda loss, norm: status(rules, loss, norm, None, jnp.int32(0), at_mark=True))(chosen.loss, chosen.norm)
+    code = jnp.where(chosen.hyper.valid, found[:, None], jnp.int8(BUDGET))
+    seen = Outcome((), code, jnp.zeros(lanes, jnp.int32), loss, loss, jnp.full((*lanes, shape.marks), jnp.nan, loss.dtype))
+    if shape.stall:
+        seen = seen._replace(loss=jnp.where(code == RUNNING, jnp.inf, loss))
+    return Slots(group, zeros, zeros, zeros, zeros, chosen.seed, chosen.hyper, params, state, ~chosen.hyper.valid, seen)
+
+
+def _empty(shape: Shape, queue: Queue) -> Slots:
+    """Slots of the right shapes that hold nothing."""
+    rules = Rules(*(jnp.zeros((), queue.loss.dtype) for _ in range(4)), jnp.int32(1))
+    slots = _begin(shape, queue, jnp.zeros(shape.slots, jnp.int32), rules)
+    blank = jax.tree.map(jnp.zeros_like, slots)
+    return blank._replace(done=jnp.ones_like(slots.done), seen=blank.seen._replace(
+        status=jnp.full_like(slots.seen.status, BUDGET)))
+
+
+def _next_mark(marks: jax.Array, mark: jax.Array) -> jax.Array:
+    return jnp.where(mark < marks.shape[0], marks[jnp.minimum(mark, marks.shape[0] - 1)], NEVER)

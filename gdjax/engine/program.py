@@ -1,0 +1,143 @@
+"""Compiled programs: a pool of fixed shape, compiled ahead of time, kept, and run over any number of lanes."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax import lanes as lane_tables
+from gdjax.engine import pool
+from gdjax.engine.measure import measure
+from gdjax.engine.step import Hyper
+from gdjax.lanes import Lanes, Setting
+from gdjax.problem import PyTree
+from gdjax.stopping import Rules
+
+KEPT = 128  # programs kept in memory
+_programs: dict[tuple, Program] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Program:
+    """One executable: a lane pool for (problem, optimizer, batch size, schedule kinds, width).
+
+    Attributes:
+        trace_s, compile_s: seconds of tracing and lowering, and of XLA's compilation.
+        width: lanes that run side by side.
+    """
+
+    shape: pool.Shape
+    executable: Callable
+    trace_s: float
+    compile_s: float
+
+    @property
+    def width(self) -> int:
+        """Lanes side by side: slots × members."""
+        return self.shape.slots * self.shape.members
+
+    def stepper(self, settings: Sequence[Setting], key: int = 0, max_steps: int = 1000) -> Callable[[int], PyTree]:
+        """A function that runs the first `steps` steps of a full width of lanes, with no scoring: what a clock times.
+
+        Lanes are starts 0, 1, … with the settings in turn; their schedules span `max_steps`. The result is not waited for:
+        block on it.
+
+        Example:
+            >>> import gdjax, jax
+            >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, width=16)
+            >>> run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)])
+            >>> len(jax.block_until_ready(run(100)).status)
+            16
+        """
+        shape, problem = self.shape, self.shape.problem
+        root = jax.random.key(key)
+        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, 0), shape.queue)
+        loss, norm = measure(problem, params)
+        stream = np.stack([np.arange(shape.queue), np.zeros(shape.queue, np.int64)], 1)
+        seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
+        table = np.arange(shape.slots * shape.members).reshape(shape.slots, shape.members) % len(settings)
+        table = np.resize(table, (shape.queue, shape.members))
+        pace = problem.examples / shape.batch_size
+        hyper = lane_tables.hyper_table(settings, shape.formulas, max_steps, pace, loss.dtype)
+        queue = pool.Queue(params, np.zeros_like(loss), np.ones_like(norm), seeds,
+                           Hyper(*(leaf[table] for leaf in hyper)), np.int32(shape.slots))
+        data = problem.device_data()
+        marks = jnp.full(shape.marks, pool.NEVER)
+        queue = jax.block_until_ready(jax.tree.map(jnp.asarray, queue))
+        free = [jnp.asarray(value, loss.dtype) for value in (-1.0, -np.inf, np.inf, -np.inf)]
+
+        def run(steps: int) -> PyTree:
+            return self.executable(data, queue, marks, Rules(*free, jnp.int32(steps)))[0]
+
+        return run
+
+
+def program_for(shape: pool.Shape, example: tuple) -> Program:
+    """The program of a shape, compiled on first use from arguments like `example`; x64 and precision are part of the key."""
+    key = (shape, jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision, jax.default_backend())
+    with _lock:
+        if key not in _programs:
+            began = time.perf_counter()
+            lowered = jax.jit(functools.partial(pool.run, shape)).lower(*example)
+            traced = time.perf_counter()
+            executable = lowered.compile()
+            if len(_programs) >= KEPT:
+                del _programs[next(iter(_programs))]
+            _programs[key] = Program(shape, executable, traced - began, time.perf_counter() - traced)
+        return _programs[key]
+
+
+def example_arguments(shape: pool.Shape) -> tuple:
+    """Shapes and dtypes of the arguments of a program."""
+    problem = shape.problem
+    params = jax.eval_shape(problem.start, jax.random.key(0))
+    data = problem.device_data()
+    loss = jax.eval_shape(problem.objective, params, data)
+    number = functools.partial(jax.ShapeDtypeStruct, dtype=loss.dtype)
+    whole = functools.partial(jax.ShapeDtypeStruct, dtype=jnp.int32)
+    many, queue = (shape.queue, shape.members), shape.queue
+    hyper = Hyper(number(many), whole(many), number(many), number(many), number(many), number((*many, 4)),
+                  jax.ShapeDtypeStruct(many, jnp.bool))
+    starts = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((queue, *leaf.shape), leaf.dtype), params)
+    seeds = jax.ShapeDtypeStruct((queue, 2), jnp.uint32)
+    rules = Rules(*(number(()) for _ in range(4)), whole(()))
+    return data, pool.Queue(starts, number((queue,)), number((queue,)), seeds, hyper, whole(())), whole((shape.marks,)), rules
+
+
+def run_lanes(
+    program: Program, lanes: Lanes, params: PyTree, start_loss: np.ndarray, start_norm: np.ndarray, seeds: np.ndarray,
+    hyper: Hyper, marks: np.ndarray, rules: Rules,
+) -> tuple[pool.Outcome, int]:
+    """Outcomes of all lanes, host arrays with a leading (lanes,) axis, and the lane-steps that the slots ran.
+
+    The queue goes through the executable in pieces of its fixed length; pieces are dispatched without waiting.
+    """
+    shape = program.shape
+    data = shape.problem.device_data()
+    padded = np.full(shape.marks, pool.NEVER, np.int32)
+    padded[: len(marks)] = marks
+    pieces = []
+    for first in range(0, len(lanes.origin), shape.queue):
+        part = np.arange(first, min(first + shape.queue, len(lanes.origin)))
+        rows = np.resize(part, shape.queue)
+        origin, table = lanes.origin[rows], lanes.table[rows]
+        chosen = Hyper(*(leaf[table] for leaf in hyper))._replace(valid=table >= 0)
+        queue = pool.Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
+                           seeds[rows], chosen, np.int32(len(part)))
+        pieces.append(program.executable(data, queue, padded, rules))
+    outcomes = [jax.tree.map(np.asarray, outcome) for outcome, _ in pieces]
+    ran = sum(int(count) for _, count in pieces) * program.width
+    row = lanes.group * shape.members + lanes.member
+
+    def lanes_of(*leaves: np.ndarray) -> np.ndarray:
+        return np.concatenate([leaf.reshape(-1, *leaf.shape[2:]) for leaf in leaves])[row]
+
+    return jax.tree.map(lanes_of, *outcomes), ran

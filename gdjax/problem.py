@@ -1,0 +1,136 @@
+"""A problem: the loss of one example, a way to draw a random start, the data, the optimum if known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+PyTree = object
+"""Any nesting of dicts, lists, tuples and registered classes with arrays as leaves."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem:
+    """An objective to descend: the mean over the data of the loss of one example.
+
+    J(w) = (1/n) Σᵢ loss(w, exampleᵢ), or J(w) = loss(w) when there is no data.
+
+    Args:
+        name: what reports call it.
+        loss: `loss(params, example) -> scalar`, the loss of ONE example, a pytree like `data` without its leading axis;
+            `loss(params) -> scalar` when `data` is None.
+        init: `init(key) -> params`, one random start (any pytree of arrays).
+        data: pytree of arrays sharing their leading (examples) axis, or None.
+        optimum: the smallest value of J, or None when it is not known.
+        batch_loss: `batch_loss(params, batch) -> scalar` instead of `loss`, for a loss that does not split into examples.
+        optimum_tolerance: how far above the true minimum `optimum` may be, in units of J (0 for a closed form).
+        initial_loss: median of J over 1,001 starts of a fixed key, f₀ of the targets; None to compute it when asked for.
+        minimizer: parameters at which J equals `optimum`, or None.
+        dtype: "float32" or "float64" for data and starts; None leaves JAX's default.
+        source: where formula and data come from.
+
+    Raises:
+        ValueError, TypeError: data without rows, with unequal leading axes or with values that are not finite; neither or
+            both of `loss` and `batch_loss`; float64 asked for while JAX's x64 mode is off.
+
+    Example:
+        >>> import jax, gdjax
+        >>> bowl = gdjax.Problem(name="bowl", loss=lambda x: x @ x, init=lambda key: jax.random.normal(key, (2,)), optimum=0.0)
+        >>> bowl.examples
+        1
+    """
+
+    name: str
+    init: Callable[[jax.Array], PyTree]
+    loss: Callable[..., jax.Array] | None = None
+    data: PyTree | None = None
+    optimum: float | None = None
+    batch_loss: Callable[..., jax.Array] | None = None
+    optimum_tolerance: float = 0.0
+    initial_loss: float | None = None
+    minimizer: PyTree | None = None
+    dtype: str | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.loss is None) == (self.batch_loss is None):
+            given = "neither" if self.loss is None else "both"
+            raise ValueError(f"problem {self.name!r}: loss: exactly one of loss and batch_loss is needed (got {given}). "
+                             "Give loss(params, example), or batch_loss(params, batch) where it does not split.")
+        if self.batch_loss is not None and self.data is None:
+            raise ValueError(f"problem {self.name!r}: batch_loss: needs data (got None). Use loss(params) without data.")
+        if self.optimum is not None and not np.isfinite(self.optimum):
+            raise ValueError(f"problem {self.name!r}: optimum: must be finite (got {self.optimum}). Use None when unknown.")
+        check_dtype(self.name, self.dtype)
+        if self.data is not None:
+            object.__setattr__(self, "data", check_data(self.name, self.data))
+
+    @property
+    def examples(self) -> int:
+        """Number of examples n; a problem without data has one."""
+        return 1 if self.data is None else int(jax.tree.leaves(self.data)[0].shape[0])
+
+    def device_data(self) -> PyTree | None:
+        """The data as device arrays of the problem's dtype, copied once for each x64 mode; the host copy stays in `data`."""
+        if self.data is None:
+            return None
+        held = self.__dict__.setdefault("_device_data", {})
+        x64 = jax.config.jax_enable_x64
+        if x64 not in held:
+            held[x64] = jax.tree.map(lambda leaf: self.cast(jnp.asarray(leaf)), self.data)
+        return held[x64]
+
+    def cast(self, array: jax.Array) -> jax.Array:
+        """The array in the problem's dtype where it is a float, unchanged otherwise."""
+        wants = self.dtype is not None and jnp.issubdtype(array.dtype, jnp.floating)
+        return array.astype(self.dtype) if wants else array
+
+    def start(self, key: jax.Array) -> PyTree:
+        """One random start, drawn by `init` and cast to the problem's dtype."""
+        return jax.tree.map(lambda leaf: self.cast(jnp.asarray(leaf)), self.init(key))
+
+    def objective(self, params: PyTree, batch: PyTree | None) -> jax.Array:
+        """Mean loss over a batch: a pytree like `data`, (examples, …) leaves, or None for a problem without data."""
+        if batch is None:
+            return self.loss(params)
+        if self.batch_loss is not None:
+            return self.batch_loss(params, batch)
+        return jnp.mean(jax.vmap(self.loss, (None, 0))(params, batch))
+
+
+def check_dtype(name: str, dtype: str | None) -> None:
+    """Raise when a dtype is not one of float32 and float64, or is float64 while JAX would silently give float32."""
+    if dtype not in (None, "float32", "float64"):
+        raise ValueError(f"problem {name!r}: dtype: must be 'float32', 'float64' or None (got {dtype!r}).")
+    if dtype == "float64" and not jax.config.jax_enable_x64:
+        raise ValueError(f"problem {name!r}: dtype: float64 needs JAX's x64 mode, which is off (got 'float64'). "
+                         "Call jax.config.update('jax_enable_x64', True) before the first array, or use float32.")
+
+
+def check_data(name: str, data: PyTree) -> PyTree:
+    """Data as host arrays, or a ValueError that names the leaf, and the first five rows and columns that are not finite."""
+    leaves, tree = jax.tree.flatten_with_path(data)
+    arrays = [(jax.tree_util.keystr(path) or "data", np.asarray(leaf)) for path, leaf in leaves]
+    if not arrays:
+        raise ValueError(f"problem {name!r}: data: holds no arrays (got {data!r}). Use data=None for a problem without data.")
+    shapes = ", ".join(f"{path} {array.shape}" for path, array in arrays)
+    for path, array in arrays:
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"problem {name!r}: data{path}: must hold numbers (got dtype {array.dtype}). Encode it first.")
+        if array.ndim == 0 or 0 in array.shape:
+            raise ValueError(f"problem {name!r}: data{path}: needs rows and columns (got shapes {shapes}). "
+                             "Every leaf has a leading axis of examples.")
+    if len({array.shape[0] for _, array in arrays}) > 1:
+        raise ValueError(f"problem {name!r}: data: leaves must share their leading (examples) axis (got {shapes}). "
+                         "Cut them to one length.")
+    for path, array in arrays:
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            places = np.argwhere(~np.isfinite(array))[:5]
+            where = ", ".join("row " + " column ".join(str(i) for i in place) for place in places)
+            raise ValueError(f"problem {name!r}: data{path}: values must be finite (got NaN or inf at {where}). "
+                             "Drop or fill these rows.")
+    return jax.tree.unflatten(tree, [array for _, array in arrays])

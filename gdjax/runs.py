@@ -1,0 +1,198 @@
+"""Runs: the outcomes of all lanes as DataFrames."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from gdjax.problem import PyTree
+from gdjax.stopping import DIVERGED, STATUSES, interpolate
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ARRAYS = ("start", "setting", "status", "steps", "final_loss", "best_loss", "grad_norm", "start_loss", "marks", "curve")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Runs:
+    """What came of a call of `bgd`, `sgd` or `minibatch`; arrays have a leading (lanes,) axis.
+
+    Attributes:
+        params: final parameters, a pytree with leading axis lanes.
+        targets: target losses, highest first.
+        floor: the problem's optimum, or −inf.
+        marks: (marks,) steps at which `curve`, (lanes, marks), was scored.
+        lane_steps_needed, lane_steps_run: updates that counted, and updates that the slots computed.
+    """
+
+    problem: str
+    optimizer: str
+    batch_size: int
+    examples: int
+    max_steps: int
+    schedules: tuple[str, ...]  # label of each setting
+    rates: tuple[float, ...]  # rate of each setting
+    targets: tuple[float, ...]
+    floor: float
+    start: np.ndarray
+    setting: np.ndarray
+    status: np.ndarray
+    steps: np.ndarray
+    final_loss: np.ndarray
+    best_loss: np.ndarray
+    grad_norm: np.ndarray
+    start_loss: np.ndarray
+    marks: np.ndarray
+    curve: np.ndarray
+    params: PyTree
+    width: int
+    lane_steps_run: int
+
+    @property
+    def lane_steps_needed(self) -> int:
+        """Updates applied, summed over lanes."""
+        return int(self.steps.astype(np.int64).sum())
+
+    def frame(self) -> pd.DataFrame:
+        """One row per lane: lane, start, optimizer, schedule, rate, batch_size, status, steps, examples, final_loss, best_loss,
+        grad_norm. The final loss of a diverged lane is +inf.
+        """
+        import pandas as pd
+
+        return pd.DataFrame({
+            "lane": np.arange(len(self.start)),
+            "start": self.start,
+            "optimizer": self.optimizer,
+            "schedule": np.array(self.schedules, object)[self.setting],
+            "rate": np.array(self.rates)[self.setting],
+            "batch_size": self.batch_size,
+            "status": np.array(STATUSES, object)[self.status],
+            "steps": self.steps.astype(np.int64),
+            "examples": self.steps.astype(np.int64) * self.batch_size,
+            "final_loss": self.final_loss,
+            "best_loss": self.best_loss,
+            "grad_norm": self.grad_norm,
+        })
+
+    def hits(self) -> pd.DataFrame:
+        """One row per (lane, target): lane, target, hit, steps_before, steps, steps_after, examples; NaN where missed.
+
+        A lane hits a target between the mark before and the first mark at or below it (a lane's end counts as a mark);
+        `steps` is log-interpolated between the two. A target met at the start is hit at step 0.
+        """
+        import pandas as pd
+
+        step, loss = self._scored()
+        pieces = []
+        for target in self.targets:
+            below = loss <= target
+            hit = below.any(axis=1)
+            after = below.argmax(axis=1)
+            before = np.maximum(after - 1, 0)
+            rows = np.arange(len(loss))
+            steps = interpolate(step[rows, before], step[rows, after], loss[rows, before], loss[rows, after], target, self.floor)
+            steps = np.where(after == 0, 0.0, steps)
+            pieces.append(pd.DataFrame({
+                "lane": rows,
+                "target": target,
+                "hit": hit,
+                "steps_before": np.where(hit, step[rows, before], np.nan),
+                "steps": np.where(hit, steps, np.nan),
+                "steps_after": np.where(hit, step[rows, after], np.nan),
+                "examples": np.where(hit, steps * self.batch_size, np.nan),
+            }))
+        columns = ["lane", "target", "hit", "steps_before", "steps", "steps_after", "examples"]
+        return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
+
+    def curves(self) -> pd.DataFrame:
+        """Long: lane, step, examples, loss at the start, the marks and the lane's end."""
+        import pandas as pd
+
+        step, loss = self._scored()
+        lane, point = np.nonzero(np.isfinite(step))
+        steps = step[lane, point].astype(np.int64)
+        frame = pd.DataFrame({"lane": lane, "step": steps, "examples": steps * self.batch_size, "loss": loss[lane, point]})
+        return frame.drop_duplicates(["lane", "step"], ignore_index=True)
+
+    def best(self) -> tuple[PyTree, pd.Series]:
+        """(parameters, row) of the lane with the finite lowest final loss: the textbook's best of many starts.
+
+        Raises:
+            ValueError: every lane diverged.
+        """
+        finite = np.where(np.isfinite(self.final_loss), self.final_loss, np.inf)
+        lane = int(finite.argmin())
+        if not np.isfinite(finite[lane]):
+            raise ValueError(f"best: every one of the {len(finite)} lanes diverged. Use smaller rates.")
+        return jax.tree.map(lambda leaf: leaf[lane], self.params), self.frame().iloc[lane]
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write everything to one NPZ file, whole or not at all; nothing in it is pickled."""
+        path = Path(path)
+        leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self.params)]
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
+                 if field.name not in (*ARRAYS, "params", "floor")}
+        meta = json.dumps({**plain, "floor": self.floor if np.isfinite(self.floor) else None,
+                           "tree": _outline(self.params, iter(range(len(leaves))))})
+        arrays = {name: getattr(self, name) for name in ARRAYS} | {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
+        spare = path.with_name(path.name + ".part")
+        with open(spare, "wb") as file:
+            np.savez_compressed(file, meta=np.frombuffer(meta.encode(), np.uint8), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(spare, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike) -> Runs:
+        """The runs that `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            meta = json.loads(file["meta"].tobytes())
+            tree = meta.pop("tree")
+            floor = meta.pop("floor")
+            params = _fill(tree, {name: file[name] for name in file.files if name.startswith("leaf")})
+            plain = {name: tuple(value) if isinstance(value, list) else value for name, value in meta.items()}
+            return Runs(**plain, floor=-np.inf if floor is None else floor, params=params,
+                        **{name: file[name] for name in ARRAYS})
+
+    def _scored(self) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and losses of the start, the marks and the end, (lanes, marks + 2); NaN where a lane was not scored."""
+        lanes = len(self.start)
+        step = np.concatenate([np.zeros((lanes, 1)), np.broadcast_to(self.marks, (lanes, len(self.marks))),
+                               self.steps[:, None]], axis=1).astype(np.float64)
+        end = np.where(self.status == DIVERGED, np.nan, self.final_loss)
+        loss = np.concatenate([self.start_loss[:, None], self.curve, end[:, None]], axis=1).astype(np.float64)
+        known = np.isfinite(loss)
+        return np.where(known, step, np.nan), np.where(known, loss, np.nan)
+
+
+def _outline(tree: PyTree, numbers) -> object:
+    """A pytree's shape as JSON with a number for each leaf, in the order in which JAX flattens it."""
+    if isinstance(tree, dict):
+        if not all(isinstance(name, str) for name in tree):
+            raise TypeError(f"save: dict keys of the parameters must be text (got {list(tree)}).")
+        return {"dict": {name: _outline(tree[name], numbers) for name in sorted(tree)}}
+    if tree is None:
+        return {"none": True}
+    if type(tree) in (list, tuple):
+        return {type(tree).__name__: [_outline(item, numbers) for item in tree]}
+    if jax.tree_util.all_leaves([tree]):
+        return {"leaf": next(numbers)}
+    raise TypeError(f"save: parameters must be dicts, lists and tuples of arrays (got {type(tree).__name__}). "
+                    "Convert them first, with jax.tree.leaves for example.")
+
+
+def _fill(outline, leaves: dict[str, np.ndarray]) -> PyTree:
+    (kind, value), = outline.items()
+    if kind == "dict":
+        return {name: _fill(item, leaves) for name, item in value.items()}
+    if kind in ("list", "tuple"):
+        return {"list": list, "tuple": tuple}[kind](_fill(item, leaves) for item in value)
+    return None if kind == "none" else leaves[f"leaf{value}"]

@@ -1,0 +1,103 @@
+"""How a lane ends: loss and gradient norm -> status, and where marks lie."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+RUNNING, DIVERGED, CONVERGED, TARGET, STALLED, BUDGET = range(6)
+STATUSES = ("running", "diverged", "converged", "target", "stalled", "budget")
+"""Status codes in their precedence: a lane that meets several takes the first."""
+
+DIVERGENCE = 1e6  # a loss this many times the initial gap above the optimum is lost (protocol, rule 9)
+TARGET_MARKS = 32  # marks when targets are given and `marks` is not: ratio 1.24 over the default three decades
+DECADES = 3.0  # marks are geometric over the last three decades of the budget
+
+
+class Rules(NamedTuple):
+    """What ends a lane, all scalars: marks are scored against them on the device."""
+
+    tolerance: jax.Array  # full-data gradient norm at or below which a lane has converged; 0 converges on exact zeros only
+    target: jax.Array  # loss at or below which a lane stops; −inf to go on
+    limit: jax.Array  # loss above which it has diverged; inf where the optimum is unknown
+    stall: jax.Array  # decrease of one step below which it has stalled; −inf when not asked for
+    max_steps: jax.Array  # budget in steps, int32
+
+
+def status(rules: Rules, loss: jax.Array, norm: jax.Array | None, decrease: jax.Array | None, step: jax.Array,
+           at_mark: bool) -> jax.Array:
+    """Status of a lane from its loss, gradient norm and last decrease at a step, int8; RUNNING when nothing ends it.
+
+    `norm` and `decrease` are None where they are not measured. Targets and the budget end a lane at marks only. A
+    comparison with NaN is False, so "diverged" is written as *not* below the limit.
+    """
+    code = jnp.where(step >= rules.max_steps, BUDGET, RUNNING) if at_mark else jnp.full_like(step, RUNNING)
+    if decrease is not None:
+        code = jnp.where(decrease < rules.stall, STALLED, code)
+    if at_mark:
+        code = jnp.where(loss <= rules.target, TARGET, code)
+    if norm is not None:
+        code = jnp.where(norm <= rules.tolerance, CONVERGED, code)
+    sound = jnp.isfinite(loss) & (loss <= rules.limit)
+    if norm is not None:
+        sound &= jnp.isfinite(norm)
+    return jnp.where(sound, code, DIVERGED).astype(jnp.int8)
+
+
+def mark_steps(max_steps: int, marks: int | None, targets: int) -> np.ndarray:
+    """Steps at which the full-data loss is scored, (marks,) increasing, the last one the budget.
+
+    Geometric over the last three decades of the budget, the same shares of the budget at every batch size, rounded to
+    whole steps with repeats dropped: sⱼ = max_steps · 10^(−3·(1 − j/(m − 1))), j = 0 … m − 1. The start (step 0) is
+    always scored and not counted.
+
+    Args:
+        max_steps: budget in steps.
+        marks: m, or None: 32 when there are targets, only the budget otherwise.
+        targets: how many targets there are.
+
+    Example:
+        >>> gdjax.stopping.mark_steps(1000, 4, 0).tolist()
+        [1, 10, 100, 1000]
+    """
+    count = marks if marks is not None else (TARGET_MARKS if targets else 1)
+    if count == 1:
+        return np.array([max_steps], np.int32)
+    exponents = -DECADES * (1 - np.arange(count) / (count - 1))
+    steps = np.rint(max_steps * 10.0**exponents).astype(np.int64)
+    return np.unique(np.clip(steps, 1, max_steps)).astype(np.int32)
+
+
+def interpolate(
+    before: np.ndarray, after: np.ndarray, loss_before: np.ndarray, loss_after: np.ndarray, target: float, floor: float
+) -> np.ndarray:
+    """Step at which the loss crossed the target between two marks, log-interpolated, same shape as the inputs.
+
+    log s is linear in log(loss − floor) between the marks (both power laws and geometric decay are near-straight over
+    one mark ratio); from step 0, where log s does not exist, s is linear in log(loss − floor).
+
+    Args:
+        before, after: steps of the mark above the target and of the first mark at or below it.
+        loss_before, loss_after: losses there, loss_before > target ≥ loss_after.
+        target: the loss to reach.
+        floor: the optimum, or −inf where it is not known: then the loss itself is interpolated linearly.
+
+    Example:
+        >>> float(gdjax.stopping.interpolate(*map(np.array, (10.0, 40.0, 4.0, 1.0)), 2.0, 0.0))
+        20.0
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if math.isfinite(floor) and target > floor:
+            tiny = np.finfo(np.float32).tiny
+            top, goal, bottom = (np.log(np.maximum(np.asarray(x, np.float64) - floor, tiny))
+                                 for x in (loss_before, target, loss_after))
+        else:
+            top, goal, bottom = (np.asarray(x, np.float64) for x in (loss_before, target, loss_after))
+        share = np.clip(np.where(top > bottom, (top - goal) / np.where(top > bottom, top - bottom, 1.0), 1.0), 0.0, 1.0)
+    share = np.where(np.isfinite(share), share, 1.0)
+    geometric = np.maximum(before, 1) * (after / np.maximum(before, 1)) ** share
+    return np.where(before > 0, geometric, after * share)

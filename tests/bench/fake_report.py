@@ -1,0 +1,8 @@
+"""A report of two lines, without the tables' columns."""
+
+from pathlib import Path
+
+
+def write_report(folder: Path) -> None:
+    """Write report.md with a title, an answer and a section."""
+    (folder / "report.md").write_text("# fake\n\nBatch size 8 is soonest.\n\n## Tables\nnot the answer\n", encoding="utf-8")

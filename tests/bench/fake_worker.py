@@ -1,0 +1,70 @@
+"""Workers without jax: each writes tiny parts, or fails in the way that its suite's name asks for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pandas
+
+from bench import store
+
+
+def main(connection: Connection, payload: dict[str, object]) -> None:
+    """Plan every cell of the suite, then write one part per group that is not finished."""
+    suite, folder, finished = payload["suite"], Path(str(payload["folder"])), payload["finished"]
+    assert isinstance(suite, dict) and isinstance(finished, list)
+    how = suite["name"]
+    if how == "no-device":
+        connection.send({"kind": "error", "code": 5, "text": "--device: no GPU (got cpu). Use --device cpu."})
+        return
+    if how == "no-plan":
+        raise RuntimeError("broken before the plan")
+    groups = [(problem, "sgd", size) for problem in suite["problems"] for size in suite["batch_sizes"]]
+    cells = [{"problem": problem, "optimizer": optimizer, "batch_size": size, "schedule": schedule, "device": "cpu",
+              "status": "pending", "note": ""} for problem, optimizer, size in groups for schedule in suite["schedules"]]
+    connection.send({"kind": "plan", "cells": cells, "environment": {"backend": "cpu"}, "total": float(len(groups)),
+                     "problems": {problem: {"examples": 9, "data_sha256": None} for problem in suite["problems"]},
+                     "lines": [f"{len(cells)} cells"]})
+    for done, (problem, optimizer, size) in enumerate(groups):
+        group = store.group_name(problem, optimizer, size)
+        if group in finished:
+            continue
+        connection.send({"kind": "progress", "done": float(done), "total": float(len(groups)), "text": group, "group": group})
+        if size == 13:
+            _misbehave(how, connection)
+            if how == "refuses":
+                connection.send({"kind": "failed", "group": group, "note": "will not"})
+                continue
+        store.write_group(folder, group, {"lanes": pandas.DataFrame({"problem": [problem], "batch_size": [size]})})
+        connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})
+        if connection.poll() and connection.recv()["kind"] == "stop":
+            return
+    for problem in suite["problems"]:
+        group = store.timing_group(problem)
+        if group not in finished:
+            store.write_group(folder, group, {"timing": pandas.DataFrame({"problem": [problem], "seconds": [0.5]})})
+            connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})
+    connection.send({"kind": "done"})
+
+
+def _misbehave(how: str, connection: Connection) -> None:
+    once = Path(os.environ.get("FAKE_WORKER_ONCE", os.devnull))
+    if how == "kill" or (how == "kill-once" and not once.exists()):
+        once.touch()
+        print("about to die", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "disk-full":
+        connection.send({"kind": "error", "code": 4, "text": "parts: the disk is full (got ENOSPC). Make room."})
+        sys.exit(0)
+    elif how == "waits" and not once.exists():
+        once.touch()
+        while not connection.poll(60):
+            time.sleep(0.01)
+    elif how == "deaf" and not once.exists():
+        once.touch()
+        time.sleep(60)

@@ -1,0 +1,119 @@
+"""Every registered problem keeps the promises of a problem: the walk finds a new one by itself."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax
+from gdjax.problems.registry import MAKERS
+
+NAMES = gdjax.problems.names()
+
+
+def data_of(problem):
+    """The problem's data as arrays of the precision switched on now (`device_data` keeps the first it was asked in)."""
+    return jax.tree.map(jnp.asarray, problem.data)
+
+
+def test_the_promised_problems_are_there():
+    assert {
+        "bowl", "cancer-logistic", "coupled-quadratic", "diabetes-linear", "digits-mlp", "digits-softmax",
+        "himmelblau", "ill-conditioned-quadratic", "line-fit", "noisy-quadratic", "parabola",
+        "rastrigin", "rosenbrock", "softmax-2x3",
+    } <= set(NAMES)
+
+
+def test_an_unknown_name_is_answered_with_the_closest():
+    text = r"problem: unknown name \(got 'digit-softmax'\). Did you mean 'digits-softmax'\? Known: bowl,"
+    with pytest.raises(ValueError, match=text):
+        gdjax.problems.get("digit-softmax")
+
+
+def test_a_name_is_registered_once_and_made_once(monkeypatch):
+    made = []
+
+    def maker():
+        made.append(1)
+        return gdjax.Problem(name="cube", loss=lambda x: x**3, init=jax.random.normal)
+
+    monkeypatch.setattr("gdjax.problems.registry.MAKERS", dict(MAKERS))
+    assert gdjax.problems.register("cube-for-a-test")(maker) is maker
+    assert made == []
+    assert gdjax.problems.get("cube-for-a-test") is gdjax.problems.get("cube-for-a-test")
+    assert made == [1]
+    with pytest.raises(ValueError, match=r"problems: name is taken \(got 'bowl'\)"):
+        gdjax.problems.register("bowl")(maker)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_named_documented_and_sourced(name):
+    problem = gdjax.problems.get(name)
+    assert problem.name == name
+    assert problem.source
+    doc = MAKERS[name].__doc__
+    assert "Source:" in doc and "Starts" in doc
+    assert ("no optimum is known" in doc) == (problem.optimum is None)
+    assert problem.optimum is None or problem.initial_loss is not None, "targets need f0"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_of_an_example_is_one_float32(name):
+    problem = gdjax.problems.get(name)
+    start = problem.start(jax.random.key(0))
+    example = [jax.tree.map(lambda leaf: leaf[0], data_of(problem))] if problem.data is not None else []
+    loss = problem.loss(start, *example)
+    assert loss.shape == () and loss.dtype == jnp.float32
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(start))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_starts_differ_and_are_spread(name):
+    problem = gdjax.problems.get(name)
+    data = data_of(problem)
+    losses = jax.vmap(lambda key: problem.objective(problem.start(key), data))(jax.random.split(jax.random.key(0), 8))
+    assert np.std(losses) > 0.01 * np.mean(losses)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if gdjax.problems.get(name).minimizer is not None])
+def test_the_objective_at_the_minimizer_is_the_optimum_and_flat(name):
+    problem = gdjax.problems.get(name)
+    with jax.enable_x64(True):
+        minimizer = jax.tree.map(jnp.asarray, problem.minimizer)
+        value, slope = jax.value_and_grad(problem.objective)(minimizer, data_of(problem))
+        assert float(value) == pytest.approx(problem.optimum, rel=1e-12, abs=1e-15)
+        assert all(np.abs(leaf).max() < 1e-12 for leaf in jax.tree.leaves(slope))
+    shapes = [leaf.shape for leaf in jax.tree.leaves(problem.start(jax.random.key(0)))]
+    assert shapes == [np.shape(leaf) for leaf in jax.tree.leaves(problem.minimizer)]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if gdjax.problems.get(name).initial_loss is not None])
+def test_the_stored_initial_loss_is_the_median_of_1001_starts(name):
+    problem = gdjax.problems.get(name)
+    data, key = data_of(problem), jax.random.key(1001)
+
+    @jax.jit
+    def score(numbers):
+        one = lambda number: problem.objective(problem.start(jax.random.fold_in(key, number)), data)  # noqa: E731
+        return jax.lax.map(one, numbers, batch_size=77)
+
+    assert float(np.median(score(jnp.arange(1001)))) == pytest.approx(problem.initial_loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_is_that_of_the_differences(name):
+    found = gdjax.check_gradient(gdjax.problems.get(name), key=5, coordinates=20)
+    assert found.dtype == "float64"
+    # rounding 1e-16·f/h is 1e-11 to 1e-9 here, divided by at least 1e-3 of the largest gradient
+    assert found.max_relative_error < 1e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_forces_float64_on_float32_parameters(name):
+    problem = gdjax.problems.get(name)
+    start = problem.start(jax.random.key(0))
+    with jax.enable_x64(True):
+        data = jax.tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf, problem.data)
+        assert jax.eval_shape(problem.objective, start, data).dtype == jnp.float32
