@@ -2,6 +2,28 @@
 
 from __future__ import annotations
 
-from bench.tables import Tables, load
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["Tables", "load"]
+if TYPE_CHECKING:
+    from bench.tables import Tables
+
+__all__ = ["load"]
+
+
+def load(folder: Path | str) -> Tables:
+    """The tables of a run folder as pandas frames: lanes, hits, curves, chosen, timing, and the manifest `run`.
+
+    Raises:
+        ValueError: the folder holds no readable run.json.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "run.json").write_text('{"cells": []}')
+        >>> len(load(folder).hits)
+        0
+    """
+    from bench import tables  # pandas takes 0.4 s to import, which `python -m bench list` need not wait for
+
+    return tables.load(folder)

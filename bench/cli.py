@@ -86,7 +86,7 @@ def list_() -> None:
     schedules = {name: getattr(gdjax.schedules, name) for name in gdjax.schedules.names()}
     _section(display, "problems", {name: f"{each.examples} examples. {each.source}" for name, each in problems.items()})
     _section(display, "schedules", {name: _first_line(each) for name, each in schedules.items()})
-    _section(display, "optimizers", dict.fromkeys(gdjax.optimizers.names(), ""))
+    _section(display, "optimizers", {name: _of(gdjax.optimizers.get(name)) for name in gdjax.optimizers.names()})
     _section(display, "suites", {name: _comment(path) for name, path in shipped_suites().items()})
 
 
@@ -116,6 +116,11 @@ def _section(display: Display, title: str, entries: dict[str, str]) -> None:
 
 def _first_line(function: object) -> str:
     return (getattr(function, "__doc__", None) or "").strip().split("\n")[0]
+
+
+def _of(optimizer: object) -> str:
+    fixed = getattr(optimizer, "keywords", {})  # of a functools.partial
+    return " ".join([_first_line(getattr(optimizer, "func", optimizer)), *(f"{key}={fixed[key]}" for key in fixed)])
 
 
 def _comment(path: Path) -> str:

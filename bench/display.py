@@ -83,7 +83,7 @@ class Display:
         if self._bar is None:
             columns = BarColumn(bar_width=self._bar_width()), TextColumn("{task.description}", markup=False)
             bar = Progress(*columns, console=self._console, auto_refresh=False)  # no thread redraws while timing
-            bar.add_task("", total=None)
+            bar.add_task(words, total=total)
             self._bar = bar
             self._guard(bar.start)
         bar = self._bar

@@ -116,8 +116,10 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-        if made:
-            _remove_if_unused(folder)
+        if not (folder / MANIFEST).exists():  # nothing was begun: leave no trace
+            (folder / LOCK).unlink(missing_ok=True)
+            if made and is_unused(folder):
+                folder.rmdir()
 
 
 def is_unused(folder: Path) -> bool:
@@ -313,14 +315,10 @@ def _probe(folder: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def _remove_if_unused(folder: Path) -> None:
-    if is_unused(folder):
-        (folder / LOCK).unlink(missing_ok=True)
-        folder.rmdir()
-
-
 def _some_names(folder: Path) -> str:
-    names = sorted(path.name[:40] for path in folder.iterdir()) if folder.is_dir() else ["no folder"]
+    if not folder.is_dir():
+        return "no folder"
+    names = sorted(path.name[:40] for path in folder.iterdir() if path.name != LOCK)
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") if names else "nothing"
 
 

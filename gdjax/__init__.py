@@ -1,6 +1,7 @@
 """gdjax: gradient descent over many starts at once, on JAX, measured so that it can be believed."""
 
 from gdjax import data, lanes, optimizers, problems, sampling, schedules, stopping
+from gdjax.arguments import preflight
 from gdjax.descent import bgd, compile, initial_loss, minibatch, range_test, sgd, targets
 from gdjax.engine.program import Program
 from gdjax.gradients import check_gradient, numerical_gradient
@@ -10,5 +11,5 @@ from gdjax.runs import Runs
 
 __all__ = [
     "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "compile", "data", "initial_loss", "lanes", "minibatch",
-    "numerical_gradient", "optimizers", "problems", "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
+    "numerical_gradient", "optimizers", "preflight", "problems", "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
 ]

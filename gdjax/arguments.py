@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax import optimizers
 from gdjax import schedules as schedule_table
 from gdjax.lanes import Setting
 from gdjax.names import closest
@@ -181,8 +182,16 @@ def starts(problem: Problem, value: object) -> int | PyTree:
     return jax.tree.map(lambda leaf, want: np.asarray(leaf, want.dtype), value, wanted)
 
 
-def preflight(problem: Problem, optimizer: Optimizer) -> None:
-    """Trace the loss, its gradient and the optimizer once, so that their errors name the user's function."""
+def preflight(problem: Problem, optimizer: Optimizer | str = "sgd") -> None:
+    """Trace a problem's loss and make its optimizer once, so that their errors name the user's function; runs nothing.
+
+    Raises:
+        ValueError, TypeError: the loss cannot be traced or is not one real number, parameters are not floats, the optimizer
+            does not map a rate to an optax transformation.
+
+    Example:
+        >>> gdjax.preflight(gdjax.problems.get("bowl"))
+    """
     params = jax.eval_shape(problem.start, jax.random.key(0))
     which = problem.loss if problem.loss is not None else problem.batch_loss
     name = f"problem {problem.name!r}: loss {getattr(which, '__name__', repr(which))!r}"
@@ -200,7 +209,7 @@ def preflight(problem: Problem, optimizer: Optimizer) -> None:
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             raise ValueError(f"problem {problem.name!r}: init: parameters must be floats (got {leaf.dtype} at "
                              f"{jax.tree_util.keystr(path)}). Keep whole numbers in the data.")
-    made = optimizer(jnp.float32(0.1))
+    made = optimizers.get(optimizer)(jnp.float32(0.1))
     if not (hasattr(made, "init") and hasattr(made, "update")):
         raise TypeError(f"optimizer: must map a rate to an optax transformation (got {made!r}). "
                         "Pass optax.sgd, or lambda rate: optax.chain(…).")

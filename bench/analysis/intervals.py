@@ -32,7 +32,7 @@ def wilson(hits: int, lanes: int) -> Estimate:
 
     Example:
         >>> wilson(16, 32).low.__round__(4)
-        0.3364
+        0.3363
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """

@@ -32,7 +32,7 @@ def loss_figure(rows: pd.DataFrame, name: str) -> Figure:
     sizes, schedules = sorted(rows["batch_size"].unique()), sorted(rows["schedule"].unique())
     values = rows.pivot(index="schedule", columns="batch_size", values=column).loc[schedules, sizes].to_numpy(float)
     names = [plain(schedule_label(schedule), 22) for schedule in schedules]
-    panel = (max(1.15 * len(sizes), 3.5) + 1.2, max(0.5 * len(schedules), 0.8))
+    panel = (max(1.15 * len(sizes), 3.5) + 1.2, max(0.5 * len(schedules), 1.6))
     figure, panels = new_figure(panel, 1, 1, left=0.5 + 0.09 * max(map(len, names)), right=0.1, bottom=0.65, top=0.75)
     axes = panels[0, 0]
     scale = _scale(values)
@@ -82,12 +82,13 @@ def outcome_figure(rows: pd.DataFrame, name: str) -> Figure:
         axes.set_ylim(0, 100)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0][0].set_ylabel("share of starts (%)")
-    height = figure.get_figheight()
-    figure.supxlabel("batch size (examples per step)", fontsize=10, y=0.42 / height, va="bottom")
+    height, start = figure.get_figheight(), 0.75 / figure.get_figwidth()
+    figure.supxlabel("batch size (examples per step)", fontsize=10, x=start, y=0.42 / height, ha="left", va="bottom")
     handles = [Patch(facecolor=colour, hatch=hatch, edgecolor="white", label=label)
                for column, label, colour, hatch in _OUTCOMES if (shares[column] > 0).any()]
-    figure.legend(handles=handles, loc="lower center", ncols=4, frameon=False, fontsize=9,
-                  bbox_to_anchor=(0.5, 0.04 / height))
+    figure.legend(handles=handles, loc="lower left", ncols=4, frameon=False, fontsize=9,
+                  bbox_to_anchor=(start, 0.04 / height), columnspacing=1.5,
+                  borderaxespad=0, borderpad=0)
     heading(figure, f"{plain(name)}: how many starts got the loss {_goal(rows)}")
     return figure
 

@@ -62,9 +62,9 @@ def markdown(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, answer
 
 
 def progress(run: Mapping[str, object]) -> str:
-    """How much of a run there is: "all 64 cells", or "partial: 37 of 64 cells"."""
+    """How much of a run there is: "complete: 64 of 64 cells", or "partial: 37 of 64 cells"."""
     finished, cells = cell_counts(run)
-    return f"all {cells} cells" if finished == cells and cells else f"partial: {finished} of {cells} cells"
+    return f"{'complete' if finished == cells and cells else 'partial'}: {finished} of {cells} cells"
 
 
 def table(header: Row, rows: Iterable[Row]) -> Markup:

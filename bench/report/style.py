@@ -23,6 +23,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 INK = "#444444"
 DPI = 150
 _CROWDED = 12
+_NARROWEST = 8.0  # inches: room for a title
 
 
 def new_figure(panel: tuple[float, float], rows: int, columns: int, *, left: float, right: float, bottom: float,
@@ -38,6 +39,7 @@ def new_figure(panel: tuple[float, float], rows: int, columns: int, *, left: flo
     Returns:
         the figure and its axes, (rows, columns); panels of a row share their y axis, those of a column their x axis.
     """
+    right = max(right, _NARROWEST - left - columns * panel[0] - (columns - 1) * between[0])
     width = left + columns * panel[0] + (columns - 1) * between[0] + right
     height = bottom + rows * panel[1] + (rows - 1) * between[1] + top
     figure = Figure(figsize=(width, height))
@@ -58,7 +60,7 @@ def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {name: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
 
 
-def plain(text: str, longest: int = 60) -> str:
+def plain(text: str, longest: int = 40) -> str:
     """Text as it stands: a name with dollar signs is no formula, and none is longer than there is room for."""
     short = text if len(text) <= longest else text[:longest - 1] + "…"
     return short.replace("$", r"\$").replace("\n", " ")

@@ -44,11 +44,11 @@ class Program:
         """Lanes side by side: slots × members."""
         return self.shape.slots * self.shape.members
 
-    def stepper(self, settings: Sequence[Setting], key: int = 0, max_steps: int = 1000) -> Callable[[int], PyTree]:
-        """A function that runs the first `steps` steps of a full width of lanes, with no scoring: what a clock times.
+    def stepper(self, settings: Sequence[Setting], key: int = 0, max_steps: int = 1000) -> Callable[..., PyTree]:
+        """A function `run(steps, marks=0)` that steps a full width of lanes: what a clock times.
 
-        Lanes are starts 0, 1, … with the settings in turn; their schedules span `max_steps`. The result is not waited for:
-        block on it.
+        Lanes are starts 0, 1, … with the settings in turn; their schedules span `max_steps`. Nothing is scored unless
+        `marks` are asked for, evenly spaced. The result is not waited for: block on it.
 
         Example:
             >>> import gdjax, jax
@@ -63,19 +63,19 @@ class Program:
         loss, norm = measure(problem, params)
         stream = np.stack([np.arange(shape.queue), np.zeros(shape.queue, np.int64)], 1)
         seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
-        table = np.arange(shape.slots * shape.members).reshape(shape.slots, shape.members) % len(settings)
-        table = np.resize(table, (shape.queue, shape.members))
+        table = np.arange(shape.queue * shape.members).reshape(shape.queue, shape.members) % len(settings)
         pace = problem.examples / shape.batch_size
         hyper = lane_tables.hyper_table(settings, shape.formulas, max_steps, pace, loss.dtype)
         queue = pool.Queue(params, np.zeros_like(loss), np.ones_like(norm), seeds,
                            Hyper(*(leaf[table] for leaf in hyper)), np.int32(shape.slots))
         data = problem.device_data()
-        marks = jnp.full(shape.marks, pool.NEVER)
         queue = jax.block_until_ready(jax.tree.map(jnp.asarray, queue))
-        free = [jnp.asarray(value, loss.dtype) for value in (-1.0, -np.inf, np.inf, -np.inf)]
+        free = [loss.dtype.type(value) for value in (-1.0, -np.inf, np.inf, -np.inf)]  # nothing ends a lane but the budget
 
-        def run(steps: int) -> PyTree:
-            return self.executable(data, queue, marks, Rules(*free, jnp.int32(steps)))[0]
+        def run(steps: int, marks: int = 0) -> PyTree:
+            at = np.full(shape.marks, pool.NEVER, np.int32)
+            at[:marks] = np.linspace(steps / max(marks, 1), steps, marks).astype(np.int32)
+            return self.executable(data, queue, at, Rules(*free, np.int32(steps)))[0]
 
         return run
 

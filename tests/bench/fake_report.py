@@ -5,4 +5,5 @@ from pathlib import Path
 
 def write_report(folder: Path) -> None:
     """Write report.md with a title, an answer and a section."""
-    (folder / "report.md").write_text("# fake\n\nBatch size 8 is soonest.\n\n## Tables\nnot the answer\n", encoding="utf-8")
+    text = "# fake\n\nBatch size 8 is soonest.\n\n## Tables\nnot the answer\n"
+    (folder / "report.md").write_text(text, encoding="utf-8")

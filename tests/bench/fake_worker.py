@@ -26,7 +26,8 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         raise RuntimeError("broken before the plan")
     groups = [(problem, "sgd", size) for problem in suite["problems"] for size in suite["batch_sizes"]]
     cells = [{"problem": problem, "optimizer": optimizer, "batch_size": size, "schedule": schedule, "device": "cpu",
-              "status": "pending", "note": ""} for problem, optimizer, size in groups for schedule in suite["schedules"]]
+              "status": "pending", "note": ""}
+             for problem, optimizer, size in groups for schedule in suite["schedules"]]
     connection.send({"kind": "plan", "cells": cells, "environment": {"backend": "cpu"}, "total": float(len(groups)),
                      "problems": {problem: {"examples": 9, "data_sha256": None} for problem in suite["problems"]},
                      "lines": [f"{len(cells)} cells"]})
@@ -34,7 +35,8 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         group = store.group_name(problem, optimizer, size)
         if group in finished:
             continue
-        connection.send({"kind": "progress", "done": float(done), "total": float(len(groups)), "text": group, "group": group})
+        connection.send({"kind": "progress", "done": float(done), "total": float(len(groups)), "text": group,
+                         "group": group})
         if size == 13:
             _misbehave(how, connection)
             if how == "refuses":

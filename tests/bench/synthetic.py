@@ -152,7 +152,8 @@ def timing_rows(plan: Plan, problem: str, batch_size: int) -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for program, (fixed, per_example) in SECONDS.items():
         step = fixed + per_example * batch_size
-        values: dict[str, Sequence[float] | np.ndarray] = {"trace": [0.2], "compile": [0.5], "first_run": [0.02], "step": step * random.lognormal(0, 0.03, 12)}
+        values: dict[str, Sequence[float] | np.ndarray] = {
+            "trace": [0.2], "compile": [0.5], "first_run": [0.02], "step": step * random.lognormal(0, 0.03, 12)}
         if program == "batched":
             values |= {"scoring": [2e-5] * 3, "run": [2.0], "scored": [0.0]}
         for quantity, seconds in values.items():

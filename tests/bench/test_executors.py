@@ -1,4 +1,4 @@
-"""Whatever the worker or the user does, finished cells stay, the exit code says what happened, and a resume completes it."""
+"""Whatever the worker or the user does, finished cells stay, the exit code tells it, and a resume completes it."""
 
 from __future__ import annotations
 

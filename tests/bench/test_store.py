@@ -15,7 +15,7 @@ import pytest
 from bench import store
 from bench.store import FolderError, Run
 
-ROWS = pandas.DataFrame({"problem": ["a", "a"], "batch_size": [1, 2], "loss": [0.5, math.inf], "status": ["target", "budget"]})
+ROWS = pandas.DataFrame({"problem": ["a", "a"], "batch_size": [1, 2], "loss": [0.5, math.inf]})
 
 
 def a_run() -> Run:
@@ -53,9 +53,10 @@ def test_the_manifest_is_there_before_any_part(tmp_path: Path) -> None:
 def test_a_process_killed_while_writing_leaves_the_old_state(folder: Path, moment: str) -> None:
     store.write_group(folder, "a.sgd.1", {"lanes": ROWS})
     module, name = moment.rsplit(".", 1)
-    script = (f"import os, signal, pandas, pathlib, bench.store, {module}\n"
+    script = (f"import os, signal, sys, pandas, pathlib, bench.store, {module}\n"
               f"{module}.{name} = lambda *given: os.kill(os.getpid(), signal.SIGKILL)\n"
-              "bench.store.write_group(pathlib.Path(os.sys.argv[1]), 'b.sgd.1', {'lanes': pandas.DataFrame({'x': [1]})})\n")
+              "rows = pandas.DataFrame({'x': [1]})\n"
+              "bench.store.write_group(pathlib.Path(sys.argv[1]), 'b.sgd.1', {'lanes': rows})\n")
     done = subprocess.run([sys.executable, "-c", script, str(folder)], check=False, capture_output=True)
     assert done.returncode == -9
     assert [path for path in (folder / "parts").iterdir() if path.name.endswith(".tmp")] != []
@@ -162,12 +163,16 @@ def test_create_refuses_a_folder_with_something_in_it(tmp_path: Path) -> None:
 
 def test_the_manifest_holds_no_nan(folder: Path) -> None:
     run = a_run()
-    run["environment"] = {"load": math.nan, "best": numpy.float32("inf"), "cores": numpy.int64(2), "list": (1.5, -math.inf)}
+    run["environment"] = {"load": math.nan, "best": numpy.float32("inf"), "cores": numpy.int64(2),
+                          "list": (1.5, math.inf)}
     store.write_run(folder, run)
     assert store.read_run(folder)["environment"] == {"load": None, "best": None, "cores": 2, "list": [1.5, None]}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"schema": 2, "cells": [], "config": {}}', b"\xff", b"[" * 10**6])
+NEWER = b'{"schema": 2, "cells": [], "config": {}}'
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", NEWER, b"\xff", b"[" * 10**6])
 def test_a_wrong_manifest_is_refused(folder: Path, content: bytes) -> None:
     (folder / "run.json").write_bytes(content)
     with pytest.raises(FolderError, match=r"run\.json: .+ \(got .*\)\. "):
@@ -175,7 +180,8 @@ def test_a_wrong_manifest_is_refused(folder: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("group", [
-    "my_module:make_problem.sgd.1", "../../etc/passwd", "..", ".", "", "/abs", "a/b", "a\\b", "x" * 300, "ü", "\0", "-rf", "a\nb",
+    "my_module:make_problem.sgd.1", "../../etc/passwd", "..", ".", "", "/abs", "a/b", "a\\b", "x" * 300, "ü", "\0",
+    "-rf", "a\nb",
 ])
 def test_part_names_stay_inside_the_folder(folder: Path, group: str) -> None:
     name = store.part_name(group)

@@ -1,0 +1,85 @@
+"""The clock: seconds per step of compiled programs, interleaved, blocked on, voided when anything compiles."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import jax
+
+COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+WARMUPS = 2  # kept and unused: the first runs of a program are slower
+CALIBRATION_STEPS = 4
+_compilations = 0
+
+
+def _count(event: str, seconds: float, **details: object) -> None:
+    global _compilations
+    _compilations += event == COMPILE_EVENT
+
+
+jax.monitoring.register_event_duration_secs_listener(_count)
+
+
+def compilations() -> int:
+    """Programs compiled in this process so far."""
+    return _compilations
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is timed: `run(count) -> arrays`, and the count that makes a sample long enough."""
+
+    label: tuple[str, ...]
+    run: Callable[[int], object]
+    count: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One timing: seconds for `count` units of work, in which round and in which place of the random order."""
+
+    label: tuple[str, ...]
+    repeat: int
+    warmup: bool
+    voided: bool
+    order: int
+    count: int
+    seconds: float
+
+
+def once(run: Callable[[int], object], count: int) -> tuple[float, bool]:
+    """Seconds of one blocked run, and whether anything compiled in it."""
+    before = _compilations
+    began = time.perf_counter()
+    jax.block_until_ready(run(count))
+    seconds = time.perf_counter() - began
+    return seconds, _compilations > before
+
+
+def calibrate(label: tuple[str, ...], run: Callable[[int], object], min_sample_s: float) -> Job:
+    """A job whose samples last at least `min_sample_s`: the count is doubled until one is seen, then rounded up by a tenth."""
+    count = CALIBRATION_STEPS
+    once(run, count)
+    while True:
+        seconds, _ = once(run, count)
+        if seconds >= min_sample_s / 4:
+            return Job(label, run, max(count, int(1.1 * count * min_sample_s / seconds) + 1))
+        count *= 2 if seconds > min_sample_s / 64 else 8
+
+
+def samples(jobs: list[Job], repeats: int, seed: int) -> Iterator[Sample]:
+    """Two warm-ups and `repeats` samples of every job, each round in a new random order.
+
+    Interleaving spreads a slow minute of the machine over all jobs (google/benchmark 1051: run-to-run deviation
+    1.37 -> 1.01 %). A sample in which something compiled is marked, not dropped.
+    """
+    shuffle = random.Random(seed)
+    for turn in range(WARMUPS + repeats):
+        order = shuffle.sample(range(len(jobs)), len(jobs))
+        for place, index in enumerate(order):
+            job = jobs[index]
+            seconds, voided = once(job.run, job.count)
+            yield Sample(job.label, turn, turn < WARMUPS, voided, place, job.count, seconds)

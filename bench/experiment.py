@@ -1,0 +1,202 @@
+"""One group of cells: tune every schedule on some starts, report the chosen settings on others."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import gdjax
+import jax
+import numpy as np
+import pandas as pd
+
+from bench.suite import Settings, Suite
+
+TUNING, REPORTED = 0, 1  # folded into the seed: the two splits share no start
+MEMBERS = 16  # settings that share a batch: one program serves range test, tuning and report
+RANGE_SHARE = 0.1  # of the budget, for the range test
+RANGE_STEPS = 50  # at least so many steps, where the budget has them
+
+
+@dataclass(frozen=True)
+class Group:
+    """All schedules of one (problem, optimizer, batch size) on one device."""
+
+    suite: Suite
+    settings: Settings
+    problem: gdjax.Problem
+    optimizer: str
+    batch_size: int
+    device: str
+
+    @property
+    def name(self) -> str:
+        """The problem's name as the suite spells it is the problem's own."""
+        return self.problem.name
+
+    @property
+    def steps(self) -> int:
+        """Budget of a lane in steps."""
+        return self.settings.budget(self.problem.examples, self.batch_size)
+
+    @property
+    def key(self) -> dict[str, object]:
+        """The columns that name the group in every table."""
+        return {"problem": self.problem.name, "optimizer": self.optimizer, "batch_size": self.batch_size}
+
+    @property
+    def lane_counts(self) -> tuple[int, int]:
+        """Lanes tuned, and at most reported."""
+        per_schedule = rate_count(self.suite) * len(self.suite.horizons)
+        schedules, targets = len(self.suite.schedules), len(target_losses(self.problem, self.settings))
+        reported = min(schedules * targets, schedules * per_schedule)
+        return schedules * per_schedule * self.suite.tuning_starts, reported * self.suite.starts
+
+    def program(self, solo: bool = False) -> gdjax.Program:
+        """The compiled program of the group: full width, or one lane."""
+        return gdjax.compile(self.problem, batch_size=self.batch_size, optimizer=self.optimizer,
+                             schedules=self.suite.schedules, marks=self.suite.marks, settings=1 if solo else MEMBERS,
+                             width=1 if solo else self.suite.width)
+
+
+@dataclass(frozen=True)
+class Result:
+    """Tables of a finished group, and what its clock needs to know."""
+
+    tables: dict[str, pd.DataFrame]
+    run_s: float
+    scored: int
+    mark_ratio: float
+
+
+def rate_count(suite: Suite) -> int:
+    """Rates per (schedule, horizon)."""
+    return suite.rates if isinstance(suite.rates, int) else len(suite.rates)
+
+
+def target_losses(problem: gdjax.Problem, settings: Settings) -> list[tuple[float, float]]:
+    """(target, gap) pairs, highest first; gap NaN where targets are losses."""
+    if settings.targets is not None:
+        return [(target, math.nan) for target in sorted(settings.targets, reverse=True)]
+    gaps = sorted(settings.gaps, reverse=True)
+    return list(zip(gdjax.targets(problem, gaps), gaps, strict=True))
+
+
+def grid(suite: Suite, centre: float) -> dict[str, list[gdjax.Setting]]:
+    """Settings of every schedule, as many for each: rates × horizons, and for the constant one as many rates more densely."""
+    span, count = math.sqrt(suite.rate_span), rate_count(suite)
+    low, high = centre / span, centre * span
+
+    def rates(number: int) -> list[float]:
+        if not isinstance(suite.rates, int):
+            return list(suite.rates)
+        return [float(rate) for rate in np.geomspace(low, high, number)] if number > 1 else [centre]
+
+    found = {}
+    for name in suite.schedules:
+        schedule = gdjax.schedules.get(name)
+        if name == "constant":
+            found[name] = [gdjax.Setting(schedule, rate) for rate in rates(count * len(suite.horizons))]
+        else:
+            found[name] = [gdjax.Setting(schedule.over(horizon), rate) for horizon in suite.horizons for rate in rates(count)]
+    return found
+
+
+def measure(group: Group) -> Result:
+    """Range test, tuning and report of one group.
+
+    The settings chosen for every (schedule, target) on the tuning starts run on the reported starts; all schedules share
+    starts and batch order, so differences are paired.
+    """
+    suite, program = group.suite, group.program()
+    began = time.perf_counter()
+    seed = jax.random.key(suite.seed)
+    short = max(min(group.steps, RANGE_STEPS), int(RANGE_SHARE * group.steps))
+    centre = gdjax.range_test(group.problem, batch_size=group.batch_size, key=jax.random.fold_in(seed, TUNING),
+                              optimizer=group.optimizer, max_steps=short, program=program)
+    targets = target_losses(group.problem, group.settings)
+    settings = grid(suite, centre)
+    flat = [(name, setting) for name, each in settings.items() for setting in each]
+    tuning = _run(group, program, [setting for _, setting in flat], suite.tuning_starts, jax.random.fold_in(seed, TUNING))
+    tuned = _tables(group, tuning, flat, "tuning", targets)
+    chosen = choose(tuned["lanes"], tuned["hits"])
+    keep = set(zip(chosen.schedule, chosen.horizon, chosen.rate, strict=True))
+    winners = [(name, setting) for name, setting in flat if (name, horizon_of(setting), setting.rate) in keep]
+    reported = _run(group, program, [setting for _, setting in winners], suite.starts, jax.random.fold_in(seed, REPORTED))
+    tables = _tables(group, reported, winners, "reported", targets)
+    run_s = time.perf_counter() - began
+    curves = _curves(tables["lanes"], reported)
+    chosen = chosen.assign(**group.key, device=group.device)
+    return Result(
+        tables={
+            "lanes": pd.concat([tuned["lanes"], tables["lanes"]], ignore_index=True),
+            "hits": pd.concat([tuned["hits"], tables["hits"]], ignore_index=True),
+            "curves": curves,
+            "chosen": chosen[["problem", "optimizer", "batch_size", "schedule", "device", "target", "gap", "rate", "horizon",
+                              "tuning_ert", "tuning_hits", "edge_of_grid"]],
+        },
+        run_s=run_s,
+        scored=sum(int(np.isfinite(runs.curve).sum()) for runs in (tuning, reported)),
+        mark_ratio=float(np.median(tuning.marks[1:] / tuning.marks[:-1])) if len(tuning.marks) > 1 else math.nan,
+    )
+
+
+def choose(lanes: pd.DataFrame, hits: pd.DataFrame) -> pd.DataFrame:
+    """The setting of lowest tuning ERT for every (schedule, target); without any hit, of lowest median final loss.
+
+    ERT = Σ steps spent / hits (all of the budget at a miss). One row per (schedule, target), flagged where the rate is at
+    an end of its grid.
+    """
+    setting = ["schedule", "horizon", "rate"]
+    final = lanes.groupby(setting, sort=False).final_loss.median().rename("final")
+    cost = hits.groupby([*setting, "target"], sort=False).agg(
+        spent=("steps_spent", "sum"), tuning_hits=("hit", "sum"), gap=("gap", "first")).reset_index()
+    cost["tuning_ert"] = np.where(cost.tuning_hits > 0, cost.spent / np.maximum(cost.tuning_hits, 1), np.inf)
+    cost = cost.join(final, on=setting)
+    best = cost.sort_values(["tuning_ert", "final"], kind="stable").groupby(["schedule", "target"], sort=False).head(1)
+    ends = lanes.groupby("schedule").rate.agg(["min", "max"])
+    edges = best.join(ends, on="schedule")
+    best = best.assign(edge_of_grid=(edges.rate == edges["min"]) | (edges.rate == edges["max"]))
+    return best.sort_values(["schedule", "target"], ascending=[True, False]).reset_index(drop=True)
+
+
+def horizon_of(setting: gdjax.Setting) -> float:
+    """The horizon as tables have it: 1 for the constant schedule, which has none."""
+    return 1.0 if setting.schedule.name == "constant" else setting.schedule.horizon
+
+
+def _run(group: Group, program: gdjax.Program, settings: list[gdjax.Setting], starts: int, key: jax.Array) -> gdjax.Runs:
+    return gdjax.minibatch(group.problem, batch_size=group.batch_size, rates=None, settings=settings, starts=starts, key=key,
+                           optimizer=group.optimizer, max_steps=group.steps, marks=group.suite.marks,
+                           targets=[target for target, _ in target_losses(group.problem, group.settings)], program=program)
+
+
+def _tables(
+    group: Group, runs: gdjax.Runs, settings: list[tuple[str, gdjax.Setting]], split: str, targets: list[tuple[float, float]]
+) -> dict[str, pd.DataFrame]:
+    frame = runs.frame()
+    names = pd.Series([name for name, _ in settings]).to_numpy()
+    horizons = np.array([horizon_of(setting) for _, setting in settings])
+    lanes = pd.DataFrame({
+        **group.key, "schedule": names[runs.setting], "horizon": horizons[runs.setting], "rate": frame.rate,
+        "device": group.device, "split": split, "lane": frame.lane, "start": frame.start, "status": frame.status,
+        "steps": frame.steps, "examples": frame.examples, "final_loss": frame.final_loss, "best_loss": frame.best_loss,
+        "grad_norm": frame.grad_norm, "max_steps": group.steps,
+    })
+    gaps = dict(targets)
+    hits = runs.hits()
+    hits["gap"] = hits.target.map(gaps)
+    hits["steps_spent"] = hits.steps.where(hits.hit, group.steps)
+    named = lanes[["lane", "problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split", "start"]]
+    hits = hits.merge(named, on="lane")
+    return {"lanes": lanes, "hits": hits[["problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split",
+                                          "lane", "start", "target", "gap", "hit", "steps_before", "steps", "steps_after",
+                                          "examples", "steps_spent"]]}
+
+
+def _curves(lanes: pd.DataFrame, runs: gdjax.Runs) -> pd.DataFrame:
+    named = lanes[["lane", "problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split", "start"]]
+    curves = runs.curves().merge(named, on="lane")
+    return curves[["problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split", "lane", "start", "step",
+                   "examples", "loss"]]

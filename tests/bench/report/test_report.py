@@ -1,0 +1,136 @@
+"""The report of whole, partial, empty and hostile run folders."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+import bench
+from bench.analysis.summary import FIXED
+from bench.report import write_report
+from bench.report.files import write_whole
+from bench.report.markdown import escape
+from bench.report.style import tick_places
+from tests.bench.synthetic import GAPS, Plan, write_run
+
+HOSTILE = "<script>alert(1)</script> $x$ |a| [b](c)"
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A partial run of two problems, one of an evil name, the other without step times."""
+    plan = Plan(problems=(HOSTILE, "plain_name"), batch_sizes=(8, 1797), schedules=("constant", "linear"),
+                rates=(0.3, 1.0), starts=8, tuning_starts=4, unfinished=[("plain_name", 8)], untimed=["plain_name"])
+    folder = write_run(tmp_path_factory.mktemp("hostile"), plan)
+    write_report(folder)
+    return folder
+
+
+def test_partial_runs_say_so(hostile: Path) -> None:
+    text = (hostile / "report.md").read_text()
+    assert "partial: 6 of 8 cells" in text
+    assert "(so far, 2 of 4 cells)" in text
+
+
+def test_names_are_escaped_everywhere(hostile: Path) -> None:
+    text = (hostile / "report.md").read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; $x$ \\|a\\|" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    widths = {line.replace("\\|", "").count("|") for line in rows if "next best" in line or "★" in line}
+    assert widths == {10}  # nine columns: a bar in a name opens no tenth
+    for path in (hostile / "figures").glob("*.svg"):
+        assert not [node for node in ElementTree.parse(path).iter() if node.tag.endswith("script")]
+
+
+def test_figures_named_in_the_report_exist_and_are_pictures(hostile: Path) -> None:
+    text = (hostile / "report.md").read_text()
+    names = [part.split(")")[0] for part in text.split("](figures/")[1:]]
+    assert len(names) == 2 * (5 + 4)  # PNG and SVG; no seconds without step times
+    for name in names:
+        content = (hostile / "figures" / name).read_bytes()
+        assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
+
+
+def test_summary_has_a_row_per_cell_and_target(hostile: Path) -> None:
+    summary = pd.read_csv(hostile / "summary.csv")
+    assert len(summary) == 6 * len(GAPS)
+    assert list(summary.columns[:len(FIXED)]) == FIXED
+    assert summary.loc[summary["problem"] == "plain_name", "seconds_solo_median"].isna().all()
+
+
+def test_no_temporary_file_is_left(hostile: Path) -> None:
+    assert not list(hostile.rglob("*.tmp"))
+
+
+def test_the_report_can_be_made_again_and_is_the_same(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, Plan(batch_sizes=(32,), schedules=("linear",), starts=4, tuning_starts=2))
+    contents = []
+    for _ in range(2):
+        write_report(folder)
+        contents.append({path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()})
+    assert contents[0] == contents[1]
+    assert "complete: 1 of 1 cells" in (folder / "report.md").read_text()
+
+
+def test_no_cells_at_all(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"schema": 1, "suite": "none", "cells": []}')
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "partial: 0 of 0 cells" in text
+    assert "No problem has a finished cell yet" in text
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == 0
+
+
+def test_failed_cells_are_listed(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(
+        '{"schema": 1, "problems": {"p": {"examples": 5}}, "device": "gpu", "cells": [{"problem": "p", "optimizer": '
+        '"sgd", "batch_size": 5, "schedule": "step", "device": "gpu", "status": "oom", "note": "try width 64"}]}')
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "| p | sgd | 5 | step | oom | try width 64 |" in text
+    assert "p on gpu: no cell has finished yet (0 of 1)." in text
+
+
+def test_a_truncated_part_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, Plan(batch_sizes=(8, 32), schedules=("linear",), starts=4, tuning_starts=2))
+    broken = folder / "parts" / "0.sgd.8" / "lanes.parquet"
+    broken.write_bytes(broken.read_bytes()[:100])
+    tables = bench.load(folder)
+    assert set(tables.lanes["batch_size"]) == {32}
+    assert "0.sgd.8/lanes.parquet: left out" in str(tables.run["warnings"])
+
+
+def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Give the folder of a run"):
+        write_report(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "report.md"
+    write_whole(path, b"old")
+    with pytest.raises(TypeError):
+        write_whole(path, None)  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.md"]
+
+
+def test_escape_leaves_intervals_and_words_as_they_are() -> None:
+    assert escape("1.3 [1.2, ∞] my_name *b* [x](y) __init__") == (
+        r"1.3 [1.2, ∞] my_name \*b\* \[x\](y) \_\_init\_\_")
+
+
+def test_ticks_are_round_numbers() -> None:
+    assert tick_places(1.5, 30) == [2.0, 5.0, 10.0, 20.0]
+    assert tick_places(0.02, 5000) == pytest.approx([0.1, 1, 10, 100, 1000])
+
+
+def test_the_report_needs_no_jax_and_no_pyplot() -> None:
+    code = "import sys, bench.report; print({'jax', 'gdjax', 'matplotlib.pyplot'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
