@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +12,10 @@ import jax
 
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 WARMUPS = 2  # kept and unused: the first runs of a program are slower
-CALIBRATION_STEPS = 4
 _compilations = 0
 
 
-def _count(event: str, seconds: float, **details: object) -> None:
+def _count(event: str, duration_secs: float, **details: object) -> None:
     global _compilations
     _compilations += event == COMPILE_EVENT
 
@@ -30,11 +30,15 @@ def compilations() -> int:
 
 @dataclass(frozen=True)
 class Job:
-    """What is timed: `run(count) -> arrays`, and the count that makes a sample long enough."""
+    """What is timed.
+
+    `run(count) -> arrays`, the count that makes a sample long enough, and how many samples to take.
+    """
 
     label: tuple[str, ...]
     run: Callable[[int], object]
     count: int
+    repeats: int
 
 
 @dataclass(frozen=True)
@@ -59,26 +63,30 @@ def once(run: Callable[[int], object], count: int) -> tuple[float, bool]:
     return seconds, _compilations > before
 
 
-def calibrate(label: tuple[str, ...], run: Callable[[int], object], min_sample_s: float) -> Job:
-    """A job whose samples last at least `min_sample_s`: the count is doubled until one is seen, then rounded up by a tenth."""
-    count = CALIBRATION_STEPS
+def calibrate(label: tuple[str, ...], run: Callable[[int], object], min_sample_s: float, repeats: int) -> Job:
+    """A job whose samples last at least `min_sample_s`.
+
+    The count grows until a quarter is seen, then a fifth is added.
+    """
+    count = 1
     once(run, count)
     while True:
         seconds, _ = once(run, count)
         if seconds >= min_sample_s / 4:
-            return Job(label, run, max(count, int(1.1 * count * min_sample_s / seconds) + 1))
-        count *= 2 if seconds > min_sample_s / 64 else 8
+            return Job(label, run, max(count, math.ceil(1.2 * count * min_sample_s / seconds)), repeats)
+        count *= 2 if seconds > min_sample_s / 16 else 8
 
 
-def samples(jobs: list[Job], repeats: int, seed: int) -> Iterator[Sample]:
-    """Two warm-ups and `repeats` samples of every job, each round in a new random order.
+def samples(jobs: list[Job], seed: int) -> Iterator[Sample]:
+    """Two warm-ups and the repeats of every job, each round in a new random order.
 
     Interleaving spreads a slow minute of the machine over all jobs (google/benchmark 1051: run-to-run deviation
     1.37 -> 1.01 %). A sample in which something compiled is marked, not dropped.
     """
     shuffle = random.Random(seed)
-    for turn in range(WARMUPS + repeats):
-        order = shuffle.sample(range(len(jobs)), len(jobs))
+    for turn in range(WARMUPS + max((job.repeats for job in jobs), default=0)):
+        due = [index for index, job in enumerate(jobs) if turn < WARMUPS + job.repeats]
+        order = shuffle.sample(due, len(due))
         for place, index in enumerate(order):
             job = jobs[index]
             seconds, voided = once(job.run, job.count)

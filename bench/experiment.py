@@ -6,11 +6,11 @@ import math
 import time
 from dataclasses import dataclass
 
-import gdjax
 import jax
 import numpy as np
 import pandas as pd
 
+import gdjax
 from bench.suite import Settings, Suite
 
 TUNING, REPORTED = 0, 1  # folded into the seed: the two splits share no start
@@ -41,7 +41,7 @@ class Group:
         return self.settings.budget(self.problem.examples, self.batch_size)
 
     @property
-    def key(self) -> dict[str, object]:
+    def key(self) -> dict[str, str | int]:
         """The columns that name the group in every table."""
         return {"problem": self.problem.name, "optimizer": self.optimizer, "batch_size": self.batch_size}
 
@@ -84,7 +84,10 @@ def target_losses(problem: gdjax.Problem, settings: Settings) -> list[tuple[floa
 
 
 def grid(suite: Suite, centre: float) -> dict[str, list[gdjax.Setting]]:
-    """Settings of every schedule, as many for each: rates × horizons, and for the constant one as many rates more densely."""
+    """Settings of every schedule, as many for each.
+
+    Rates × horizons, and for the constant one as many rates more densely.
+    """
     span, count = math.sqrt(suite.rate_span), rate_count(suite)
     low, high = centre / span, centre * span
 
@@ -99,15 +102,16 @@ def grid(suite: Suite, centre: float) -> dict[str, list[gdjax.Setting]]:
         if name == "constant":
             found[name] = [gdjax.Setting(schedule, rate) for rate in rates(count * len(suite.horizons))]
         else:
-            found[name] = [gdjax.Setting(schedule.over(horizon), rate) for horizon in suite.horizons for rate in rates(count)]
+            found[name] = [gdjax.Setting(schedule.over(horizon), rate)
+                           for horizon in suite.horizons for rate in rates(count)]
     return found
 
 
 def measure(group: Group) -> Result:
     """Range test, tuning and report of one group.
 
-    The settings chosen for every (schedule, target) on the tuning starts run on the reported starts; all schedules share
-    starts and batch order, so differences are paired.
+    The settings chosen for every (schedule, target) on the tuning starts run on the reported starts; all schedules
+    share starts and batch order, so differences are paired.
     """
     suite, program = group.suite, group.program()
     began = time.perf_counter()
@@ -118,12 +122,14 @@ def measure(group: Group) -> Result:
     targets = target_losses(group.problem, group.settings)
     settings = grid(suite, centre)
     flat = [(name, setting) for name, each in settings.items() for setting in each]
-    tuning = _run(group, program, [setting for _, setting in flat], suite.tuning_starts, jax.random.fold_in(seed, TUNING))
+    tuning = _run(group, program, [setting for _, setting in flat], suite.tuning_starts,
+                  jax.random.fold_in(seed, TUNING))
     tuned = _tables(group, tuning, flat, "tuning", targets)
     chosen = choose(tuned["lanes"], tuned["hits"])
     keep = set(zip(chosen.schedule, chosen.horizon, chosen.rate, strict=True))
     winners = [(name, setting) for name, setting in flat if (name, horizon_of(setting), setting.rate) in keep]
-    reported = _run(group, program, [setting for _, setting in winners], suite.starts, jax.random.fold_in(seed, REPORTED))
+    reported = _run(group, program, [setting for _, setting in winners], suite.starts,
+                    jax.random.fold_in(seed, REPORTED))
     tables = _tables(group, reported, winners, "reported", targets)
     run_s = time.perf_counter() - began
     curves = _curves(tables["lanes"], reported)
@@ -133,8 +139,8 @@ def measure(group: Group) -> Result:
             "lanes": pd.concat([tuned["lanes"], tables["lanes"]], ignore_index=True),
             "hits": pd.concat([tuned["hits"], tables["hits"]], ignore_index=True),
             "curves": curves,
-            "chosen": chosen[["problem", "optimizer", "batch_size", "schedule", "device", "target", "gap", "rate", "horizon",
-                              "tuning_ert", "tuning_hits", "edge_of_grid"]],
+            "chosen": chosen[["problem", "optimizer", "batch_size", "schedule", "device", "target", "gap", "rate",
+                              "horizon", "tuning_ert", "tuning_hits", "edge_of_grid"]],
         },
         run_s=run_s,
         scored=sum(int(np.isfinite(runs.curve).sum()) for runs in (tuning, reported)),
@@ -145,8 +151,8 @@ def measure(group: Group) -> Result:
 def choose(lanes: pd.DataFrame, hits: pd.DataFrame) -> pd.DataFrame:
     """The setting of lowest tuning ERT for every (schedule, target); without any hit, of lowest median final loss.
 
-    ERT = Σ steps spent / hits (all of the budget at a miss). One row per (schedule, target), flagged where the rate is at
-    an end of its grid.
+    ERT = Σ steps spent / hits (all of the budget at a miss). One row per (schedule, target), flagged where the rate is
+    at an end of its grid.
     """
     setting = ["schedule", "horizon", "rate"]
     final = lanes.groupby(setting, sort=False).final_loss.median().rename("final")
@@ -166,14 +172,18 @@ def horizon_of(setting: gdjax.Setting) -> float:
     return 1.0 if setting.schedule.name == "constant" else setting.schedule.horizon
 
 
-def _run(group: Group, program: gdjax.Program, settings: list[gdjax.Setting], starts: int, key: jax.Array) -> gdjax.Runs:
-    return gdjax.minibatch(group.problem, batch_size=group.batch_size, rates=None, settings=settings, starts=starts, key=key,
-                           optimizer=group.optimizer, max_steps=group.steps, marks=group.suite.marks,
-                           targets=[target for target, _ in target_losses(group.problem, group.settings)], program=program)
+def _run(
+    group: Group, program: gdjax.Program, settings: list[gdjax.Setting], starts: int, key: jax.Array
+) -> gdjax.Runs:
+    return gdjax.minibatch(group.problem, batch_size=group.batch_size, rates=None, settings=settings, starts=starts,
+                           key=key, optimizer=group.optimizer, max_steps=group.steps, marks=group.suite.marks,
+                           targets=[target for target, _ in target_losses(group.problem, group.settings)],
+                           program=program)
 
 
 def _tables(
-    group: Group, runs: gdjax.Runs, settings: list[tuple[str, gdjax.Setting]], split: str, targets: list[tuple[float, float]]
+    group: Group, runs: gdjax.Runs, settings: list[tuple[str, gdjax.Setting]], split: str,
+    targets: list[tuple[float, float]],
 ) -> dict[str, pd.DataFrame]:
     frame = runs.frame()
     names = pd.Series([name for name, _ in settings]).to_numpy()
@@ -188,15 +198,18 @@ def _tables(
     hits = runs.hits()
     hits["gap"] = hits.target.map(gaps)
     hits["steps_spent"] = hits.steps.where(hits.hit, group.steps)
-    named = lanes[["lane", "problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split", "start"]]
-    hits = hits.merge(named, on="lane")
-    return {"lanes": lanes, "hits": hits[["problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split",
-                                          "lane", "start", "target", "gap", "hit", "steps_before", "steps", "steps_after",
-                                          "examples", "steps_spent"]]}
+    hits = hits.merge(_named(lanes), on="lane")
+    return {"lanes": lanes, "hits": hits[["problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device",
+                                          "split", "lane", "start", "target", "gap", "hit", "steps_before", "steps",
+                                          "steps_after", "examples", "steps_spent"]]}
 
 
 def _curves(lanes: pd.DataFrame, runs: gdjax.Runs) -> pd.DataFrame:
-    named = lanes[["lane", "problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split", "start"]]
-    curves = runs.curves().merge(named, on="lane")
-    return curves[["problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split", "lane", "start", "step",
-                   "examples", "loss"]]
+    curves = runs.curves().merge(_named(lanes), on="lane")
+    return curves[["problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split", "lane",
+                   "start", "step", "examples", "loss"]]
+
+
+def _named(lanes: pd.DataFrame) -> pd.DataFrame:
+    return lanes[["lane", "problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split",
+                  "start"]]

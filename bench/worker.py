@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import gdjax
 import jax
 import pandas as pd
 
-from bench import clock, environment, store
+import gdjax
+from bench import clock, store
 from bench.bad_input import closest
-from bench.experiment import Group, Result, measure, target_losses
+from bench.experiment import Group, measure, target_losses
 from bench.suite import Suite, suite_from
 
 INSTALL_HINT = "Install a GPU build: pip install -e '.[cuda12]' or '.[cuda13]', or use --device cpu."
 SCORING_MARKS = 8  # marks of a run that times scoring
+SCORING_REPEATS = 3  # its share of the run time needs no interval
 COMPILE_WEIGHT_S = 3.0  # guess of a group's compile time, for the progress bar only
 STEP_WEIGHT_S = 2.5e-7  # and of a lane-step per example of the batch, at best
 MESSAGE_LIMIT = 500
@@ -99,7 +100,9 @@ class Worker:
         return platform
 
     def _groups(self, platform: str) -> tuple[list[Group], list[str]]:
-        suite, groups, errors = self.suite, [], []
+        suite = self.suite
+        groups: list[Group] = []
+        errors: list[str] = []
         for field, names, known in (("schedules", suite.schedules, gdjax.schedules.names()),
                                     ("optimizers", suite.optimizers, gdjax.optimizers.names())):
             errors += [f"{field}[{i}]: unknown name (got {name!r}). {closest(name, known)}"
@@ -109,9 +112,11 @@ class Worker:
             try:
                 problem = self._problem(name)
                 gdjax.preflight(problem)
+                if any(group.problem.name == problem.name for group in groups):
+                    raise ValueError(f"another problem of the suite has this name (got {problem.name!r}). Rename one.")
                 if problem.optimum is None and settings.targets is None:
-                    raise ValueError(f"problem {name!r}: its optimum is not known, so gaps have no meaning (got no targets). "
-                                     f'Give targets = {{ "{name}" = [loss, …] }}.')
+                    raise ValueError(f"problem {name!r}: its optimum is not known, so gaps have no meaning "
+                                     f'(got no targets). Give targets = {{ "{name}" = [loss, …] }}.')
             except (ValueError, TypeError, ImportError, AttributeError) as error:
                 errors.append(f"problems[{i}]: {error}")
                 continue
@@ -149,15 +154,19 @@ class Worker:
         for problem in dict.fromkeys(group.problem for group in groups):
             mine = [group for group in groups if group.problem is problem]
             problems[problem.name] = {
-                "examples": problem.examples, "optimum": problem.optimum, "optimum_tolerance": problem.optimum_tolerance,
-                "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem), "source": problem.source,
+                "examples": problem.examples, "optimum": problem.optimum,
+                "optimum_tolerance": problem.optimum_tolerance,
+                "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem),
+                "source": problem.source,
                 "data_sha256": None if problem.data is None else gdjax.data.fingerprint(problem.data),
-                "targets": [{"target": target, "gap": gap} for target, gap in target_losses(problem, mine[0].settings)],
+                "targets": [{"target": target, "gap": gap}
+                            for target, gap in target_losses(problem, mine[0].settings)],
                 "budgets": {str(group.batch_size): {
-                    "steps": group.steps, "epochs": group.steps * group.batch_size / problem.examples} for group in mine},
+                    "steps": group.steps, "epochs": group.steps * group.batch_size / problem.examples,
+                } for group in mine},
             }
         facts = {"backend": jax.default_backend(), "device_kind": jax.devices()[0].device_kind,
-                 "device_count": jax.device_count(), "x64": jax.config.jax_enable_x64,
+                 "device_count": jax.device_count(), "x64": jax.config.read("jax_enable_x64"),
                  "matmul_precision": suite.matmul_precision, "dtype": suite.dtype, "worker_opened_s": opened_s}
         lanes = sum(sum(group.lane_counts) for group in groups)
         self.say(kind="plan", cells=cells, problems=problems, environment=facts, total=self.total, device=platform,
@@ -195,23 +204,25 @@ class Worker:
     def _timings(self, groups: list[Group]) -> Iterator[dict[str, object]]:
         suite, jobs, facts = self.suite, [], {}
         self.say(kind="quiet", on=True)
-        for index, group in enumerate(groups):
+        for number, group in enumerate(groups):
             for solo in (True, False):
                 program = group.program(solo)
                 settings = [gdjax.Setting(gdjax.schedules.get(name), 1e-3) for name in suite.schedules]
                 run = program.stepper(settings, key=suite.seed, max_steps=group.steps)
-                label = (str(index), "solo" if solo else "batched")
+                label = (str(number), "solo" if solo else "batched")
                 first_s, _ = clock.once(run, 1)
                 facts[label] = (program, first_s)
-                jobs.append(clock.calibrate((*label, "step"), run, suite.min_sample_s))
+                jobs.append(clock.calibrate((*label, "step"), run, suite.min_sample_s, suite.repeats))
                 if not solo:
-                    jobs.append(clock.calibrate((*label, "scoring"), _scoring(run), suite.min_sample_s))
+                    jobs.append(clock.calibrate((*label, "scoring"), _scoring(run), suite.min_sample_s,
+                                                min(suite.repeats, SCORING_REPEATS)))
         samples = []
-        for sample in clock.samples(jobs, suite.repeats, suite.seed):
+        for sample in clock.samples(jobs, suite.seed):
             samples.append(sample)
             if self.connection.poll():  # the parent wants the end: heard by the next word to it
                 self.say(kind="quiet", on=True)
-        step_s = {job.label[0]: _step_median(samples, job.label) for job in jobs if job.label[1:] == ("batched", "step")}
+        step_s = {job.label[0]: _step_median(samples, job.label)
+                  for job in jobs if job.label[1:] == ("batched", "step")}
         for sample in samples:
             index, kind, quantity = sample.label
             group, (program, _) = groups[int(index)], facts[index, kind]
@@ -222,7 +233,8 @@ class Worker:
                        warmup=sample.warmup, voided=sample.voided, order=sample.order, steps=sample.count)
         for (index, kind), (program, first_s) in facts.items():
             group = groups[int(index)]
-            for quantity, seconds in (("trace", program.trace_s), ("compile", program.compile_s), ("first_run", first_s)):
+            for quantity, seconds in (("trace", program.trace_s), ("compile", program.compile_s),
+                                      ("first_run", first_s)):
                 yield _row(group, kind, program.width, quantity, seconds)
             if kind == "batched" and _name(group) in self.results:
                 run_s, scored = self.results[_name(group)]
@@ -248,7 +260,8 @@ def _scoring(run: Callable[..., object]) -> Callable[[int], object]:
 
 
 def _step_median(samples: list[clock.Sample], label: tuple[str, ...]) -> float:
-    return statistics.median(sample.seconds / sample.count for sample in samples if sample.label == label and not sample.warmup)
+    return statistics.median(sample.seconds / sample.count
+                             for sample in samples if sample.label == label and not sample.warmup)
 
 
 def _name(group: Group) -> str:
@@ -267,5 +280,5 @@ def _row(
     group: Group, program: str, width: int, quantity: str, seconds: float, *, repeat: int = 0, warmup: bool = False,
     voided: bool = False, order: int = 0, steps: int = 0,
 ) -> dict[str, object]:
-    return {**group.key, "device": group.device, "program": program, "width": width, "quantity": quantity, "repeat": repeat,
-            "warmup": warmup, "voided": voided, "order": order, "steps": steps, "seconds": seconds}
+    return {**group.key, "device": group.device, "program": program, "width": width, "quantity": quantity,
+            "repeat": repeat, "warmup": warmup, "voided": voided, "order": order, "steps": steps, "seconds": seconds}

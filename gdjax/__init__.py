@@ -10,6 +10,7 @@ from gdjax.problem import Problem
 from gdjax.runs import Runs
 
 __all__ = [
-    "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "compile", "data", "initial_loss", "lanes", "minibatch",
-    "numerical_gradient", "optimizers", "preflight", "problems", "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
+    "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "compile", "data", "initial_loss", "lanes",
+    "minibatch", "numerical_gradient", "optimizers", "preflight", "problems", "range_test", "sampling", "schedules",
+    "sgd", "stopping", "targets",
 ]

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gdjax import arguments, optimizers
@@ -43,9 +42,9 @@ def minibatch(
 ) -> Runs:
     """Mini-batch gradient descent from many random starts with many settings, in one compiled loop.
 
-    w ← w − η(t)·∇J_B(w), J_B the mean loss of a batch of B examples (or what `optimizer` makes of that gradient). A batch
-    size that does not divide the number of examples runs across the epoch's edge: every example is still used exactly
-    once an epoch.
+    w ← w − η(t)·∇J_B(w), J_B the mean loss of a batch of B examples (or what `optimizer` makes of that gradient). A
+    batch size that does not divide the number of examples runs across the epoch's edge: every example is still used
+    exactly once an epoch.
 
     Args:
         problem: what to descend.
@@ -56,7 +55,8 @@ def minibatch(
         optimizer: a name, or a function rate -> optax transformation such as `optax.adam`.
         schedules: names or schedules; every schedule runs with every rate.
         targets: losses whose first hit is looked for at the marks.
-        tolerance: full-data gradient norm at which a lane has converged (looked at in every step when B = n, else at marks).
+        tolerance: full-data gradient norm at which a lane has converged (looked at in every step when B = n, else at
+            marks).
         max_epochs, max_steps: the budget of a lane, whichever comes first; one is required.
         marks: how many times the full-data loss is scored on the way; None: 32 with targets, else only at the end.
         sampling: "shuffle" (every example once an epoch) or "replacement".
@@ -81,15 +81,14 @@ def minibatch(
 
     Source: Robbins & Monro 1951; Goodfellow et al. 2016, Deep Learning, algorithm 8.1.
     """
-    size = arguments.batch_size(problem, batch_size)
+    size = arguments.batch_size(arguments.problem(problem), batch_size)
     optimizer = optimizers.get(optimizer)
     arguments.preflight(problem, optimizer)
     steps = arguments.budget(problem, size, max_epochs, max_steps)
     root = arguments.key(key)
-    if rates is None and settings is None:
-        rates = _range_rates(problem, size, optimizer, root, sampling, batches, steps, width)
-    found = arguments.settings(schedules, rates, settings)
     pace = problem.examples / size
+    searched = rates is None and settings is None
+    found = arguments.settings(schedules, 1.0 if searched else rates, settings)
     arguments.check_schedules(found, steps, pace)
     goals = arguments.targets(targets)
     tolerance = arguments.at_least_zero("tolerance", tolerance)
@@ -97,28 +96,34 @@ def minibatch(
     arguments.choice("batches", batches, BATCHES)
     _check_stall(stall, found, size, problem)
     if stop_at_target and not goals:
-        raise ValueError("stop_at_target: needs targets (got none).")
+        raise ValueError("stop_at_target: needs targets (got none). Give targets, the lowest of which ends a lane.")
     if marks is not None:
         marks = arguments.positive_int("marks", marks, "marks")
     begin = arguments.starts(problem, starts)
+    if searched:  # only now: nothing runs before every argument is known to be good
+        rates = _range_rates(problem, size, optimizer, root, sampling, batches, steps, width)
+        found = arguments.settings(schedules, rates, None)
     many = begin if isinstance(begin, int) else jax.tree.leaves(begin)[0].shape[0]
-    params = lane_tables.draw_starts(problem, jax.random.fold_in(root, KEY_STARTS), begin) if isinstance(begin, int) else begin
-
-    start_loss, start_norm = measure(problem, params)
-    _warn_of_starts(problem, start_loss, start_norm)
     at = mark_steps(steps, marks, len(goals))
     if program is None:
         program = compile(problem, batch_size=size, optimizer=optimizer, schedules=[each.schedule for each in found],
-                          sampling=sampling, batches=batches, marks=len(at), tolerance=tolerance, stall=stall, width=width,
-                          settings=len(found), starts=many)
+                          sampling=sampling, batches=batches, marks=len(at), tolerance=tolerance, stall=stall,
+                          width=width, settings=len(found), starts=many)
     shape = _check_program(program, problem, optimizer, size, found, sampling, batches, len(at), tolerance)
+
+    params = begin
+    if isinstance(begin, int):
+        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, KEY_STARTS), begin)
+    start_loss, start_norm = measure(problem, params)
+    _warn_of_starts(problem, start_loss, start_norm)
     lanes = lane_tables.arrange(many, len(found), batches, shape.members)
     seeds = lane_tables.streams(jax.random.fold_in(root, KEY_BATCHES), lanes.stream)
     hyper = lane_tables.hyper_table(found, shape.formulas, steps, pace, start_loss.dtype)
     limit = _divergence_limit(problem)
     goal = goals[-1] if stop_at_target else -math.inf
     number = start_loss.dtype.type
-    rules = Rules(number(tolerance), number(goal), number(limit), number(-math.inf if stall is None else stall), np.int32(steps))
+    rules = Rules(number(tolerance), number(goal), number(limit), number(-math.inf if stall is None else stall),
+                  np.int32(steps))
     outcome, ran = run_lanes(program, lanes, params, start_loss, start_norm, seeds, hyper, at, rules)
 
     _, norm = measure(problem, outcome.params)
@@ -126,12 +131,14 @@ def minibatch(
     status = np.where((outcome.status == BUDGET) & (norm <= tolerance), CONVERGED, outcome.status)
     return Runs(
         problem=problem.name, optimizer=optimizers.name_of(optimizer), batch_size=size, examples=problem.examples,
-        max_steps=steps, schedules=tuple(each.schedule.label for each in found), rates=tuple(each.rate for each in found),
-        targets=goals, floor=-math.inf if problem.optimum is None else float(problem.optimum),
-        start=lanes.start, setting=lanes.setting, status=status, steps=outcome.steps,
-        final_loss=np.where(diverged, np.inf, outcome.loss), best_loss=outcome.best,
+        max_steps=steps, schedules=tuple(each.schedule.label for each in found),
+        rates=tuple(each.rate for each in found), targets=goals,
+        floor=-math.inf if problem.optimum is None else float(problem.optimum),
+        start=lanes.start, setting=lanes.setting, status=status, steps=np.asarray(outcome.steps),
+        final_loss=np.where(diverged, np.inf, outcome.loss),
+        best_loss=np.where(np.isnan(outcome.best), np.inf, outcome.best),
         grad_norm=np.where(diverged, np.nan, norm), start_loss=start_loss[lanes.start], marks=at,
-        curve=outcome.curve[:, : len(at)], params=outcome.params, width=program.width, lane_steps_run=ran,
+        curve=np.asarray(outcome.curve)[:, : len(at)], params=outcome.params, width=program.width, lane_steps_run=ran,
     )
 
 
@@ -149,10 +156,10 @@ def bgd(
         >>> set(runs.frame().status)
         {'converged'}
     """
-    return minibatch(problem, batch_size=problem.examples, rates=rates, starts=starts, key=key, optimizer=optimizer,
-                     schedules=schedules, targets=targets, tolerance=tolerance, max_epochs=max_epochs, max_steps=max_steps,
-                     marks=marks, sampling=sampling, batches=batches, stop_at_target=stop_at_target, width=width, stall=stall,
-                     settings=settings, program=program)
+    return minibatch(problem, batch_size=arguments.problem(problem).examples, rates=rates, starts=starts, key=key,
+                     optimizer=optimizer, schedules=schedules, targets=targets, tolerance=tolerance,
+                     max_epochs=max_epochs, max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
+                     stop_at_target=stop_at_target, width=width, stall=stall, settings=settings, program=program)
 
 
 def sgd(
@@ -169,12 +176,13 @@ def sgd(
         >>> runs.batch_size
         1
     """
-    if problem.data is None:
-        raise ValueError(f"problem {problem.name!r}: has no data, so no examples to draw (got data=None). Use gdjax.bgd.")
-    return minibatch(problem, batch_size=1, rates=rates, starts=starts, key=key, optimizer=optimizer, schedules=schedules,
-                     targets=targets, tolerance=tolerance, max_epochs=max_epochs, max_steps=max_steps, marks=marks,
-                     sampling=sampling, batches=batches, stop_at_target=stop_at_target, width=width, settings=settings,
-                     program=program)
+    if arguments.problem(problem).data is None:
+        raise ValueError(f"problem {problem.name!r}: has no data, so no examples to draw (got data=None). "
+                         "Use gdjax.bgd.")
+    return minibatch(problem, batch_size=1, rates=rates, starts=starts, key=key, optimizer=optimizer,
+                     schedules=schedules, targets=targets, tolerance=tolerance, max_epochs=max_epochs,
+                     max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
+                     stop_at_target=stop_at_target, width=width, settings=settings, program=program)
 
 
 def compile(
@@ -191,14 +199,15 @@ def compile(
         starts: how many starts are coming, to choose the width by; None fills the width.
 
     Example:
-        >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"], width=16)
+        >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"],
+        ...                         width=16)
         >>> program.width
         16
     """
     size = arguments.batch_size(problem, batch_size)
     optimizer = optimizers.get(optimizer)
-    one = isinstance(schedules, str | Schedule)
-    kinds = [schedule_table.get(each) for each in ([schedules] if one else schedules)]
+    named = [schedules] if isinstance(schedules, str | Schedule) else schedules
+    kinds = [schedule_table.get(each) for each in named]
     full = size == problem.examples
     members = lane_tables.members_for(settings, batches, full)
     widest = arguments.positive_int("width", width, "lanes") if width is not None else (
@@ -233,15 +242,17 @@ def range_test(
     settings = [Setting(schedule_table.constant(), float(rate)) for rate in RANGE_RATES]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is wrong with these starts is said of the run itself
-        runs = minibatch(problem, batch_size=batch_size, rates=None, settings=settings, starts=RANGE_STARTS, key=key_range,
-                         optimizer=optimizer, max_steps=max_steps, sampling=sampling, batches=batches, width=width,
-                         program=program)
+        runs = minibatch(problem, batch_size=batch_size, rates=None, settings=settings, starts=RANGE_STARTS,
+                         key=key_range, optimizer=optimizer, max_steps=max_steps, sampling=sampling, batches=batches,
+                         width=width, program=program)
     losses = np.median(runs.final_loss.reshape(RANGE_STARTS, len(settings)), axis=0)
     return float(RANGE_RATES[np.nanargmin(np.where(np.isfinite(losses), losses, np.finfo(np.float64).max))])
 
 
 def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> list[float]:
-    """Target losses f* + ε·(f₀ − f*) for shares ε of the initial gap; f₀ is the median loss of 1,001 starts of a fixed key.
+    """Target losses f* + ε·(f₀ − f*) for shares ε of the initial gap.
+
+    f₀ is the median loss of 1,001 starts of a fixed key.
 
     Raises:
         ValueError: the optimum is not known.
@@ -265,7 +276,9 @@ def initial_loss(problem: Problem) -> float:
     """
     if problem.initial_loss is None:
         loss, _ = measure(problem, lane_tables.draw_starts(problem, jax.random.key(1001), 1001))
-        object.__setattr__(problem, "initial_loss", float(np.median(loss)))
+        found = float(np.median(loss))
+        object.__setattr__(problem, "initial_loss", found)
+        return found
     return float(problem.initial_loss)
 
 
@@ -275,7 +288,10 @@ def _divergence_limit(problem: Problem) -> float:
     return problem.optimum + DIVERGENCE * (initial_loss(problem) - problem.optimum)
 
 
-def _range_rates(problem, size, optimizer, root, sampling, batches, steps, width) -> list[float]:
+def _range_rates(
+    problem: Problem, size: int, optimizer: Optimizer, root: jax.Array, sampling: str, batches: str, steps: int,
+    width: int | None,
+) -> list[float]:
     centre = range_test(problem, batch_size=size, key=root, max_steps=max(1, steps // 10), optimizer=optimizer,
                         sampling=sampling, batches=batches, width=width)
     return [float(rate) for rate in centre * np.logspace(-1, 1, 5)]
@@ -286,24 +302,27 @@ def _check_stall(stall: float | None, found: Sequence[Setting], size: int, probl
         return
     arguments.at_least_zero("stall", stall)
     if size != problem.examples or any(each.schedule.name != "constant" for each in found):
-        raise ValueError("stall: only for full batches and constant schedules (got another). "
-                         "A schedule that waits for its drop looks stalled.")
+        kinds = ", ".join(sorted({each.schedule.name for each in found}))
+        raise ValueError(f"stall: only for full batches and constant schedules (got batch size {size} of "
+                         f"{problem.examples}, {kinds}). A schedule that waits for its drop looks stalled.")
 
 
 def _check_program(
-    program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting], sampling: str, batches: str,
-    marks: int, tolerance: float,
+    program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting], sampling: str,
+    batches: str, marks: int, tolerance: float,
 ) -> pool.Shape:
     shape = program.shape
     wanted = {"problem": problem, "optimizer": optimizer, "batch_size": size, "sampling": sampling,
               "norm_at_marks": tolerance > 0}
     for field, value in wanted.items():
         if getattr(shape, field) != value:
-            raise ValueError(f"program: was compiled for another {field} (got {getattr(shape, field)!r}, needs {value!r}).")
+            raise ValueError(f"program: was compiled for another {field} "
+                             f"(got {getattr(shape, field)!r}, needs {value!r}).")
     missing = set(lane_tables.formulas_of([each.schedule for each in found])) - set(shape.formulas)
     if missing or marks > shape.marks or (batches != "per-start" and shape.members > 1):
-        raise ValueError(f"program: does not hold this call's schedules, marks or batches (got {len(shape.formulas)} kinds, "
-                         f"{shape.marks} marks, {shape.members} lanes a batch). Compile it with all of them.")
+        raise ValueError("program: does not hold this call's schedules, marks or batches "
+                         f"(got {len(shape.formulas)} kinds, {shape.marks} marks, {shape.members} lanes a batch). "
+                         "Compile it with all of them.")
     return shape
 
 
@@ -311,8 +330,8 @@ def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> Non
     bad = ~(np.isfinite(loss) & np.isfinite(norm))
     if bad.any():
         what = "loss" if (~np.isfinite(loss)).any() else "gradient"
-        warnings.warn(f"problem {problem.name!r}: the {what} is not finite at {bad.sum()} of {len(bad)} starts (first: start "
-                      f"{bad.argmax()}); these lanes are diverged at step 0", stacklevel=3)
+        warnings.warn(f"problem {problem.name!r}: the {what} is not finite at {bad.sum()} of {len(bad)} starts "
+                      f"(first: start {bad.argmax()}); these lanes are diverged at step 0", stacklevel=3)
 
 
 def _power(count: int) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -85,15 +86,16 @@ def hyper_table(
     """The settings as arrays, (settings,) leaves; `formulas` are the kinds that the program holds."""
     schedules = [setting.schedule for setting in settings]
     horizon = np.array([schedule.horizon_steps(max_steps, steps_per_epoch) for schedule in schedules])
-    return Hyper(
-        rate=np.array([setting.rate for setting in settings], dtype),
-        kind=np.array([formulas.index(schedule.formula) for schedule in schedules], np.int32),
-        horizon=horizon.astype(dtype),
-        last=np.array([1.0 if schedule.unit == "budget" else np.inf for schedule in schedules], dtype),
-        warmup=(horizon * [schedule.warmup for schedule in schedules]).astype(dtype),
-        shape=np.stack([pad_shape(schedule) for schedule in schedules]).astype(dtype),
-        valid=np.ones(len(settings), bool),
-    )
+    leaves = {
+        "rate": np.array([setting.rate for setting in settings], dtype),
+        "kind": np.array([formulas.index(schedule.formula) for schedule in schedules], np.int32),
+        "horizon": horizon.astype(dtype),
+        "last": np.array([1.0 if schedule.unit == "budget" else np.inf for schedule in schedules], dtype),
+        "warmup": (horizon * [schedule.warmup for schedule in schedules]).astype(dtype),
+        "shape": np.stack([pad_shape(schedule) for schedule in schedules]).astype(dtype),
+        "valid": np.ones(len(settings), bool),
+    }
+    return Hyper(**cast("dict[str, jax.Array]", leaves))  # on the host; inside a program they are device arrays
 
 
 def draw_starts(problem: Problem, key: jax.Array, starts: int) -> PyTree:
@@ -136,7 +138,7 @@ def _seeds(key: jax.Array, stream: jax.Array) -> jax.Array:
 
 
 @functools.lru_cache(maxsize=64)
-def _drawer(problem: Problem, block: int):
+def _drawer(problem: Problem, block: int) -> Callable[[jax.Array, jax.Array], PyTree]:
     def draw(key: jax.Array, first: jax.Array) -> PyTree:
         index = first + jnp.arange(block, dtype=jnp.uint32)
         return jax.vmap(lambda i: problem.start(jax.random.fold_in(key, i)))(index)

@@ -56,8 +56,16 @@ def get(optimizer: Optimizer | str) -> Optimizer:
 
 
 def name_of(optimizer: Optimizer) -> str:
-    """What tables call an optimizer: its registered name, or the function's own."""
+    """What tables call an optimizer: its registered name, or the function's own.
+
+    >>> gdjax.optimizers.name_of(functools.partial(optax.sgd, momentum=0.5))
+    'sgd(momentum=0.5)'
+    """
     for name, known in OPTIMIZERS.items():
         if known is optimizer:
             return name
+    if isinstance(optimizer, functools.partial):
+        given = [f"{name}={value}" for name, value in optimizer.keywords.items()
+                 if isinstance(value, int | float | str)]
+        return f"{name_of(optimizer.func)}({', '.join(given)})"
     return getattr(optimizer, "__name__", type(optimizer).__name__)

@@ -26,20 +26,23 @@ class Problem:
         init: `init(key) -> params`, one random start (any pytree of arrays).
         data: pytree of arrays sharing their leading (examples) axis, or None.
         optimum: the smallest value of J, or None when it is not known.
-        batch_loss: `batch_loss(params, batch) -> scalar` instead of `loss`, for a loss that does not split into examples.
+        batch_loss: `batch_loss(params, batch) -> scalar` instead of `loss`, for a loss that does not split into
+            examples.
         optimum_tolerance: how far above the true minimum `optimum` may be, in units of J (0 for a closed form).
-        initial_loss: median of J over 1,001 starts of a fixed key, f₀ of the targets; None to compute it when asked for.
+        initial_loss: median of J over 1,001 starts of a fixed key, f₀ of the targets; None to compute it when asked
+            for.
         minimizer: parameters at which J equals `optimum`, or None.
         dtype: "float32" or "float64" for data and starts; None leaves JAX's default.
         source: where formula and data come from.
 
     Raises:
-        ValueError, TypeError: data without rows, with unequal leading axes or with values that are not finite; neither or
-            both of `loss` and `batch_loss`; float64 asked for while JAX's x64 mode is off.
+        ValueError, TypeError: data without rows, with unequal leading axes or with values that are not finite; neither
+            or both of `loss` and `batch_loss`; float64 asked for while JAX's x64 mode is off.
 
     Example:
         >>> import jax, gdjax
-        >>> bowl = gdjax.Problem(name="bowl", loss=lambda x: x @ x, init=lambda key: jax.random.normal(key, (2,)), optimum=0.0)
+        >>> bowl = gdjax.Problem(name="bowl", loss=lambda x: x @ x, init=lambda key: jax.random.normal(key, (2,)),
+        ...                      optimum=0.0)
         >>> bowl.examples
         1
     """
@@ -59,12 +62,15 @@ class Problem:
     def __post_init__(self) -> None:
         if (self.loss is None) == (self.batch_loss is None):
             given = "neither" if self.loss is None else "both"
-            raise ValueError(f"problem {self.name!r}: loss: exactly one of loss and batch_loss is needed (got {given}). "
-                             "Give loss(params, example), or batch_loss(params, batch) where it does not split.")
+            raise ValueError(f"problem {self.name!r}: loss: exactly one of loss and batch_loss is needed "
+                             f"(got {given}). Give loss(params, example), or batch_loss(params, batch) where it does "
+                             "not split.")
         if self.batch_loss is not None and self.data is None:
-            raise ValueError(f"problem {self.name!r}: batch_loss: needs data (got None). Use loss(params) without data.")
+            raise ValueError(f"problem {self.name!r}: batch_loss: needs data (got None). "
+                             "Use loss(params) without data.")
         if self.optimum is not None and not np.isfinite(self.optimum):
-            raise ValueError(f"problem {self.name!r}: optimum: must be finite (got {self.optimum}). Use None when unknown.")
+            raise ValueError(f"problem {self.name!r}: optimum: must be finite (got {self.optimum}). "
+                             "Use None when unknown.")
         check_dtype(self.name, self.dtype)
         if self.data is not None:
             object.__setattr__(self, "data", check_data(self.name, self.data))
@@ -75,11 +81,14 @@ class Problem:
         return 1 if self.data is None else int(jax.tree.leaves(self.data)[0].shape[0])
 
     def device_data(self) -> PyTree | None:
-        """The data as device arrays of the problem's dtype, copied once for each x64 mode; the host copy stays in `data`."""
+        """The data as device arrays of the problem's dtype, copied once for each x64 mode.
+
+        The host copy stays in `data`.
+        """
         if self.data is None:
             return None
         held = self.__dict__.setdefault("_device_data", {})
-        x64 = jax.config.jax_enable_x64
+        x64 = jax.config.read("jax_enable_x64")
         if x64 not in held:
             held[x64] = jax.tree.map(lambda leaf: self.cast(jnp.asarray(leaf)), self.data)
         return held[x64]
@@ -95,10 +104,11 @@ class Problem:
 
     def objective(self, params: PyTree, batch: PyTree | None) -> jax.Array:
         """Mean loss over a batch: a pytree like `data`, (examples, …) leaves, or None for a problem without data."""
+        if batch is not None and self.batch_loss is not None:
+            return self.batch_loss(params, batch)
+        assert self.loss is not None  # exactly one of the two is given, and batch_loss needs data
         if batch is None:
             return self.loss(params)
-        if self.batch_loss is not None:
-            return self.batch_loss(params, batch)
         return jnp.mean(jax.vmap(self.loss, (None, 0))(params, batch))
 
 
@@ -106,21 +116,26 @@ def check_dtype(name: str, dtype: str | None) -> None:
     """Raise when a dtype is not one of float32 and float64, or is float64 while JAX would silently give float32."""
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f"problem {name!r}: dtype: must be 'float32', 'float64' or None (got {dtype!r}).")
-    if dtype == "float64" and not jax.config.jax_enable_x64:
+    if dtype == "float64" and not jax.config.read("jax_enable_x64"):
         raise ValueError(f"problem {name!r}: dtype: float64 needs JAX's x64 mode, which is off (got 'float64'). "
                          "Call jax.config.update('jax_enable_x64', True) before the first array, or use float32.")
 
 
 def check_data(name: str, data: PyTree) -> PyTree:
-    """Data as host arrays, or a ValueError that names the leaf, and the first five rows and columns that are not finite."""
+    """Data as host arrays, or a ValueError that names the leaf.
+
+    Values that are not finite are named by the first five rows and columns.
+    """
     leaves, tree = jax.tree.flatten_with_path(data)
     arrays = [(jax.tree_util.keystr(path) or "data", np.asarray(leaf)) for path, leaf in leaves]
     if not arrays:
-        raise ValueError(f"problem {name!r}: data: holds no arrays (got {data!r}). Use data=None for a problem without data.")
+        raise ValueError(f"problem {name!r}: data: holds no arrays (got {data!r}). "
+                         "Use data=None for a problem without data.")
     shapes = ", ".join(f"{path} {array.shape}" for path, array in arrays)
     for path, array in arrays:
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"problem {name!r}: data{path}: must hold numbers (got dtype {array.dtype}). Encode it first.")
+            raise TypeError(f"problem {name!r}: data{path}: must hold numbers (got dtype {array.dtype}). "
+                            "Encode it first.")
         if array.ndim == 0 or 0 in array.shape:
             raise ValueError(f"problem {name!r}: data{path}: needs rows and columns (got shapes {shapes}). "
                              "Every leaf has a leading axis of examples.")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -62,8 +63,8 @@ class Runs:
         return int(self.steps.astype(np.int64).sum())
 
     def frame(self) -> pd.DataFrame:
-        """One row per lane: lane, start, optimizer, schedule, rate, batch_size, status, steps, examples, final_loss, best_loss,
-        grad_norm. The final loss of a diverged lane is +inf.
+        """One row per lane: lane, start, optimizer, schedule, rate, batch_size, status, steps, examples, final_loss,
+        best_loss, grad_norm. The final loss of a diverged lane is +inf.
         """
         import pandas as pd
 
@@ -98,7 +99,8 @@ class Runs:
             after = below.argmax(axis=1)
             before = np.maximum(after - 1, 0)
             rows = np.arange(len(loss))
-            steps = interpolate(step[rows, before], step[rows, after], loss[rows, before], loss[rows, after], target, self.floor)
+            steps = interpolate(step[rows, before], step[rows, after], loss[rows, before], loss[rows, after], target,
+                                self.floor)
             steps = np.where(after == 0, 0.0, steps)
             pieces.append(pd.DataFrame({
                 "lane": rows,
@@ -119,7 +121,9 @@ class Runs:
         step, loss = self._scored()
         lane, point = np.nonzero(np.isfinite(step))
         steps = step[lane, point].astype(np.int64)
-        frame = pd.DataFrame({"lane": lane, "step": steps, "examples": steps * self.batch_size, "loss": loss[lane, point]})
+        frame = pd.DataFrame({
+            "lane": lane, "step": steps, "examples": steps * self.batch_size, "loss": loss[lane, point],
+        })
         return frame.drop_duplicates(["lane", "step"], ignore_index=True)
 
     def best(self) -> tuple[PyTree, pd.Series]:
@@ -140,9 +144,10 @@ class Runs:
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self.params)]
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
                  if field.name not in (*ARRAYS, "params", "floor")}
-        meta = json.dumps({**plain, "floor": self.floor if np.isfinite(self.floor) else None,
-                           "tree": _outline(self.params, iter(range(len(leaves))))})
         arrays = {name: getattr(self, name) for name in ARRAYS} | {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
+        meta = json.dumps({**plain, "floor": self.floor if np.isfinite(self.floor) else None,
+                           "tree": _outline(self.params, iter(range(len(leaves)))),
+                           "dtypes": {name: array.dtype.name for name, array in arrays.items()}})
         spare = path.with_name(path.name + ".part")
         with open(spare, "wb") as file:
             np.savez_compressed(file, meta=np.frombuffer(meta.encode(), np.uint8), **arrays)
@@ -155,33 +160,37 @@ class Runs:
         """The runs that `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
             meta = json.loads(file["meta"].tobytes())
-            tree = meta.pop("tree")
-            floor = meta.pop("floor")
-            params = _fill(tree, {name: file[name] for name in file.files if name.startswith("leaf")})
-            plain = {name: tuple(value) if isinstance(value, list) else value for name, value in meta.items()}
-            return Runs(**plain, floor=-np.inf if floor is None else floor, params=params,
-                        **{name: file[name] for name in ARRAYS})
+            tree, floor = meta.pop("tree"), meta.pop("floor")
+            # NumPy's format does not know bfloat16 and the like: such bits come back without their type
+            arrays = {name: file[name].view(np.dtype(dtype)) for name, dtype in meta.pop("dtypes").items()}
+            plain: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value for name, value in meta.items()
+            }
+            return Runs(**plain, floor=-np.inf if floor is None else floor, params=_fill(tree, arrays),
+                        **{name: arrays[name] for name in ARRAYS})
 
     def _scored(self) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and losses of the start, the marks and the end, (lanes, marks + 2); NaN where a lane was not scored."""
+        """Steps and losses of the start, the marks and the end in order, (lanes, marks + 2); NaN after the end."""
         lanes = len(self.start)
         step = np.concatenate([np.zeros((lanes, 1)), np.broadcast_to(self.marks, (lanes, len(self.marks))),
                                self.steps[:, None]], axis=1).astype(np.float64)
         end = np.where(self.status == DIVERGED, np.nan, self.final_loss)
         loss = np.concatenate([self.start_loss[:, None], self.curve, end[:, None]], axis=1).astype(np.float64)
-        known = np.isfinite(loss)
-        return np.where(known, step, np.nan), np.where(known, loss, np.nan)
+        step = np.where(np.isfinite(loss), step, np.nan)
+        order = np.argsort(step, axis=1, kind="stable")  # NaN last: marks that a lane did not reach follow its end
+        step, loss = np.take_along_axis(step, order, axis=1), np.take_along_axis(loss, order, axis=1)
+        return step, np.where(np.isfinite(step), loss, np.nan)
 
 
-def _outline(tree: PyTree, numbers) -> object:
+def _outline(tree: PyTree, numbers: Iterator[int]) -> object:
     """A pytree's shape as JSON with a number for each leaf, in the order in which JAX flattens it."""
-    if isinstance(tree, dict):
+    if type(tree) is dict:  # others, an OrderedDict say, may be flattened in another order
         if not all(isinstance(name, str) for name in tree):
             raise TypeError(f"save: dict keys of the parameters must be text (got {list(tree)}).")
         return {"dict": {name: _outline(tree[name], numbers) for name in sorted(tree)}}
     if tree is None:
         return {"none": True}
-    if type(tree) in (list, tuple):
+    if isinstance(tree, list | tuple) and type(tree) in (list, tuple):
         return {type(tree).__name__: [_outline(item, numbers) for item in tree]}
     if jax.tree_util.all_leaves([tree]):
         return {"leaf": next(numbers)}
@@ -189,7 +198,7 @@ def _outline(tree: PyTree, numbers) -> object:
                     "Convert them first, with jax.tree.leaves for example.")
 
 
-def _fill(outline, leaves: dict[str, np.ndarray]) -> PyTree:
+def _fill(outline: Mapping[str, Any], leaves: dict[str, np.ndarray]) -> PyTree:
     (kind, value), = outline.items()
     if kind == "dict":
         return {name: _fill(item, leaves) for name, item in value.items()}

@@ -53,7 +53,7 @@ def batch(
     now = words = _words(seed, epoch)
     late = _words(seed, epoch + 1)
     if examples % batch_size:  # else no batch reaches over the epoch's edge
-        words = tuple(jnp.where(over, *pair) for pair in zip(late, now, strict=True))
+        words = jnp.where(over, late[0], now[0]), jnp.where(over, late[1], now[1])
     if sampling == "replacement":
         return (hash32(hash32(place + words[0]) ^ words[1]) % examples).astype(jnp.int32)
     if examples <= SORTED:
@@ -96,8 +96,14 @@ def advance(examples: int, batch_size: int, epoch: jax.Array, position: jax.Arra
     return epoch + over, jnp.where(over, position - examples, position)
 
 
-def _sorted(place: jax.Array, over: jax.Array, examples: int, now, late) -> jax.Array:
-    """Positions -> indices by sorting hashes of all examples: exactly uniform but for the hash, dear beyond a few dozen."""
+def _sorted(
+    place: jax.Array, over: jax.Array, examples: int, now: tuple[jax.Array, jax.Array],
+    late: tuple[jax.Array, jax.Array],
+) -> jax.Array:
+    """Positions -> indices by sorting hashes of all examples.
+
+    Exactly uniform but for the hash, dear beyond a few dozen.
+    """
     first, second = (jnp.stack(pair)[:, None] for pair in zip(now, late, strict=True))
     order = jnp.argsort(hash32(hash32(jnp.arange(examples, dtype=jnp.uint32) + first) ^ second), axis=1)
     return jnp.where(over, order[1, place], order[0, place])
@@ -120,12 +126,12 @@ def _feistel(index: jax.Array, rows: int, columns: int, first: jax.Array, second
 
 
 def _shift(value: jax.Array, other: jax.Array, size: int, first: jax.Array, second: jax.Array) -> jax.Array:
-    """(value + hash(other)) mod size; the hash is scaled, not divided, into 0 … size − 1 (a division costs more than it)."""
+    """(value + hash(other)) mod size.
+
+    The hash is scaled, not divided, into 0 … size − 1 (a division costs more than it).
+    """
     mixed = hash32((other + first) ^ second)
-    if size <= 1 << 16:
-        value = value + ((mixed >> 16) * jnp.uint32(size) >> 16)
-    else:
-        value = value + mixed % jnp.uint32(size)
+    value = value + ((mixed >> 16) * jnp.uint32(size) >> 16 if size <= 1 << 16 else mixed % jnp.uint32(size))
     return jnp.where(value >= size, value - jnp.uint32(size), value)
 
 

@@ -7,6 +7,7 @@ is lane data: a new number compiles nothing.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from collections.abc import Callable
@@ -58,7 +59,8 @@ class Schedule:
             raise ValueError(f"schedule {self.name}: horizon: must be in (0, {longest}] for unit {self.unit!r} "
                              f"(got {self.horizon}). It is where the decay is complete.")
         if not 0 <= self.warmup < 1:
-            raise ValueError(f"schedule {self.name}: warmup: must be in [0, 1), a share of the horizon (got {self.warmup}).")
+            raise ValueError(f"schedule {self.name}: warmup: must be in [0, 1), a share of the horizon "
+                             f"(got {self.warmup}).")
         if len(self.shape) > SHAPE_SIZE:
             raise ValueError(f"schedule {self.name}: shape: at most {SHAPE_SIZE} numbers (got {len(self.shape)}).")
 
@@ -166,9 +168,10 @@ def step(factor: float = 0.1, at: float = 0.5) -> Schedule:
 
 
 def warmup(schedule: Schedule | str, share: float = 0.1) -> Schedule:
-    """Linear warm-up over `share` of the horizon, then the schedule over the rest (Goyal et al. 2017, arXiv 1706.02677, 2.2).
+    """Linear warm-up over `share` of the horizon, then the schedule over the rest.
 
-    The factor of step s is min((s + 1)/(warm-up steps), 1) times the schedule's.
+    The factor of step s is min((s + 1)/(warm-up steps), 1) times the schedule's (Goyal et al. 2017, arXiv 1706.02677,
+    2.2).
 
     >>> gdjax.schedules.warmup("cosine", share=0.1).label
     'cosine(warmup=0.1)'
@@ -184,7 +187,8 @@ def custom(function: Callable[[jax.Array], jax.Array], name: str | None = None) 
     """
     if not callable(function):
         raise TypeError(f"schedule: function: must be callable, t -> factor (got {function!r}).")
-    return Schedule(name or getattr(function, "__name__", "custom"), _Custom(function))
+    own_name: str = getattr(function, "__name__", "custom")
+    return Schedule(name or own_name, _Custom(function))
 
 
 def names() -> list[str]:
@@ -193,7 +197,10 @@ def names() -> list[str]:
 
 
 def get(schedule: Schedule | str) -> Schedule:
-    """A schedule by name with its default numbers, or the schedule itself; unknown names raise with the closest one."""
+    """A schedule by name with its default numbers, or the schedule itself.
+
+    Unknown names raise with the closest one.
+    """
     if isinstance(schedule, Schedule):
         return schedule
     if not isinstance(schedule, str):
@@ -205,12 +212,15 @@ def get(schedule: Schedule | str) -> Schedule:
 
 
 def time(step: jax.Array, horizon: jax.Array, last: jax.Array, warmup_steps: jax.Array) -> jax.Array:
-    """Time t of a schedule at a step: (step − warm-up)/(horizon − warm-up) in [0, last]; all in steps, `last` 1 or ∞."""
+    """Time t of a schedule at a step: (step − warm-up)/(horizon − warm-up) in [0, last]; in steps, `last` 1 or ∞."""
     return jnp.clip((step - warmup_steps) / (horizon - warmup_steps), 0.0, last)
 
 
 def factor(formulas: tuple[Formula, ...], kind: jax.Array, t: jax.Array, shape: jax.Array) -> jax.Array:
-    """Factor of the lane's kind: every formula of the program is evaluated and one is selected (no branches under vmap)."""
+    """Factor of the lane's kind.
+
+    Every formula of the program is evaluated and one is selected (no branches under vmap).
+    """
     factors = [jnp.asarray(formula(t, shape), t.dtype) for formula in formulas]
     chosen = factors[0]
     for index, value in enumerate(factors[1:], start=1):
@@ -224,14 +234,18 @@ def evaluate(schedule: Schedule, steps: np.ndarray, max_steps: int, steps_per_ep
     >>> gdjax.schedules.evaluate(gdjax.schedules.linear(), np.array([0, 5, 10]), 10, 1.0).tolist()
     [1.0, 0.5, 0.0]
     """
-    shape = jnp.asarray(pad_shape(schedule))
     horizon = schedule.horizon_steps(max_steps, steps_per_epoch)
-    rise = schedule.warmup * horizon
     last = 1.0 if schedule.unit == "budget" else math.inf
-    steps = jnp.asarray(steps, jnp.float32)
-    t = time(steps, jnp.float32(horizon), jnp.float32(last), jnp.float32(rise))
-    factors = jax.vmap(lambda one: jnp.asarray(schedule.formula(one, shape), jnp.float32))(t)
-    return np.asarray(factors * rise_factor(steps, jnp.float32(rise)))
+    numbers = np.array([horizon, last, schedule.warmup * horizon, *pad_shape(schedule)], np.float32)
+    return np.asarray(_factors(schedule.formula, np.asarray(steps, np.float32), numbers))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _factors(formula: Formula, steps: jax.Array, numbers: jax.Array) -> jax.Array:
+    horizon, last, rise, *shape = numbers
+    t = time(steps, horizon, last, rise)
+    factors = jax.vmap(lambda one: jnp.asarray(formula(one, jnp.stack(shape)), jnp.float32))(t)
+    return factors * rise_factor(steps, rise)
 
 
 def rise_factor(step: jax.Array, warmup_steps: jax.Array) -> jax.Array:

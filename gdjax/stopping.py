@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 RUNNING, DIVERGED, CONVERGED, TARGET, STALLED, BUDGET = range(6)
 STATUSES = ("running", "diverged", "converged", "target", "stalled", "budget")
@@ -21,11 +22,11 @@ DECADES = 3.0  # marks are geometric over the last three decades of the budget
 class Rules(NamedTuple):
     """What ends a lane, all scalars: marks are scored against them on the device."""
 
-    tolerance: jax.Array  # full-data gradient norm at or below which a lane has converged; 0 converges on exact zeros only
-    target: jax.Array  # loss at or below which a lane stops; −inf to go on
-    limit: jax.Array  # loss above which it has diverged; inf where the optimum is unknown
-    stall: jax.Array  # decrease of one step below which it has stalled; −inf when not asked for
-    max_steps: jax.Array  # budget in steps, int32
+    tolerance: ArrayLike  # full-data gradient norm at or below which a lane has converged; 0: on exact zeros only
+    target: ArrayLike  # loss at or below which a lane stops; −inf to go on
+    limit: ArrayLike  # loss above which it has diverged; inf where the optimum is unknown
+    stall: ArrayLike  # decrease of one step below which it has stalled; −inf when not asked for
+    max_steps: ArrayLike  # budget in steps, int32
 
 
 def status(rules: Rules, loss: jax.Array, norm: jax.Array | None, decrease: jax.Array | None, step: jax.Array,

@@ -8,7 +8,7 @@ import pandas as pd
 from bench.tables import CELL, Tables
 
 Key = tuple[str, str, int, str, str]  # problem, optimizer, batch size, schedule, device
-_KEPT = {"lanes": ["rate", "horizon", "start", "status", "final_loss", "best_loss", "max_steps"],
+_KEPT = {"lanes": ["rate", "horizon", "start", "status", "steps", "final_loss", "best_loss", "max_steps"],
          "hits": ["rate", "horizon", "start", "target", "hit", "steps_before", "steps", "steps_after", "examples",
                   "steps_spent"],
          "curves": ["rate", "horizon", "start", "step", "loss"]}
@@ -28,6 +28,7 @@ class Reported:
     def __init__(self, tables: Tables) -> None:
         frames = {"lanes": tables.lanes, "hits": tables.hits, "curves": tables.curves}
         self._empty = {name: frame[_KEPT[name]].iloc[:0] for name, frame in frames.items()}
+        self._found: dict[tuple[Key, float, float, float], pd.DataFrame] = {}
         self._cells = {name: _by_cell(frame, _KEPT[name]) for name, frame in frames.items()}
 
     def lanes(self, key: Key, rate: float, horizon: float) -> pd.DataFrame:
@@ -36,6 +37,12 @@ class Reported:
 
     def hits(self, key: Key, rate: float, horizon: float, target: float) -> pd.DataFrame:
         """Hits of the setting on one target, one row per start, in order of start; the steps of a miss are ∞."""
+        found = self._found.get((key, rate, horizon, target))
+        if found is None:
+            found = self._found[key, rate, horizon, target] = self._hits(key, rate, horizon, target)
+        return found
+
+    def _hits(self, key: Key, rate: float, horizon: float, target: float) -> pd.DataFrame:
         rows = self._setting("hits", key, rate, horizon)
         rows = rows[np.isclose(rows["target"].to_numpy(float), target, rtol=_CLOSE, atol=0)].sort_values("start")
         hit = rows["hit"].to_numpy(bool)

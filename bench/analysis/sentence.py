@@ -19,14 +19,19 @@ def sentence(answer: Answer) -> str:
         >>> sentence(Answer("digits", "cpu", finished=0, cells=5))
         'digits on cpu: no cell has finished yet (0 of 5).'
     """
+    return " ".join(sentences(answer))
+
+
+def sentences(answer: Answer) -> list[str]:
+    """The same sentence by sentence: the answer first, then what else is to be known of it."""
     place = f"{answer.problem} on {answer.device}" if answer.device else answer.problem
     if answer.winner is None and answer.closest is None:
-        return f"{place}: no cell has finished yet ({answer.finished} of {answer.cells})."
+        return [f"{place}: no cell has finished yet ({answer.finished} of {answer.cells})."]
     if answer.cells > answer.finished:
         place += f" (so far, {answer.finished} of {answer.cells} cells)"
     if answer.winner is None:
-        return f"{place}: {_unreached(answer)}."
-    return " ".join([f"{place}: {_winner(answer, answer.winner)}.", *_remarks(answer, answer.winner)])
+        return [f"{place}: {_unreached(answer)}."]
+    return [f"{place}: {_winner(answer, answer.winner)}.", *_remarks(answer, answer.winner)]
 
 
 def cell_words(cell: Standing, answer: Answer) -> str:

@@ -1,24 +1,31 @@
-"""The report of a run folder: summary.csv, figures and report.md. It computes nothing; `bench.analysis` does."""
+"""The report of a run folder: summary.csv, figures, report.md, report.html. It computes nothing, the analysis does."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from bench.analysis.answer import answers
+from bench.analysis.comparisons import comparison_table
+from bench.analysis.reported import Reported
+from bench.analysis.scaling import scaling_table
 from bench.analysis.summary import summarise
-from bench.analysis.timing import timing_table
+from bench.analysis.timing import Times, timing_table
+from bench.report.content import content
 from bench.report.figures import write_figures
 from bench.report.files import write_whole
+from bench.report.html import html_page
 from bench.report.markdown import markdown
+from bench.report.plots import across_plots, problem_plots, schedule_looks
+from bench.report.plots.clock import clock_plots
 from bench.tables import load
 
 __all__ = ["write_report"]
 
 
 def write_report(folder: Path) -> None:
-    """Make summary.csv, figures/ and report.md again from the parts of a run folder; a run may still be going.
+    """Make tables, figures/ and both reports again from the parts of a run folder; the run may still be going.
 
-    Each file is replaced whole, the report last, so that it never shows figures that are not there.
+    Each file is replaced whole, the reports last, so that they never show figures that are not there.
 
     Args:
         folder: the run folder.
@@ -29,8 +36,16 @@ def write_report(folder: Path) -> None:
     """
     folder = Path(folder)
     tables = load(folder)
-    summary = summarise(tables)
-    write_whole(folder / "summary.csv", summary.to_csv(index=False).encode())
-    pictures = write_figures(tables, summary, folder / "figures")
-    text = markdown(tables, summary, timing_table(tables), answers(tables, summary), pictures)
-    write_whole(folder / "report.md", text.encode())
+    reported, summary, timing = Reported(tables), summarise(tables), timing_table(tables)
+    found, scaling = answers(tables, summary), scaling_table(reported, summary)
+    compared = comparison_table(reported, Times(tables.timing), found)
+    frames = {"summary.csv": summary, "scaling.csv": scaling, "comparisons.csv": compared, "timing.csv": timing}
+    for name in ("summary.csv", "scaling.csv", "comparisons.csv"):
+        write_whole(folder / name, frames[name].to_csv(index=False).encode())
+    pictures = write_figures(tables, summary, scaling, folder / "figures")
+    said = content(tables, summary, timing, scaling, compared, found)
+    write_whole(folder / "report.md", markdown(said, pictures).encode())
+    plots = problem_plots(tables, reported, summary, scaling)
+    across = across_plots(reported, summary, schedule_looks(summary))
+    page = html_page(said, summary, plots, across, clock_plots(timing), pictures, folder, frames)
+    write_whole(folder / "report.html", page.encode())

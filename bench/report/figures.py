@@ -16,6 +16,7 @@ from bench.analysis.ranking import measure_of, rank
 from bench.analysis.reported import Reported
 from bench.analysis.summary import problem_facts
 from bench.analysis.words import target_words
+from bench.report.critical import critical_figure
 from bench.report.curves import curves_figure
 from bench.report.grids import loss_figure, outcome_figure
 from bench.report.scaling import seconds_figure, steps_figure
@@ -25,21 +26,23 @@ from bench.tables import Tables
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure on disk: what it belongs to, what it shows, and its file names inside figures/."""
+    """A figure on disk: what it belongs to, what kind it is, what it shows, and its file names inside figures/."""
 
     problem: str
     device: str
+    kind: str
     caption: str
     png: str
     svg: str
 
 
-def write_figures(tables: Tables, summary: pd.DataFrame, folder: Path) -> list[Picture]:
+def write_figures(tables: Tables, summary: pd.DataFrame, scaling: pd.DataFrame, folder: Path) -> list[Picture]:
     """Draw and write every figure of a run; problems without a reported lane have none.
 
     Args:
         tables: of the run.
         summary: `summarise(tables)`.
+        scaling: `scaling_table` of the run.
         folder: where the PNG (150 dpi) and SVG files go; made if it is not there.
     """
     reported, pictures = Reported(tables), []
@@ -52,9 +55,15 @@ def write_figures(tables: Tables, summary: pd.DataFrame, folder: Path) -> list[P
         # numbered, because two odd names can have the same plain letters
         stem = f"{place + 1:02d}-{slug(name)}-{slug(str(device))}"
         optimum = problem_facts(tables.run, str(problem)).optimum
-        for kind, (caption, figure) in _figures(rows, name, styles, reported, optimum).items():
+        drawn = _figures(rows, name, styles, reported, optimum)
+        fits = scaling[(scaling["problem"] == problem) & (scaling["optimizer"] == optimizer)
+                       & (scaling["device"] == device)]
+        critical = critical_figure(fits, name, styles)
+        if critical is not None:
+            drawn["critical"] = ("Critical batch size by schedule, with 95 % intervals.", critical)
+        for kind, (caption, figure) in drawn.items():
             png, svg = save(figure, folder / f"{stem}-{kind}")
-            pictures.append(Picture(str(problem), str(device), caption, png, svg))
+            pictures.append(Picture(str(problem), str(device), kind, caption, png, svg))
     return pictures
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -24,20 +25,21 @@ def measure(problem: Problem, params: PyTree) -> tuple[np.ndarray, np.ndarray]:
     scorer = _scorer(problem)
     losses, norms = [], []
     for first in range(0, lanes, block):
-        part = jax.tree.map(lambda leaf: _pad(leaf[first : first + block], block), params)
+        part = jax.tree.map(functools.partial(_block_of, first=first, block=block), params)
         loss, norm = scorer(problem.device_data(), part)
         losses.append(np.asarray(loss))
         norms.append(np.asarray(norm))
     return np.concatenate(losses)[:lanes], np.concatenate(norms)[:lanes]
 
 
-def _pad(leaf: np.ndarray, block: int) -> np.ndarray:
-    short = block - leaf.shape[0]
-    return leaf if short == 0 else np.concatenate([leaf, np.repeat(leaf[:1], short, axis=0)])
+def _block_of(leaf: np.ndarray, first: int, block: int) -> np.ndarray:
+    part = leaf[first : first + block]
+    short = block - part.shape[0]
+    return part if short == 0 else np.concatenate([part, np.repeat(part[:1], short, axis=0)])
 
 
 @functools.lru_cache(maxsize=64)
-def _scorer(problem: Problem):
+def _scorer(problem: Problem) -> Callable[[PyTree, PyTree], tuple[jax.Array, jax.Array]]:
     def lane(data: PyTree, params: PyTree) -> tuple[jax.Array, jax.Array]:
         loss, gradient = jax.value_and_grad(problem.objective)(params, data)
         return loss, one.norm(gradient)
@@ -48,6 +50,7 @@ def _scorer(problem: Problem):
         if problem.data is None:
             return many(data, params)
         rows = jax.tree.map(lambda leaf: jnp.reshape(leaf, (lanes // 16, 16, *leaf.shape[1:])), params)
-        return tuple(jnp.ravel(leaf) for leaf in jax.lax.map(lambda row: many(data, row), rows))
+        loss, norm = jax.lax.map(lambda row: many(data, row), rows)
+        return jnp.ravel(loss), jnp.ravel(norm)
 
     return jax.jit(scorer)

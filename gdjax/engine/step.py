@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -50,9 +51,13 @@ def batch_loss(problem: Problem, single: bool, params: PyTree, batch: PyTree | N
 
 
 def update(
-    optimizer: Optimizer, rate: jax.Array, params: PyTree, state: PyTree, loss: jax.Array, gradient: PyTree, loss_of
+    optimizer: Optimizer, rate: jax.Array, params: PyTree, state: PyTree, loss: jax.Array, gradient: PyTree,
+    loss_of: Callable[[PyTree], jax.Array],
 ) -> tuple[PyTree, PyTree]:
-    """Parameters and optimizer state after one step; optimizers that ask for it see the loss and may evaluate it again."""
+    """Parameters and optimizer state after one step.
+
+    Optimizers that ask for it see the loss and may evaluate it again.
+    """
     transformation = optax.with_extra_args_support(optimizer(rate))
     updates, state = transformation.update(gradient, state, params, value=loss, grad=gradient, value_fn=loss_of)
     return optax.apply_updates(params, updates), state

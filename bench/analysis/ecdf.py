@@ -1,0 +1,68 @@
+"""ECDF of hit times: the share of (start, target) pairs that a cell has reached by a time, with a bootstrap band."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.reported import Reported, key_of
+
+Array = np.ndarray
+RESAMPLES = 1000
+COLUMNS = ["time", "share", "low", "high"]
+
+
+def hit_times(reported: Reported, rows: pd.DataFrame) -> Array:
+    """Steps to each target of one cell, (starts, targets), ∞ for a miss; only starts that every target has.
+
+    Args:
+        reported: of the run.
+        rows: of the summary, one cell, one row per target.
+    """
+    columns = []
+    for _, row in rows.iterrows():
+        hits = reported.hits(key_of(row), float(row["rate"]), float(row["horizon"]), float(row["target"]))
+        columns.append(hits.set_index("start")["steps"])
+    if not columns:
+        return np.empty((0, 0))
+    return pd.concat(columns, axis=1, join="inner").to_numpy(float)
+
+
+def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
+    """Share of (start, target) pairs reached by each time: share(t) = mean over pairs of [time ≤ t].
+
+    Starts are resampled whole, with all their targets, for a pointwise 95 % band.
+
+    Args:
+        times: (starts, targets) steps, ∞ for a miss.
+        points: at most so many times, from the first hit to the last one.
+
+    Returns:
+        time, share, low, high: one row per time; no row without a hit.
+
+    Example:
+        >>> ecdf(np.array([[1.0], [2.0], [4.0], [np.inf]]), points=3)["share"].tolist()
+        [0.25, 0.5, 0.75]
+
+    Source: Hansen et al. 2021, "COCO", section 6 (runtime distributions).
+    """
+    finite = times[np.isfinite(times) & (times > 0)]
+    if len(finite) == 0:
+        return pd.DataFrame(columns=COLUMNS, dtype=float)
+    # the last time is the last hit itself, whatever rounding geomspace does
+    grid = np.append(np.geomspace(finite.min(), finite.max(), points)[:-1], finite.max())
+    shares = (times[:, :, None] <= grid).mean(axis=1)
+    draws = np.random.default_rng(len(times)).multinomial(len(times), np.full(len(times), 1 / len(times)), RESAMPLES)
+    low, high = np.quantile(draws @ shares / len(times), (0.025, 0.975), axis=0)
+    return pd.DataFrame({"time": grid, "share": shares.mean(axis=0), "low": low, "high": high})
+
+
+def unit_scale(row: pd.Series, unit: str) -> float:
+    """What one step is in a unit, of a summary row: 1 step, batch-size examples, or seconds (NaN if not timed)."""
+    if unit == "steps":
+        return 1.0
+    if unit == "examples":
+        return float(row["batch_size"])
+    return float(row[f"step_s_{unit.removeprefix('seconds_')}"]) if unit.startswith("seconds_") else math.nan

@@ -1,0 +1,195 @@
+"""Batch scaling: the trade between steps and examples to a target, its critical batch size, what schedules change."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.intervals import NOTHING, Estimate, percentile_interval
+from bench.analysis.reported import Reported, key_of
+
+Array = np.ndarray
+RESAMPLES = 400
+FEWEST = 4  # batch sizes that hit, for an interval with two ends
+REGIME = 0.2  # perfect scaling: examples at most 20 % above E_min; flat: steps at most 20 % above S_min
+_GRID, _BEYOND = 121, 30.0  # candidates for the critical batch size, from min/30 to 30·max of the batch sizes
+_GROUP = ["problem", "optimizer", "device", "target", "schedule"]
+COLUMNS = [*_GROUP, "gap", "batch_sizes", "batch_sizes_hit", "b_crit", "b_crit_low", "b_crit_high",
+           "s_min", "s_min_low", "s_min_high", "e_min", "e_min_low", "e_min_high", "one_sided", "perfect_until",
+           "flat_from", "residual", "ratio", "ratio_low", "ratio_high", "fastest_batch"]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted hyperbola: steps = s_min · (1 + b_crit · (1/B − 1/n)), with examples per target e_min = s_min · b_crit.
+
+    Args:
+        s_min: steps of an endless batch; e_min: examples of the smallest; b_crit: in examples.
+        residual: typical factor between fit and median, exp(root mean square of log residuals); 1 is exact.
+        one_sided: too few batch sizes hit, so b_crit and e_min have no upper end and s_min no lower one.
+        resamples: b_crit of each bootstrap resample, for ratios over common starts.
+    """
+
+    b_crit: Estimate
+    s_min: Estimate
+    e_min: Estimate
+    residual: float
+    one_sided: bool
+    resamples: Array
+
+    def steps(self, sizes: Array, examples: int) -> Array:
+        """Steps to target of batch sizes by the fit."""
+        return self.s_min.value * (1 + self.b_crit.value * noise_share(sizes, examples))
+
+
+NO_FIT = Fit(NOTHING, NOTHING, NOTHING, math.nan, True, np.full(RESAMPLES, np.nan))
+
+
+def noise_share(sizes: Array, examples: int) -> Array:
+    """Variance of a batch mean in units of one example's: 1/B − 1/n, as a batch holds no example twice; 0 for BGD.
+
+    Example:
+        >>> noise_share(np.array([1.0, 10.0]), 10).tolist()
+        [0.9, 0.0]
+    """
+    return np.maximum(1 / np.asarray(sizes, float) - 1 / examples, 0.0)
+
+
+def fit_hyperbola(sizes: Array, steps: Array, budgets: Array, examples: int, *, seed: int = 0) -> Fit:
+    """Fit (S/S_min − 1)(E/E_min − 1) = 1 to the median steps to target, with bootstrap intervals over starts.
+
+    Least squares of log steps, every batch size counting the same. A batch size whose median is a miss enters as a
+    lower bound: it costs only where the fit is below its budget. Starts are resampled together for all batch sizes.
+
+    Args:
+        sizes: (sizes,) batch sizes, in examples.
+        steps: (starts, sizes) steps to target, ∞ for a miss; a row is the same start at every batch size.
+        budgets: (sizes,) steps a lane had.
+        examples: of the problem.
+        seed: fits with one seed and as many starts are resampled alike.
+
+    Source: McCandlish et al. 2018, arXiv 1812.06162, equation 2.11; Shallue et al. 2018, arXiv 1811.03600.
+    """
+    hit_sizes = int(np.isfinite(_medians(steps[None])).sum()) if len(steps) else 0
+    if hit_sizes < 2:
+        return NO_FIT
+    draws = np.random.default_rng([seed, len(steps)]).integers(0, len(steps), (RESAMPLES, len(steps)))
+    medians = np.concatenate([_medians(steps[None]), _medians(steps[draws])])
+    grid = np.geomspace(min(sizes) / _BEYOND, max(sizes) * _BEYOND, _GRID)
+    shape = np.log1p(grid[:, None] * noise_share(sizes, examples))
+    b_crit, s_min, rms = _best(medians, np.log(budgets), shape, grid)
+    b_crit[np.isfinite(medians).sum(axis=1) < 2] = np.inf  # a resample that says nothing rules nothing out
+    e_min, one_sided = b_crit * s_min, hit_sizes < FEWEST
+    b_interval = _interval(b_crit, one_sided)
+    # at the ends of the grid the critical batch size is only known to be beyond
+    low = 0.0 if b_interval[0] <= grid[0] else b_interval[0]
+    high = math.inf if b_interval[1] >= grid[-1] else b_interval[1]
+    s_interval = (0.0, _interval(s_min, False)[1]) if one_sided else _interval(s_min, False)
+    return Fit(Estimate(b_crit[0], low, high), Estimate(s_min[0], *s_interval),
+               Estimate(e_min[0], *_interval(e_min, one_sided)), math.exp(rms[0]), one_sided, b_crit[1:])
+
+
+def scaling_table(reported: Reported, summary: pd.DataFrame) -> pd.DataFrame:
+    """One row per (problem, optimizer, schedule, target): critical batch size, regimes, ratio to the constant schedule.
+
+    Perfect scaling ends where examples are 20 % above E_min, B = b_crit/5; steps are flat, 20 % above S_min, from
+    B = 5·b_crit on (both with 1/B − 1/n for 1/B). `ratio` is the critical batch size over that of the constant schedule
+    at the same target; its interval resamples the starts of both together.
+
+    Args:
+        reported: of the run.
+        summary: `summarise` of the run.
+
+    Returns:
+        columns `COLUMNS`; sizes in examples; NaN where fewer than two batch sizes hit; fastest_batch is the batch size
+        of least seconds to train once.
+    """
+    rows: list[dict[str, object]] = []
+    for _, group in summary.groupby(_GROUP[:-1], sort=True):
+        if group["batch_size"].nunique() < 3:
+            continue
+        fits = {str(name): fit_cells(reported, cells) for name, cells in group.groupby("schedule", sort=True)}
+        constant = fits.get("constant", NO_FIT)
+        rows += [_row(cells, fits[str(name)], constant, str(name))
+                 for name, cells in group.groupby("schedule", sort=True)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def fit_cells(reported: Reported, cells: pd.DataFrame) -> Fit:
+    """The fit to the summary rows of one (problem, optimizer, schedule, target), one row per batch size."""
+    columns = []
+    for _, row in cells.iterrows():
+        hits = reported.hits(key_of(row), float(row["rate"]), float(row["horizon"]), float(row["target"]))
+        columns.append(hits.set_index("start")["steps"])
+    steps = pd.concat(columns, axis=1, join="inner").to_numpy(float)
+    return fit_hyperbola(cells["batch_size"].to_numpy(float), np.maximum(steps, 1.0),
+                         cells["budget_steps"].to_numpy(float), int(cells["problem_examples"].iloc[0]))
+
+
+def _row(cells: pd.DataFrame, fit: Fit, constant: Fit, schedule: str) -> dict[str, object]:
+    first = cells.iloc[0]
+    ratio = NOTHING
+    if schedule != "constant" and not (math.isnan(fit.b_crit.value) or math.isnan(constant.b_crit.value)):
+        with np.errstate(invalid="ignore"):
+            ratios = fit.resamples / constant.resamples
+        low, high = percentile_interval(np.where(np.isnan(ratios), 1.0, ratios))
+        ratio = Estimate(fit.b_crit.value / constant.b_crit.value, 0.0 if constant.one_sided else low,
+                         math.inf if fit.one_sided else high)
+    timed = cells[np.isfinite(cells["seconds_solo_median"].to_numpy(float))]
+    fastest = float(timed.sort_values("seconds_solo_median")["batch_size"].iloc[0]) if len(timed) else math.nan
+    row: dict[str, object] = {name: first[name] for name in (*_GROUP, "gap")}
+    hit = np.isfinite(cells["steps_median"].to_numpy(float))
+    row |= {"batch_sizes": len(cells), "batch_sizes_hit": int(hit.sum()),
+            "one_sided": fit.one_sided, "residual": fit.residual, "fastest_batch": fastest}
+    for name, value in (("b_crit", fit.b_crit), ("s_min", fit.s_min), ("e_min", fit.e_min), ("ratio", ratio)):
+        row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+    whole = 1 / int(first["problem_examples"])
+    return row | {"perfect_until": 1 / (1 / (REGIME * fit.b_crit.value) + whole),
+                  "flat_from": 1 / (REGIME / fit.b_crit.value + whole)}
+
+
+def _medians(steps: Array) -> Array:
+    """Medians over starts of (resamples, starts, sizes) with misses as ∞: ∞ exactly when fewer than half hit."""
+    ordered, count = np.sort(steps, axis=1), steps.shape[1]
+    lower, upper = ordered[:, (count - 1) // 2], ordered[:, count // 2]
+    return np.where(np.isinf(upper), lower, (lower + upper) / 2)
+
+
+def _best(medians: Array, bounds: Array, shape: Array, grid: Array) -> tuple[Array, Array, Array]:
+    """For each resample the best critical batch size, S_min, and root mean square of the log residuals."""
+    found = np.isfinite(medians)
+    told = np.where(found, np.log(np.where(found, medians, 1.0)), bounds)
+    count = np.maximum(found.sum(axis=1), 1)[:, None]
+    # log S_min for every candidate: the mean residual of those that hit, and of the bounds that it does not meet
+    height = (told[:, None, :] - shape) * found[:, None, :]
+    level = height.sum(axis=2) / count
+    misses = ~found[:, None, :]
+    if misses.any():
+        gap = told[:, None, :] - shape
+        for _ in range(medians.shape[1]):  # each bound that binds lifts the level; at most so many can
+            binding = (misses & (gap > level[:, :, None])) | found[:, None, :]
+            level = (gap * binding).sum(axis=2) / np.maximum(binding.sum(axis=2), 1)
+    rest = told[:, None, :] - shape - level[:, :, None]
+    rest = np.where(found[:, None, :], rest, np.maximum(rest, 0.0))
+    loss = (rest**2).sum(axis=2)
+    at = loss.argmin(axis=1)
+    lane = np.arange(len(medians))
+    inner = np.clip(at, 1, len(grid) - 2)
+    left, middle, right = (loss[lane, inner + step] for step in (-1, 0, 1))
+    bend = left - 2 * middle + right
+    shift = np.where((at == inner) & (bend > 0), 0.5 * (left - right) / np.where(bend > 0, bend, 1.0), at - inner)
+    pace = math.log(grid[1] / grid[0])
+    # the level between two candidates, as far between them as the critical batch size is
+    near = level[lane, inner] + shift * (level[lane, inner + 1] - level[lane, inner - 1]) / 2
+    rms = np.sqrt(np.maximum(middle - 0.25 * (left - right) * shift, 0.0) / medians.shape[1])
+    return grid[inner] * np.exp(shift * pace), np.exp(near), rms
+
+
+def _interval(values: Array, one_sided: bool) -> tuple[float, float]:
+    """The middle 95 % of the resamples, values[1:]; one-sided from their 5 % quantile on."""
+    if one_sided:
+        return float(np.quantile(values[1:], 0.05, method="inverted_cdf")), math.inf
+    return percentile_interval(values[1:])

@@ -1,0 +1,182 @@
+"""What both reports say: sentences, rows of tables and facts of the run, as plain text that each of them escapes."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from bench.analysis.answer import Answer, cell_counts, cells_of, headlines, problem_names
+from bench.analysis.intervals import Estimate
+from bench.analysis.ranking import measure_of, rank
+from bench.analysis.sentence import cell_words, ratio_words, sentences
+from bench.analysis.words import (
+    batch_label,
+    estimate_words,
+    number,
+    schedule_label,
+    seconds_number,
+    seconds_words,
+    target_words,
+)
+from bench.report.comparison_words import comparison_rows, starts_sentence
+from bench.report.scaling_words import scaling_rows
+from bench.tables import Tables
+
+_TOP = 10
+_LISTED = 40  # failed cells, edges: enough to act on, not a page of them
+Row = Sequence[str]
+
+
+def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling: pd.DataFrame,
+            compared: pd.DataFrame, answers: Sequence[Answer]) -> dict[str, object]:
+    """Everything that the templates say in words.
+
+    Args:
+        tables: of the run.
+        summary, timing, scaling, compared, answers: `summarise`, `timing_table`, `scaling_table`, `comparison_table`
+            and `answers` of the tables.
+    """
+    run = tables.run
+    return {"suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(run),
+            "answers": [_answer(answer, compared) for answer in headlines(answers)],
+            "winners": [_winner_row(answer) for answer in answers if answer.winner or answer.closest],
+            "problems": [_problem(name, run, summary, answers) for name in problem_names(run)],
+            "comparisons": comparison_rows(compared), "scaling": scaling_rows(scaling),
+            "timing": [_timing_row(row) for _, row in timing.iterrows()], "mark_ratio": _mark_ratio(run),
+            "facts": _facts(run), "command": _command(run), "failed": _failed(run),
+            "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary)}
+
+
+def progress(run: Mapping[str, object]) -> str:
+    """How much of a run there is: "complete: 64 of 64 cells", or "partial: 37 of 64 cells"."""
+    finished, cells = cell_counts(run)
+    return f"{'complete' if finished == cells and cells else 'partial'}: {finished} of {cells} cells"
+
+
+def cell_row(row: pd.Series) -> Row:
+    """A summary row in words: batch size to diverged, as the tables of cells show it."""
+    steps, solo, batched = (_estimate(row, part) for part in ("steps", "seconds_solo", "seconds_batched"))
+    known = not math.isnan(float(row["final_gap_median"]))
+    final = ("f* + " if known else "") + estimate_words(_estimate(row, "final_gap" if known else "final_loss"))
+    return [batch_label(int(row["batch_size"]), int(row["problem_examples"])), schedule_label(str(row["schedule"])),
+            _rate(float(row["rate"]), bool(row["edge_of_grid"])), number(float(row["horizon"])),
+            f"{row['hits']} of {row['lanes']}", estimate_words(steps), number(float(row["ert_steps"])),
+            seconds_words(solo), seconds_words(batched), final, str(row["diverged"])]
+
+
+def _answer(answer: Answer, compared: pd.DataFrame) -> dict[str, object]:
+    first, *remarks = sentences(answer)
+    remarks += [words for words in [starts_sentence(compared, answer.problem, answer.device)] if words]
+    cell = answer.winner
+    return {"problem": answer.problem, "winner": cell_words(cell, answer) if cell else "", "sentence": first,
+            "remarks": remarks}
+
+
+def _winner_row(answer: Answer) -> Row:
+    goal = target_words(answer.gap, answer.target) + (" ★" if answer.headline else "")
+    cell = answer.winner
+    if cell is None:
+        return [answer.problem, answer.device, goal, "none in half of the starts", "", "", "", "", ""]
+    next_best = "–"
+    if answer.runner_up is not None:
+        tie = " (not told apart)" if answer.ratio.low <= 1 <= answer.ratio.high else ""
+        next_best = f"{ratio_words(answer.ratio, '×')}{tie}: {cell_words(answer.runner_up, answer)}"
+    time = seconds_words(cell.time) if answer.measure == "seconds_solo" else f"{number(cell.time.value)} examples"
+    return [answer.problem, answer.device, goal, cell_words(cell, answer),
+            _rate(cell.rate, cell.edge_of_grid), time, f"{cell.hits} of {cell.lanes}",
+            next_best, str(len(answer.not_told_apart)) if answer.headline else ""]
+
+
+def _problem(name: str, run: Mapping[str, object], summary: pd.DataFrame,
+             answers: Iterable[Answer]) -> dict[str, object]:
+    mine = summary[summary["problem"] == name]
+    lead = next((answer for answer in headlines(answers) if answer.problem == name), None)
+    rows = mine.iloc[:0] if lead is None else mine[mine["target"] == lead.target]
+    order = rank(rows, measure_of(rows)) if len(rows) else rows
+    finished, cells = cell_counts(run, name)
+    return {"name": name, "facts": f"{finished} of {cells} cells finished. {_problem_facts(run, name)}",
+            "rows": [cell_row(row) for _, row in order.head(_TOP).iterrows()], "total": len(rows),
+            "goal": target_words(lead.gap, lead.target) if lead else ""}
+
+
+def _problem_facts(run: Mapping[str, object], name: str) -> str:
+    problems = run.get("problems")
+    entry = problems.get(name) if isinstance(problems, Mapping) else None
+    if not isinstance(entry, Mapping):
+        return ""
+    parts = [f"{label}: {_value(entry.get(key))}" for key, label in (
+        ("examples", "examples"), ("optimum", "optimum"), ("initial_loss", "median loss of the starts"),
+        ("source", "source")) if entry.get(key) is not None]
+    return "; ".join(parts)
+
+
+def _rate(rate: float, edge: bool) -> str:
+    return f"{number(rate)} (edge)" if edge else number(rate)
+
+
+def _estimate(row: pd.Series, name: str) -> Estimate:
+    return Estimate(*(float(row[f"{name}_{part}"]) for part in ("median", "low", "high")))
+
+
+def _timing_row(row: pd.Series) -> Row:
+    solo, batched = (Estimate(*(float(row[f"step_s_{kind}{part}"]) for part in ("", "_low", "_high")))
+                     for kind in ("solo", "batched"))
+    share = float(row["scoring_share"])
+    return [str(row["problem"]), str(row["batch_size"]), str(row["device"]),
+            *(seconds_number(float(row[name])) for name in ("trace_s", "compile_s", "first_run_s")),
+            seconds_words(solo), seconds_words(batched), str(row["width"]), str(row["repeats"]), str(row["voided"]),
+            "–" if math.isnan(share) else f"{share:.1%}"]
+
+
+def _mark_ratio(run: Mapping[str, object]) -> str:
+    ratios = run.get("mark_ratio")
+    values = [float(value) for value in ratios.values() if value] if isinstance(ratios, Mapping) else []
+    if not values:
+        return "The ratio of neighbouring marks is not known for this run."
+    low, high = min(values), max(values)
+    text = number(low) if low == high else f"{number(low)} to {number(high)}"
+    return f"Neighbouring marks are a factor {text} apart: two times closer than that differ by interpolation only."
+
+
+def _facts(run: Mapping[str, object]) -> list[Row]:
+    rows = [[key, _value(run.get(key))] for key in ("started", "finished", "device", "config_hash")]
+    environment = run.get("environment")
+    if isinstance(environment, Mapping):
+        rows += [[str(key), _value(value)] for key, value in environment.items()]
+    return [row for row in rows if row[1]]
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _command(run: Mapping[str, object]) -> str:
+    return " ".join(shlex.join(str(word) for word in _list(run.get("command"))).split())
+
+
+def _failed(run: Mapping[str, object]) -> list[Row]:
+    cells = [cell for cell in cells_of(run) if cell.get("status") not in ("finished", "pending")]
+    return [[str(cell.get(key, "")) for key in ("problem", "optimizer", "batch_size", "schedule", "status", "note")]
+            for cell in cells[:_LISTED]]
+
+
+def _edges(summary: pd.DataFrame) -> list[str]:
+    edge = summary[summary["edge_of_grid"].astype(bool)]
+    lines = []
+    for (problem, optimizer, size), rows in edge.groupby(["problem", "optimizer", "batch_size"], sort=True):
+        names = ", ".join(sorted({schedule_label(str(name)) for name in rows["schedule"]}))
+        lines.append(f"{problem}, {optimizer}, batch size {size}: {names}")
+    more = len(lines) - _LISTED
+    return lines[:_LISTED] + ([f"and {more} more: column edge_of_grid of summary.csv"] if more > 0 else [])
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list) else []

@@ -1,0 +1,57 @@
+"""Interactive figures of the HTML report: plain data for plotly.js, made from what `bench.analysis` found."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from bench.analysis.answer import headline_target
+from bench.analysis.ranking import measure_of, rank
+from bench.analysis.rates import rate_table
+from bench.analysis.reported import Reported
+from bench.analysis.summary import problem_facts
+from bench.report.plots.across import across_plots
+from bench.report.plots.critical import critical_plots
+from bench.report.plots.losses import curve_plot, heat_plot, outcome_plot, rate_plot
+from bench.report.plots.parts import Json, Looks, Plot, Selector, json_ready
+from bench.report.plots.targets import ecdf_plot, target_goals, target_plot
+from bench.report.plots.waiting import waiting_plot
+from bench.report.style import looks
+from bench.tables import Tables
+
+__all__ = ["Json", "Plot", "Selector", "across_plots", "json_ready", "problem_plots", "schedule_looks"]
+
+
+def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame,
+                  scaling: pd.DataFrame) -> dict[str, list[Plot]]:
+    """The figures of every problem that has a reported lane.
+
+    Args:
+        tables, reported: of the run.
+        summary: `summarise(tables)`.
+        scaling: `scaling_table` of the run.
+    """
+    rates, styles = rate_table(tables), schedule_looks(summary)
+    found: dict[str, list[Plot]] = {}
+    groups = summary[summary["lanes"] > 0].groupby(["problem", "optimizer", "device"], sort=True)
+    for place, ((problem, optimizer, device), rows) in enumerate(groups):
+        target, identity = headline_target(rows), f"plot-{place + 1}"
+        shown = rows[rows["target"] == target]
+        goals = target_goals(rows, target)
+        tuned = rates[(rates["problem"] == problem) & (rates["optimizer"] == optimizer) & (rates["device"] == device)
+                      & (rates["target"] == target)]
+        mine = [target_plot(rows, target, styles, identity),
+                curve_plot(shown, reported, styles, problem_facts(tables.run, str(problem)).optimum, goals, identity),
+                heat_plot(shown, identity), outcome_plot(shown, identity), waiting_plot(shown, reported, identity)]
+        if len(tuned):
+            mine.append(rate_plot(tuned, styles, int(rows["problem_examples"].iloc[0]),
+                                  int(rank(shown, measure_of(shown))["batch_size"].iloc[0]), identity))
+        fits = scaling[(scaling["problem"] == problem) & (scaling["optimizer"] == optimizer)
+                       & (scaling["device"] == device)]
+        mine[2:2] = critical_plots(rows, fits, styles, target, identity)
+        found.setdefault(str(problem), []).extend([*mine, ecdf_plot(rows, reported, styles, identity)])
+    return found
+
+
+def schedule_looks(summary: pd.DataFrame) -> Looks:
+    """A colour and a marker for each schedule of a run, the same in all its figures."""
+    return looks(sorted(str(name) for name in summary["schedule"].unique()))

@@ -1,0 +1,58 @@
+"""Interactive figure across problems: performance profiles of schedules and of batch sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.profile import FARTHEST, profile_table
+from bench.analysis.reported import Reported
+from bench.report.plots.parts import Json, Looks, Plot, Selector, banded, batch_looks, label_of, layout, line
+from bench.report.plots.targets import units_of
+
+_KINDS = (("schedule", "schedules, each at its best batch size"),
+          ("batch_size", "batch sizes, each with its best schedule"))
+
+
+def across_plots(reported: Reported, summary: pd.DataFrame, looks: Looks) -> list[Plot]:
+    """Performance profiles over every (problem, target); none for a run without a reported lane.
+
+    Args:
+        reported: of the run.
+        summary: `summarise` of the run.
+        looks: colour and marker of each schedule.
+    """
+    measured = summary[summary["lanes"] > 0]
+    if measured.empty:
+        return []
+    units = [unit for unit in units_of(measured) if unit[0] in ("seconds_solo", "examples")]
+    batches = {str(size): look for size, look in batch_looks(sorted(measured["batch_size"].unique())).items()}
+    views: dict[str, Json] = {}
+    for place, (by, _) in enumerate(_KINDS):
+        for at, (unit, _) in enumerate(units):
+            table = profile_table(reported, measured, by, unit=unit)
+            data = []
+            for solver, rows in table.groupby("solver", sort=False):
+                name = label_of(str(solver)) if by == "schedule" else f"batch {solver}"
+                colour, marker, dash = (*looks[str(solver)], "solid") if by == "schedule" else batches[str(solver)]
+                data.append(_profile_line(rows, name, colour, marker, dash))
+            views[f"{place}-{at}"] = {"data": data, "layout": _layout()}
+    tasks = measured.groupby(["problem", "optimizer", "device", "target"]).ngroups
+    return [Plot("plot-across-profile", "Performance profile over all problems and targets",
+                 f"Share of the {tasks} (problem, target) pairs done within a factor of the best. "
+                 "Band: 95 % over starts, not over problems.", views, (Selector("of", [label for _, label in _KINDS]),
+                                           Selector("time in", [label for _, label in units])), ("x",))]
+
+
+def _profile_line(rows: pd.DataFrame, name: str, colour: str, marker: str, dash: str) -> Json:
+    share, low, high = (100 * rows[part].to_numpy(float) for part in ("share", "low", "high"))
+    hover = f"{name}<br>%{{y:.0f}} % within %{{x:.2f}} times the best<extra></extra>"
+    x = rows["factor"].to_numpy(float)
+    return banded(line(name, colour, marker, x, share, hover, dash=dash, markers=False, shape="hv"), low, high)
+
+
+def _layout() -> Json:
+    ticks = [1.0, 1.5, 2.0, 3.0, FARTHEST]
+    x: Json = {"title": {"text": "factor of the best median time (times, 1 is best)"}, "type": "log",
+               "tickvals": ticks, "range": [0, float(np.log10(FARTHEST))]}
+    return layout(x, {"title": {"text": "problems × targets (%)"}, "type": "linear", "range": [0, 101]})

@@ -1,0 +1,207 @@
+"""Interactive figures of losses: curves over the budget, final loss by schedule and batch size, outcomes, rates."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.curves import curve_quantiles, outcome_shares
+from bench.analysis.intervals import Estimate
+from bench.analysis.ranking import measure_of, rank
+from bench.analysis.rates import best_horizons
+from bench.analysis.reported import Reported
+from bench.analysis.words import batch_label, number, schedule_label, seconds_words
+from bench.report.plots.parts import (
+    FAINT,
+    INK,
+    Json,
+    Looks,
+    Plot,
+    Selector,
+    axis,
+    banded,
+    batch_looks,
+    label_of,
+    layout,
+    line,
+    unit_axis,
+)
+
+_OUTCOMES = (("hit", "hit the target", "#009E73"), ("hit_then_diverged", "hit it, then diverged", "#E69F00"),
+             ("missed", "missed it in the budget", "#CCCCCC"), ("diverged", "diverged before it", "#D55E00"))
+
+
+def curve_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, optimum: float, targets: list[tuple[float, str]],
+               identity: str) -> Plot:
+    """Loss against epochs with 10–90 % bands: the best schedule of each batch size, then every schedule of each."""
+    base = 0.0 if math.isnan(optimum) else optimum
+    order = rank(rows, measure_of(rows))
+    sizes, examples = sorted(rows["batch_size"].unique()), int(rows["problem_examples"].iloc[0])
+    curves = {place: curve_quantiles(reported, row) for place, row in rows.iterrows()}
+    styles = batch_looks(sizes)
+
+    def by_batch(row: pd.Series) -> tuple[str, str, str, str]:
+        batch = batch_label(int(row["batch_size"]), examples)
+        return f"{batch}: {label_of(str(row['schedule']))}", *styles[int(row["batch_size"])]
+
+    def by_schedule(row: pd.Series) -> tuple[str, str, str, str]:
+        return label_of(str(row["schedule"])), *looks[str(row["schedule"])], "solid"
+
+    chosen = [(order.drop_duplicates("batch_size").sort_values("batch_size"), by_batch)]
+    chosen += [(rows[rows["batch_size"] == size], by_schedule) for size in sizes]
+    views: dict[str, Json] = {}
+    for place, (lines, look) in enumerate(chosen):
+        data = [trace for at, row in lines.iterrows() for trace in _curve(curves[at], base, *look(row))]
+        title = "loss" if math.isnan(optimum) else "loss above the optimum"
+        view = layout(unit_axis("epochs (passes over the data)"), axis(f"{title} (median of the starts)"))
+        view["shapes"] = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": loss - base, "y1": loss - base,
+                           "line": {"color": INK, "width": 1, "dash": "dot"},
+                           "label": {"text": words, "textposition": "start", "font": {"size": 10, "color": INK}}}
+                          for loss, words in targets]
+        views[str(place)] = {"data": data, "layout": view}
+    options = ["best schedule of each batch size", *[f"every schedule at batch size {batch_label(size, examples)}"
+                                                     for size in sizes]]
+    return Plot(f"{identity}-curves", "Loss curves", "Line: median of the starts, band: 10–90 % of them. "
+                "Dotted: targets.", views, (Selector("show", options),), ("x", "y"), "curves")
+
+
+def heat_plot(rows: pd.DataFrame, identity: str) -> Plot:
+    """Schedule × batch size: seconds, steps, success and final loss, in one heat map each."""
+    known = bool(rows["final_gap_median"].notna().any())
+    final = ("final_gap", "final loss above the optimum") if known else ("final_loss", "final loss")
+    kinds = [final, ("steps", "steps to target"), ("success", "starts that hit (%)")]
+    if rows["seconds_solo_median"].notna().any():
+        kinds = [("seconds_solo", "seconds to target, one training"), *kinds]
+    views = {str(place): _heat_view(rows, *kind) for place, kind in enumerate(kinds)}
+    height = 190 + 44 * rows["schedule"].nunique()
+    return Plot(f"{identity}-heat", "Schedule × batch size",
+                "Light is better; what more than half of the starts missed is grey.", views,
+                (Selector("show", [label for _, label in kinds]),), (), "loss", height)
+
+
+def outcome_plot(rows: pd.DataFrame, identity: str) -> Plot:
+    """How the reported lanes ended, in per cent, one view per schedule."""
+    shares = outcome_shares(rows)
+    examples = int(rows["problem_examples"].iloc[0])
+    schedules = list(dict.fromkeys(rank(rows, measure_of(rows))["schedule"]))  # the winner's first
+    views: dict[str, Json] = {}
+    for place, schedule in enumerate(schedules):
+        cell = shares[shares["schedule"] == schedule].sort_values("batch_size")
+        labels = [batch_label(int(size), examples) for size in cell["batch_size"]]
+        data = [{"type": "bar", "name": label, "x": labels, "y": 100 * cell[column].to_numpy(float),
+                 "marker": {"color": colour}, "hovertemplate": f"batch %{{x}}<br>%{{y:.0f}} % {label}<extra></extra>"}
+                for column, label, colour in _OUTCOMES]
+        share: Json = {"title": {"text": "starts (%)"}, "range": [0, 100], "type": "linear"}
+        view = layout(axis("batch size (examples per step)", kind="category"), share, barmode="stack")
+        views[str(place)] = {"data": data, "layout": view}
+    return Plot(f"{identity}-outcomes", "How the starts ended",
+                "Reported starts of the setting that tuning chose for this target.", views,
+                (Selector("schedule", [schedule_label(name) for name in schedules]),), (), "outcomes", 400)
+
+
+def rate_plot(rates: pd.DataFrame, looks: Looks, examples: int, first: int, identity: str) -> Plot:
+    """Rate sensitivity on the tuning starts: ERT, final loss and divergence against rate, one view per batch size.
+
+    Args:
+        rates: `rate_table` of one problem, optimizer, device and target.
+        first: the batch size shown first.
+    """
+    sizes = sorted(rates["batch_size"].unique(), key=lambda size: (size != first, size))
+    schedules = [name for name in looks if name in set(rates["schedule"])]
+    kinds = (("ert_steps", "expected steps to target (ERT)"), ("final_loss_median", "median final loss"),
+             ("diverged", "starts that diverged (%)"))
+    views: dict[str, Json] = {}
+    for place, size in enumerate(sizes):
+        mine = rates[rates["batch_size"] == size]
+        for at, (measure, label) in enumerate(kinds):
+            best = best_horizons(mine, measure)
+            data = [trace for name in schedules if (cell := best[best["schedule"] == name]).size
+                    for trace in _rate_lines(cell, measure, name, looks)]
+            y = unit_axis(label)
+            if measure == "diverged":
+                y = axis(label, kind="linear") | {"range": [-3, 103]}
+            view = layout(unit_axis("rate (learning rate at the start, per step)"), y)
+            views[f"{place}-{at}"] = {"data": data, "layout": view}
+    options = [batch_label(int(size), examples) for size in sizes]
+    return Plot(f"{identity}-rates", "Rate sensitivity",
+                "Tuning starts; each rate with the horizon that did best for it. "
+                "A rate that never hit has no point in ERT.", views,
+                (Selector("batch size", options), Selector("show", [label for _, label in kinds])), ("x", "y"))
+
+
+def _curve(curve: pd.DataFrame, base: float, name: str, colour: str, marker: str, dash: str) -> list[Json]:
+    shown = curve[(curve["epochs"] > 0) & np.isfinite(curve["low"])]
+    if shown.empty:
+        return []
+    x = shown["epochs"].to_numpy(float)
+    low, median, high = (shown[part].to_numpy(float) - base for part in ("low", "median", "high"))
+    # a quantile of ∞ (lanes that diverged) is drawn as far up as any finite number seen
+    finite = np.concatenate([part[np.isfinite(part)] for part in (low, median, high)])
+    top = finite.max() if len(finite) else 1.0
+    hover = f"{name}<br>%{{y:.3g}} after %{{x:.3g}} epochs<extra></extra>"
+    trace = line(name, colour, marker, x, np.where(np.isfinite(median), median, np.nan), hover, dash=dash)
+    return [banded(trace, low, np.minimum(high, top))]
+
+
+def _heat_view(rows: pd.DataFrame, measure: str, label: str) -> Json:
+    column = "success_rate" if measure == "success" else f"{measure}_median"
+    sizes, schedules = sorted(rows["batch_size"].unique()), sorted(rows["schedule"].unique())
+    examples = int(rows["problem_examples"].iloc[0])
+    values = rows.pivot(index="schedule", columns="batch_size", values=column).loc[schedules, sizes].to_numpy(float)
+    if measure == "success":
+        shade, words = values, [[f"{100 * value:.0f}" for value in line_] for line_ in values]
+    else:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shade = np.where(np.isfinite(values) & (values > 0), np.log10(values), np.nan)
+        seconds = measure.startswith("seconds")
+        words = [[_cell_words(value, seconds) for value in line_] for line_ in values]
+    hover = [[_heat_hover(rows, schedule, size, label, word) for size, word in zip(sizes, line_, strict=True)]
+             for schedule, line_ in zip(schedules, words, strict=True)]
+    finite = shade[np.isfinite(shade)]
+    middle = (finite.max() + finite.min()) / 2 if len(finite) else 0.0
+    light_is_high = measure == "success"
+    xs = [batch_label(size, examples).replace(" ", "<br>") for size in sizes]
+    ys = [label_of(name) for name in schedules]
+    notes = [{"x": at, "y": up, "text": words[up][at], "showarrow": False, "font": {"size": 10, "color": _ink(
+        shade[up, at], middle, light_is_high=light_is_high)}} for up in range(len(ys)) for at in range(len(xs))]
+    heat: Json = {"type": "heatmap", "z": shade, "x": xs, "y": ys, "colorscale": "Cividis",
+                  "reversescale": not light_is_high, "showscale": False, "text": hover, "xgap": 2, "ygap": 2,
+                  "hovertemplate": "%{text}<extra></extra>", "hoverongaps": True}
+    # what has no number is not left out: it is grey
+    grey = heat | {"z": np.zeros_like(shade), "colorscale": [[0, FAINT], [1, FAINT]], "reversescale": False}
+    view = layout(axis("batch size (examples per step)", kind="category"), axis("", kind="category"), annotations=notes)
+    return {"data": [grey, heat], "layout": view}
+
+
+def _ink(shade: float, middle: float, *, light_is_high: bool) -> str:
+    if math.isnan(shade):
+        return INK
+    return "black" if (shade >= middle) == light_is_high else "white"
+
+
+def _cell_words(value: float, seconds: bool) -> str:
+    if not math.isfinite(value):
+        return "missed"
+    return seconds_words(Estimate(value, value, value)).split(" [")[0] if seconds else number(value, 2)
+
+
+def _heat_hover(rows: pd.DataFrame, schedule: str, size: int, label: str, word: str) -> str:
+    cell = rows[(rows["schedule"] == schedule) & (rows["batch_size"] == size)]
+    if cell.empty:
+        return ""
+    row = cell.iloc[0]
+    return (f"{label_of(schedule)}, batch {size}<br>{label}: {word}<br>{row['hits']} of {row['lanes']} starts hit, "
+            f"{row['diverged']} diverged; rate {number(float(row['rate']))}")
+
+
+def _rate_lines(cell: pd.DataFrame, measure: str, schedule: str, looks: Looks) -> list[Json]:
+    name, x = label_of(schedule), cell["rate"].to_numpy(float)
+    values = cell[measure].to_numpy(float)
+    if measure == "diverged":
+        values = 100 * values / cell["starts"].to_numpy(float)
+    hover = [f"{name}, rate {number(rate)}<br>{number(value)}: {hits} of {starts} starts hit, {lost} diverged; "
+             f"horizon {number(horizon)}" for rate, value, hits, starts, lost, horizon in zip(
+                 x, values, cell["hits"], cell["starts"], cell["diverged"], cell["horizon"], strict=True)]
+    return [line(name, *looks[schedule], x, np.where(np.isfinite(values), values, np.nan), hover)]

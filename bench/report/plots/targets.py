@@ -1,0 +1,158 @@
+"""Interactive figures of what a target costs: steps, examples and seconds against batch size, and ECDF of hit times."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.ecdf import ecdf, hit_times, unit_scale
+from bench.analysis.intervals import Estimate
+from bench.analysis.ranking import measure_of, rank
+from bench.analysis.reported import Reported
+from bench.analysis.words import batch_label, estimate_words, number, schedule_label, seconds_words, target_words
+from bench.report.plots.parts import (
+    FAINT,
+    INK,
+    Json,
+    Looks,
+    Plot,
+    Selector,
+    banded,
+    batch_axis,
+    batch_looks,
+    label_of,
+    layout,
+    line,
+    open_markers,
+    shifts,
+    unit_axis,
+)
+
+UNITS = (("seconds_solo", "seconds, one training"), ("seconds_batched", "seconds, one lane of a sweep"),
+         ("steps", "steps (updates)"), ("examples", "examples seen"))
+
+
+def units_of(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """The units that were measured: seconds only where a step was timed."""
+    timed = [unit for unit, _ in UNITS[:2] if rows[f"step_s_{unit.removeprefix('seconds_')}"].notna().any()]
+    return [(unit, label) for unit, label in UNITS if unit in timed or not unit.startswith("seconds")]
+
+
+def target_goals(rows: pd.DataFrame, first: float) -> list[tuple[float, str]]:
+    """(target, words) of every target, the headline first."""
+    goals = rows.drop_duplicates("target").sort_values("target", ascending=False)
+    named = [(float(row["target"]), target_words(float(row["gap"]), float(row["target"])))
+             for _, row in goals.iterrows()]
+    return sorted(named, key=lambda goal: goal[0] != first)
+
+
+def target_plot(rows: pd.DataFrame, headline: float, looks: Looks, identity: str) -> Plot:
+    """Median time to a target against batch size, one line per schedule, misses as open markers at the top.
+
+    Args:
+        rows: the summary of one problem, optimizer and device.
+        headline: the target shown first.
+        looks: colour and marker of each schedule.
+        identity: of the figure.
+    """
+    goals, units = target_goals(rows, headline), units_of(rows)
+    views = {f"{place}-{at}": _target_view(rows[rows["target"] == target], unit, label, looks)
+             for place, (target, _) in enumerate(goals) for at, (unit, label) in enumerate(units)}
+    return Plot(f"{identity}-target", "Time to target against batch size",
+                "Median over starts, bars are 95 % intervals. Open markers in the strip: more than half of the starts "
+                "missed.", views,
+                (Selector("loss", [words for _, words in goals]), Selector("time in", [name for _, name in units])),
+                ("y",), "seconds" if len(units) > 2 else "steps")
+
+
+def ecdf_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, identity: str) -> Plot:
+    """Share of (start, target) pairs reached by a time: the best schedule of each batch size, and each schedule."""
+    units = [unit for unit in units_of(rows) if unit[0] != "seconds_batched"]
+    sizes, schedules = sorted(rows["batch_size"].unique()), [name for name in looks if name in set(rows["schedule"])]
+    curves = {(int(str(size)), str(schedule)): (cell.iloc[0], ecdf(hit_times(reported, cell)))
+              for (size, schedule), cell in rows.groupby(["batch_size", "schedule"], sort=True)}
+    hardest = rows[rows["target"] == rows["target"].min()]
+    order = rank(hardest, measure_of(hardest))
+    lead = order.drop_duplicates("batch_size").sort_values("batch_size")
+    best = [(int(row["batch_size"]), str(row["schedule"])) for _, row in lead.iterrows()]
+    choices = [best, *[[(size, schedule) for size in sizes if (size, schedule) in curves] for schedule in schedules]]
+    views = {f"{place}-{at}": _ecdf_view([curves[cell] for cell in cells], unit, label, sizes, named=place == 0)
+             for place, cells in enumerate(choices) for at, (unit, label) in enumerate(units)}
+    options = ["best of each batch size", *[schedule_label(name) for name in schedules]]
+    return Plot(f"{identity}-ecdf", "Share of starts and targets reached (ECDF)",
+                "Every start counts once for each target; higher and further left is better. Band: 95 %, over starts.",
+                views, (Selector("schedule", options), Selector("time in", [name for _, name in units])), ("x",))
+
+
+def _target_view(rows: pd.DataFrame, unit: str, label: str, looks: Looks) -> Json:
+    sizes, examples = sorted(rows["batch_size"].unique()), int(rows["problem_examples"].iloc[0])
+    schedules = [name for name in looks if name in set(rows["schedule"])]
+    values = {part: _values(rows, unit, part) for part in ("median", "low", "high")}
+    seen = np.concatenate([part[np.isfinite(part) & (part > 0)] for part in values.values()])
+    top = float(seen.max()) if len(seen) else 1.0
+    data: list[Json] = []
+    missed = False
+    for schedule, shift in zip(schedules, shifts(sizes, len(schedules)), strict=True):
+        cell = rows[rows["schedule"] == schedule].sort_values("batch_size")
+        median, low, high = (_values(cell, unit, part) for part in ("median", "low", "high"))
+        x = cell["batch_size"].to_numpy(float) * shift
+        hover = [_target_hover(row, Estimate(*told), unit) for (_, row), *told in
+                 zip(cell.iterrows(), median, low, high, strict=True)]
+        hit, lost = np.isfinite(median), np.isinf(median)
+        # an interval without an upper end goes on into the strip of misses
+        ends = np.where(np.isfinite(high), high, top * 2)
+        drawn, start = np.where(hit, median, np.nan), np.where(hit, low, np.nan)
+        trace = line(label_of(schedule), *looks[schedule], x, drawn, hover)
+        trace["error_y"] = {"type": "data", "symmetric": False, "array": ends - drawn,
+                            "arrayminus": drawn - start, "thickness": 1.3, "width": 3}
+        data.append(trace)
+        if lost.any():
+            missed = True
+            data.append(open_markers(label_of(schedule), *looks[schedule], x[lost], np.full(lost.sum(), top * 2),
+                                     [words for words, is_lost in zip(hover, lost, strict=True) if is_lost]))
+    view = layout(batch_axis(sizes, examples),
+                  unit_axis(f"time to target ({label})", seconds=unit.startswith("seconds")))
+    if missed:
+        view["shapes"] = [{"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": top * 1.5, "y1": top * 3,
+                           "fillcolor": FAINT, "line": {"width": 0}, "layer": "below"}]
+        view["annotations"] = [{"xref": "paper", "x": 0.01, "xanchor": "left", "yref": "paper", "y": 1,
+                                "yanchor": "top", "showarrow": False, "font": {"size": 11, "color": INK},
+                                "text": "missed by more than half of the starts"}]
+    return {"data": data, "layout": view}
+
+
+def _values(rows: pd.DataFrame, unit: str, part: str) -> np.ndarray:
+    if unit == "examples":
+        return rows[f"steps_{part}"].to_numpy(float) * rows["batch_size"].to_numpy(float)
+    return rows[f"{unit}_{part}"].to_numpy(float)
+
+
+def _target_hover(row: pd.Series, value: Estimate, unit: str) -> str:
+    words = seconds_words(value) if unit.startswith("seconds") else f"{estimate_words(value)} {unit}"
+    if math.isinf(value.value):
+        words = "missed by more than half"
+    batch = batch_label(int(row["batch_size"]), int(row["problem_examples"]))
+    return (f"{label_of(str(row['schedule']))}, batch {batch}<br>{words}<br>"
+            f"{row['hits']} of {row['lanes']} starts hit; rate {number(float(row['rate']))}")
+
+
+def _ecdf_view(curves: list[tuple[pd.Series, pd.DataFrame]], unit: str, label: str, sizes: list[int], *,
+               named: bool) -> Json:
+    styles, data = batch_looks(sizes), []
+    for row, curve in curves:
+        scale, size = unit_scale(row, unit), int(row["batch_size"])
+        if curve.empty or math.isnan(scale):
+            continue
+        batch = batch_label(size, int(row["problem_examples"]))
+        name = f"{batch}: {label_of(str(row['schedule']))}" if named else f"batch {batch}"
+        colour, marker, dash = styles[size]
+        x = curve["time"].to_numpy(float) * scale
+        suffix = "s" if unit.startswith("seconds") else f" {unit}"
+        hover = f"{name}<br>%{{y:.0f}} % by %{{x:.3s}}{suffix}<extra></extra>"
+        share, low, high = (100 * curve[part].to_numpy(float) for part in ("share", "low", "high"))
+        trace = line(name, colour, marker, x, share, hover, dash=dash, markers=False, shape="hv")
+        data.append(banded(trace, low, high))
+    y: Json = {"title": {"text": "reached (% of starts × targets)"}, "range": [0, 101], "type": "linear"}
+    return {"data": data, "layout": layout(unit_axis(label, seconds=unit.startswith("seconds")), y)}

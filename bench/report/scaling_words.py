@@ -1,0 +1,33 @@
+"""Batch scaling in words: one row per schedule and target that has a fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.analysis.intervals import Estimate
+from bench.analysis.words import estimate_words, number, schedule_label, target_words
+
+
+def scaling_rows(scaling: pd.DataFrame) -> list[Sequence[str]]:
+    """Rows of the batch scaling table, from problem and loss to the residual of the fit.
+
+    Args:
+        scaling: `scaling_table` of a run; rows without a fit are left out.
+    """
+    several = scaling["optimizer"].nunique() > 1
+    return [_row(row, several) for _, row in scaling[scaling["b_crit"].notna()].iterrows()]
+
+
+def _row(row: pd.Series, several: bool) -> Sequence[str]:
+    values = {name: Estimate(*(float(row[f"{name}{part}"]) for part in ("", "_low", "_high")))
+              for name in ("b_crit", "ratio", "s_min", "e_min")}
+    name = f"{row['problem']} ({row['optimizer']})" if several else str(row["problem"])
+    ratio = estimate_words(values["ratio"]) if math.isfinite(values["ratio"].value) else "–"
+    return [name, target_words(float(row["gap"]), float(row["target"])), schedule_label(str(row["schedule"])),
+            estimate_words(values["b_crit"]), ratio, estimate_words(values["s_min"]), estimate_words(values["e_min"]),
+            f"up to {number(float(row['perfect_until']), 2)}", f"from {number(float(row['flat_from']), 2)}",
+            number(float(row["fastest_batch"])), f"{row['batch_sizes_hit']} of {row['batch_sizes']}",
+            number(float(row["residual"]))]

@@ -1,0 +1,120 @@
+"""Batch scaling on hit times of a known hyperbola, and the noise scale of known gradients."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.analysis.noise import noise_scale
+from bench.analysis.reported import Reported
+from bench.analysis.scaling import fit_hyperbola, noise_share, scaling_table
+from bench.analysis.summary import summarise
+from bench.tables import load
+from tests.bench.synthetic import Plan, write_run
+
+SIZES = np.array([1.0, 4, 16, 64, 256, 1000])
+EXAMPLES, S_MIN, B_CRIT = 1000, 50.0, 30.0
+ENOUGH = np.full(len(SIZES), 1e9)
+
+
+def _steps(starts: int, spread: float, seed: int = 0, b_crit: float = B_CRIT) -> np.ndarray:
+    exact = S_MIN * (1 + b_crit * noise_share(SIZES, EXAMPLES))
+    return exact * np.exp(spread * np.random.default_rng(seed).normal(size=(starts, len(SIZES))))
+
+
+def test_an_exact_hyperbola_is_found() -> None:
+    fit = fit_hyperbola(SIZES, _steps(8, 0.0), ENOUGH, EXAMPLES)
+    # between candidates 12 % apart a parabola is left with an error far below the step
+    assert fit.b_crit.value == pytest.approx(B_CRIT, rel=2e-3)
+    assert fit.s_min.value == pytest.approx(S_MIN, rel=2e-3)
+    assert fit.e_min.value == pytest.approx(S_MIN * B_CRIT, rel=2e-3)
+    assert fit.residual == pytest.approx(1, abs=5e-3)
+    assert fit.steps(SIZES, EXAMPLES) == pytest.approx(_steps(1, 0.0)[0], rel=5e-3)
+
+
+def test_both_factors_of_the_hyperbola_multiply_to_one() -> None:
+    fit = fit_hyperbola(SIZES, _steps(8, 0.0), ENOUGH, 10**12)
+    steps = fit.steps(SIZES, 10**12)
+    product = (steps / fit.s_min.value - 1) * (steps * SIZES / fit.e_min.value - 1)
+    assert product == pytest.approx(np.ones(len(SIZES)), rel=1e-6)
+
+
+def test_intervals_cover_the_truth() -> None:
+    runs = 60
+    covered = [fit.b_crit.low <= B_CRIT <= fit.b_crit.high for fit in
+               (fit_hyperbola(SIZES, _steps(32, 0.4, seed), ENOUGH, EXAMPLES) for seed in range(runs))]
+    # 95 % less three standard deviations of 60 draws
+    assert np.mean(covered) >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / runs)
+
+
+def test_a_missed_batch_size_is_a_lower_bound() -> None:
+    steps, budgets = _steps(8, 0.0), ENOUGH.copy()
+    steps[:, 0], budgets[0] = np.inf, 500.0
+    agrees = fit_hyperbola(SIZES, steps, budgets, EXAMPLES)
+    assert agrees.b_crit.value == pytest.approx(B_CRIT, rel=2e-3)  # 1,548 steps were needed: 500 say nothing new
+    budgets[0] = 10_000.0
+    pushed = fit_hyperbola(SIZES, steps, budgets, EXAMPLES)
+    assert pushed.b_crit.value > 1.5 * B_CRIT
+
+
+def test_few_hits_give_one_side_and_one_hit_gives_none() -> None:
+    steps, budgets = _steps(16, 0.1), np.full(len(SIZES), 100.0)
+    steps[:, :3] = np.inf
+    fit = fit_hyperbola(SIZES, steps, budgets, EXAMPLES)
+    assert fit.one_sided
+    assert math.isinf(fit.b_crit.high) and math.isinf(fit.e_min.high) and fit.s_min.low == 0
+    assert 0 < fit.b_crit.low < math.inf
+    steps[:, :5] = np.inf
+    assert math.isnan(fit_hyperbola(SIZES, steps, budgets, EXAMPLES).b_crit.value)
+
+
+def test_flat_steps_have_a_critical_batch_size_below_what_was_tried() -> None:
+    fit = fit_hyperbola(SIZES, _steps(32, 0.05, b_crit=0.0), ENOUGH, EXAMPLES)
+    assert fit.b_crit.low == 0
+    assert fit.b_crit.high < 1
+
+
+def test_the_table_has_a_row_per_schedule_and_target_and_a_ratio_to_the_constant_one(
+        tmp_path: Path) -> None:
+    tables = load(write_run(tmp_path, Plan(schedules=("constant", "linear"), starts=16)))
+    found = scaling_table(Reported(tables), summarise(tables))
+    assert len(found) == 2 * 3
+    assert found.loc[found["schedule"] == "constant", "ratio"].isna().all()
+    easy = found[(found["schedule"] == "linear") & (found["gap"] == 0.1)].iloc[0]
+    # the synthetic speed is ∝ 1/(1 + 20/B); what the rate grid adds moves it by less than a factor of four
+    assert 5 < easy["b_crit"] < 80
+    assert easy["ratio_low"] <= easy["ratio"] <= easy["ratio_high"]
+    assert easy["perfect_until"] < easy["b_crit"] < easy["flat_from"]
+
+
+def test_noise_scale_of_gaussian_gradients() -> None:
+    random = np.random.default_rng(0)
+    signal, noise, dims, examples = 3.0, 12.0, 6, 10**9
+    mean = np.full(dims, math.sqrt(signal / dims))
+
+    def squared(batch: int) -> np.ndarray:
+        return ((mean + math.sqrt(noise / dims / batch) * random.normal(size=(20_000, dims))) ** 2).sum(axis=1)
+
+    found = noise_scale(squared(2), squared(64), 2, 64, examples)
+    assert found.b_simple.value == pytest.approx(noise / signal, rel=0.05)
+    assert found.b_simple.low < noise / signal < found.b_simple.high
+
+
+def test_noise_scale_without_replacement_is_exact() -> None:
+    gradients = np.random.default_rng(1).normal(size=(5, 3)) + 1
+    pairs = np.array([(gradients[i] + gradients[j]) / 2 for i in range(5) for j in range(i)])
+    single, double = (gradients**2).sum(axis=1), (pairs**2).sum(axis=1)
+    found = noise_scale(single, double, 1, 2, 5)
+    full = gradients.mean(axis=0)
+    # over all batches of both sizes the estimate is the population's: |mean|² and the variance with divisor n − 1
+    assert found.signal == pytest.approx((full**2).sum())
+    assert found.noise == pytest.approx(gradients.var(axis=0, ddof=1).sum())
+
+
+@pytest.mark.parametrize(("small", "big"), [(4, 4), (8, 4), (0, 4), (1, 11)])
+def test_noise_scale_refuses_batches_that_tell_nothing(small: int, big: int) -> None:
+    with pytest.raises(ValueError, match="batch_small"):
+        noise_scale(np.ones(2), np.ones(2), small, big, 10)

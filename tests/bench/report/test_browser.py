@@ -1,0 +1,126 @@
+"""The HTML report in a real browser: no error, no request, figures that answer, a table that sorts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from bench.report import write_report
+from tests.bench.synthetic import GAPS, Plan, write_run
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+SWITCHES = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
+            "disable-component-update", "disable-sync", "window-size=1400,900")
+WAIT_S = 90
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromium-driver (apt)")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of two problems, one of an evil name."""
+    plan = Plan(problems=("<script>alert(1)</script>", "plain"), batch_sizes=(8, 64, 1797),
+                schedules=("constant", "linear"), rates=(0.3, 1.0), starts=8, tuning_starts=4)
+    folder = write_run(tmp_path_factory.mktemp("browser"), plan)
+    write_report(folder)
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Chromium with the page open and all its figures drawn."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for switch in (*SWITCHES, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{switch}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
+    driver.get(page.as_uri())
+    _wait(driver, "return document.documentElement.dataset.ready === 'yes'")
+    yield driver
+    driver.quit()
+
+
+def _wait(driver: webdriver.Chrome, script: str) -> None:
+    WebDriverWait(driver, WAIT_S).until(lambda each: each.execute_script(script))
+
+
+def _keys(driver: webdriver.Chrome, column: int) -> list[str]:
+    return driver.execute_script(
+        f"return [...document.querySelectorAll('#summary tbody tr')].map(row => row.cells[{column}].dataset.key)")
+
+
+def test_no_console_message_and_no_request_to_anywhere(browser: webdriver.Chrome, page: Path) -> None:
+    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = {message["params"]["request"]["url"] for message in messages
+             if message["method"] == "Network.requestWillBeSent"
+             and message["params"]["documentURL"] == page.as_uri()}  # the empty tab before it asks for pages of its own
+    assert page.as_uri() in asked  # the log is on
+    assert {url.split(":")[0] for url in asked} <= {"file", "data", "blob"}
+    assert {url for url in asked if url.startswith("file")} == {page.as_uri()}
+
+
+def test_every_figure_is_drawn(browser: webdriver.Chrome) -> None:
+    plots = browser.find_elements(By.CSS_SELECTOR, "[data-plot]")
+    assert len(plots) >= 2 * 9 + 3 + 1
+    assert all(plot.find_elements(By.CSS_SELECTOR, "svg.main-svg") for plot in plots)
+
+
+def test_a_curve_can_be_hidden_and_a_view_chosen(browser: webdriver.Chrome) -> None:
+    figure = browser.find_element(By.ID, "plot-1-target")
+    visible = ("return document.querySelector('[data-plot=plot-1-target]')._fullData"
+               ".filter(trace => trace.visible === true).length")
+    before = browser.execute_script(visible)
+    browser.execute_script("arguments[0].scrollIntoView()", figure)
+    toggle = figure.find_element(By.CSS_SELECTOR, ".legendtoggle")
+    for kind in ("mousedown", "mouseup"):
+        browser.execute_script("arguments[0].dispatchEvent(new MouseEvent(arguments[1], {bubbles: true}))",
+                               toggle, kind)
+    WebDriverWait(browser, WAIT_S).until(lambda each: each.execute_script(visible) < before)
+    title = "return document.querySelector('[data-plot=plot-1-target]')._fullLayout.yaxis.title.text"
+    assert "seconds" in browser.execute_script(title)
+    Select(figure.find_elements(By.TAG_NAME, "select")[1]).select_by_visible_text("steps (updates)")
+    assert browser.execute_script(title) == "time to target (steps (updates))"
+
+
+def test_an_axis_switches_between_log_and_linear(browser: webdriver.Chrome) -> None:
+    kind = "return document.querySelector('[data-plot=plot-1-curves]')._fullLayout.yaxis.type"
+    assert browser.execute_script(kind) == "log"
+    button = browser.find_element(By.CSS_SELECTOR, "#plot-1-curves [data-scale=y]")
+    browser.execute_script("arguments[0].click()", button)
+    assert browser.execute_script(kind) == "linear"
+    assert button.text == "y axis: linear"
+
+
+def test_the_table_sorts_by_number_and_filters_by_words(browser: webdriver.Chrome) -> None:
+    head = browser.find_elements(By.CSS_SELECTOR, "#summary th button")[3]
+    assert head.text == "batch size"
+    browser.execute_script("arguments[0].click()", head)
+    ascending = [float(key) for key in _keys(browser, 3)]
+    assert ascending == sorted(ascending) and len(ascending) == 2 * 3 * 2 * len(GAPS)
+    browser.execute_script("arguments[0].click()", head)
+    assert [float(key) for key in _keys(browser, 3)] == ascending[::-1]
+    browser.find_element(By.ID, "filter").send_keys("plain linear")
+    assert browser.find_element(By.ID, "count").text == f"{3 * len(GAPS)} of {len(ascending)} rows"
+
+
+def test_dark_mode_turns_the_plots_dark_too(browser: webdriver.Chrome) -> None:
+    font = "return document.querySelector('[data-plot=plot-1-curves]')._fullLayout.font.color"
+    light = browser.execute_script(font)
+    browser.execute_script("document.getElementById('theme').click()")
+    assert (light, browser.execute_script(font)) == ("#1b1f24", "#e8ecf0")
+    assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
+
+
+def test_a_narrow_page_does_not_scroll_sideways(browser: webdriver.Chrome) -> None:
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                            {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True})
+    _wait(browser, "return document.documentElement.scrollWidth === 400")
+    assert browser.execute_script("return innerWidth") == 400

@@ -1,0 +1,137 @@
+"""The real worker, end to end: tables that agree with each other, errors before anything runs, resume."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bench
+from bench.executors import run_suite
+from bench.suite import Suite, suite_from
+
+SMALL = {
+    "name": "small", "problems": ["line-fit", "tests.bench.user_problem:make_problem"], "batch_sizes": [10, "all"],
+    "schedules": ["constant", "inverse_time"], "rates": 3, "horizons": [0.5, 1.0], "tuning_starts": 2, "starts": 5,
+    "gaps": [0.1, 0.01], "epochs": 20.0, "min_steps": 40, "marks": 8, "width": 16, "repeats": 2, "min_sample_s": 0.002,
+    "problem": {"tests.bench.user_problem:make_problem": {"batch_sizes": ["all"]}},
+}
+
+
+def small(**changes: object) -> Suite:
+    return suite_from({**SMALL, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert run_suite(small(), folder, "cpu") == 0
+    return folder
+
+
+def test_every_cell_is_finished_and_every_lane_is_there(finished: Path) -> None:
+    tables = bench.load(finished)
+    assert {cell["status"] for cell in tables.run["cells"]} == {"finished"}
+    assert len(tables.run["cells"]) == 3 * 2  # groups x schedules
+    tuning = tables.lanes[tables.lanes.split == "tuning"]
+    # equal tuning: 3 rates x 2 horizons x 2 starts for each schedule, the constant one too
+    assert set(tuning.groupby(["problem", "batch_size", "schedule"]).size()) == {12}
+    reported = tables.lanes[tables.lanes.split == "reported"]
+    assert set(reported.groupby(["problem", "batch_size", "schedule", "horizon", "rate"]).size()) == {5}
+    assert set(tables.lanes.status) <= {"diverged", "converged", "target", "stalled", "budget"}
+
+
+def test_tuning_and_reported_starts_differ(finished: Path) -> None:
+    hits = bench.load(finished).hits
+    steps = hits[(hits.problem == "square") & (hits.steps > 0)].groupby("split").steps.agg(set)
+    assert len(steps["tuning"]) > 2
+    assert not steps["tuning"] & steps["reported"]  # interpolated steps of the same start would be the same
+
+
+def test_chosen_settings_have_the_lowest_tuning_ert(finished: Path) -> None:
+    tables = bench.load(finished)
+    tuning = tables.hits[tables.hits.split == "tuning"]
+    spent = tuning.groupby(["problem", "batch_size", "schedule", "horizon", "rate", "target"]).agg(
+        spent=("steps_spent", "sum"), hits=("hit", "sum"))
+    ert = (spent.spent / spent.hits.where(spent.hits > 0)).fillna(np.inf)
+    best = ert.groupby(["problem", "batch_size", "schedule", "target"]).min()
+    chosen = tables.chosen.set_index(["problem", "batch_size", "schedule", "target"]).tuning_ert
+    assert len(chosen) == 3 * 2 * 2
+    np.testing.assert_allclose(chosen.sort_index(), best.sort_index())
+
+
+def test_seconds_are_steps_times_step_time(finished: Path) -> None:
+    summary = pd.read_csv(finished / "summary.csv")
+    hit = summary[np.isfinite(summary.steps_median)]
+    assert len(hit) > 0
+    np.testing.assert_allclose(hit.seconds_solo_median, hit.steps_median * hit.step_s_solo, rtol=1e-6)
+    np.testing.assert_allclose(hit.seconds_batched_median, hit.steps_median * hit.step_s_batched, rtol=1e-6)
+    assert (summary.compile_s > 0).all()
+
+
+def test_a_sample_that_compiled_is_voided_and_none_did(finished: Path) -> None:
+    timing = bench.load(finished).timing
+    steps = timing[timing.quantity == "step"]
+    assert not steps.voided.any()
+    assert set(steps.groupby(["problem", "batch_size", "program"]).size()) == {4}  # 2 warm-ups + 2 repeats
+    assert (steps[~steps.warmup].seconds > 0).all()
+
+
+def test_the_report_opens_with_an_answer_per_problem(finished: Path) -> None:
+    text = (finished / "report.md").read_text()
+    assert text.index("line-fit on cpu") < text.index("## ")
+    assert text.index("square on cpu") < text.index("## ")
+    assert list((finished / "figures").glob("*.png"))
+
+
+def test_a_resumed_run_equals_the_whole_one_but_for_timings(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "parts" / "line-fit.sgd.10")
+    assert run_suite(small(), folder, "cpu", True) == 0
+    for name in ("lanes", "hits", "curves", "chosen"):
+        pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{name}.parquet"),
+                                      pd.read_parquet(finished / f"{name}.parquet"))
+
+
+@pytest.mark.parametrize(("changes", "code", "said"), [
+    ({"problems": ["digits-sofmax"]}, 2, "Did you mean 'digits-softmax'?"),
+    ({"schedules": ["cosin"]}, 2, "Did you mean 'cosine'?"),
+    ({"optimizers": ["addam"]}, 2, "Did you mean 'adam"),
+    ({"problems": ["line-fit"], "batch_sizes": [101], "problem": {}}, 2, "has 100 examples (got 101)"),
+    ({"problems": ["digits-mlp"], "problem": {}}, 2, "optimum is not known"),
+    ({"problems": ["tests.bench.user_problem:make_nothing"], "problem": {}}, 2, "must return a gdjax.Problem"),
+    ({"problems": ["tests.bench.user_problem:make_vector"], "problem": {}}, 2, "must return one real number"),
+    ({"problems": ["no_such_module:make"], "problem": {}}, 2, "no_such_module"),
+])
+def test_bad_names_are_refused_before_anything_runs(
+    changes: dict[str, object], code: int, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"problem": {}, "problems": ["line-fit"], **changes}
+    assert run_suite(small(**changes), tmp_path / "run", "cpu") == code
+    shown = capfd.readouterr()
+    assert said in " ".join((shown.out + shown.err).split())
+    assert not (tmp_path / "run" / "parts").exists()
+
+
+def test_a_missing_gpu_is_exit_5_with_the_devices_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import jax
+
+    if jax.devices()[0].platform == "gpu":
+        pytest.skip("this machine has a GPU")
+    assert run_suite(small(), tmp_path / "run", "gpu") == 5
+    shown = " ".join("".join(capfd.readouterr()).split())
+    assert "no gpu device" in shown and "cpu" in shown.lower() and "--device cpu" in shown
+
+
+def test_the_manifest_names_the_machine_and_the_data(finished: Path) -> None:
+    run = json.loads((finished / "run.json").read_text())
+    assert run["environment"]["backend"] == "cpu"
+    assert run["environment"]["versions"]["jax"]
+    assert len(run["problems"]["line-fit"]["data_sha256"]) == 64
+    assert run["problems"]["square"]["data_sha256"] is None
+    assert run["problems"]["line-fit"]["budgets"]["10"] == {"steps": 200, "epochs": 20.0}

@@ -1,0 +1,19 @@
+"""Problems of a user, named in a suite as module:function."""
+
+import jax
+
+import gdjax
+
+
+def make_problem() -> gdjax.Problem:
+    """x², from starts N(0, 1)."""
+    return gdjax.Problem(name="square", loss=lambda x: x * x, init=lambda key: jax.random.normal(key), optimum=0.0)
+
+
+def make_nothing() -> None:
+    """Not a problem."""
+
+
+def make_vector() -> gdjax.Problem:
+    """A loss that is not one number."""
+    return gdjax.Problem(name="vector", loss=lambda x: x, init=lambda key: jax.random.normal(key, (2,)), optimum=0.0)

@@ -1,0 +1,110 @@
+"""What compiles a program and what does not: everything about a lane is data, only the kinds of things are static."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from gdjax import schedules
+
+COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+PROBLEM = gdjax.problems.get("line-fit")
+_compiled: list[str] = []
+
+
+def _note(event: str, seconds: float, **details: object) -> None:
+    if event == COMPILE_EVENT:
+        _compiled.append(str(details.get("fun_name")))
+
+
+jax.monitoring.register_event_duration_secs_listener(_note)
+
+
+@contextmanager
+def compiled() -> Iterator[list[str]]:
+    """The functions that XLA compiled inside the block, by name."""
+    seen: list[str] = []
+    before = len(_compiled)
+    yield seen
+    seen += _compiled[before:]
+
+
+def run(**changed: object) -> gdjax.Runs:
+    return gdjax.minibatch(PROBLEM, **{  # type: ignore[arg-type]
+        "batch_size": 6, "rates": [0.1, 0.3], "schedules": ["inverse_time", "cosine"], "starts": 16, "key": 0,
+        "targets": [0.5], "max_steps": 50, **changed})
+
+
+@pytest.fixture(scope="module")
+def warm() -> gdjax.Runs:
+    """A first call, in which everything compiles that has to."""
+    with compiled() as seen:
+        runs = run()
+    assert "jit(run)" in seen, "the event is one that JAX sends"
+    return runs
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"rates": [0.01, 0.7]},
+        {"rates": [0.01, 0.02], "schedules": ["cosine", "inverse_time"]},
+        {"starts": 11},
+        {"key": 1},
+        {"key": 2**32 - 1},
+        {"targets": [0.4]},
+        {"targets": [2.0, 0.4, 0.2], "stop_at_target": True},
+        {"marks": 7},
+        {"max_steps": 51},
+        {"max_steps": None, "max_epochs": 7.5},
+        {"schedules": [schedules.inverse_time(decay=3.0), schedules.cosine(end=0.1)]},
+        {"schedules": [schedules.inverse_time().over(0.5), schedules.cosine().over(0.25)]},
+        {"schedules": [schedules.inverse_time(), schedules.warmup("cosine", share=0.2)]},
+        {"schedules": [schedules.inverse_time().in_epochs(2.0), schedules.cosine()]},
+    ],
+    ids=str,
+)
+def test_new_numbers_compile_nothing(warm, changed):
+    with compiled() as seen:
+        runs = run(**changed)
+    assert seen == []
+    only_looks = changed in ({}, {"targets": [0.4]}, {"marks": 7})
+    assert np.array_equal(runs.final_loss, warm.final_loss) == only_looks, "and the new numbers were used"
+
+
+def test_new_starting_parameters_compile_nothing(warm):
+    with compiled() as seen:
+        run(starts={"w": np.arange(16.0, dtype=np.float32), "b": np.zeros(16, np.float32)})
+    assert seen == []
+
+
+def test_a_new_kind_of_schedule_compiles_one_program_once(warm):
+    kinds = ["inverse_time", "cosine", "inverse_sqrt"]
+    with compiled() as seen:
+        run(schedules=kinds, rates=0.1)
+    assert seen.count("jit(run)") == 1
+    with compiled() as seen:
+        run(schedules=[schedules.inverse_sqrt(decay=3.0), "cosine", "inverse_time"], rates=0.2)
+    assert seen == []
+
+
+def test_a_program_is_compiled_ahead_and_kept(warm):
+    with compiled() as seen:
+        again = gdjax.compile(PROBLEM, batch_size=6, schedules=["cosine", "inverse_time"], marks=20, settings=4, starts=16)
+    assert seen == []
+    assert again.width == warm.width
+    assert again.compile_s > 0 and again.trace_s > 0
+
+
+def test_what_is_static_compiles_anew(warm):
+    for changed in ({"batch_size": 5}, {"optimizer": optax.adam}):
+        with compiled() as seen:
+            run(**changed)
+        assert seen.count("jit(run)") == 1, changed

@@ -1,0 +1,122 @@
+"""Optax optimizers, unmodified: each takes the path of a plain optax loop, with its rate a traced number."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from tests.plain import descend
+
+NAMES = """adabelief adadelta adafactor adagrad adam adamax adamw fromage lamb lars lion nadam novograd
+optimistic_gradient_descent radam rmsprop rprop sgd sign_sgd sm3 yogi""".split()
+ALIASES = {name: getattr(optax, name) for name in NAMES} | {
+    "heavy_ball": functools.partial(optax.sgd, momentum=0.9),
+    "clipped_adam": lambda rate: optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate)),
+    "decayed": lambda rate: optax.chain(optax.add_decayed_weights(0.1), optax.sgd(rate, momentum=0.5, nesterov=True)),
+    "averaged": lambda rate: optax.chain(optax.trace(0.5), optax.ema(0.9), optax.scale_by_learning_rate(rate)),
+}
+STEPS = 3
+
+
+def valley(w: jax.Array) -> jax.Array:
+    """Not convex and not separable, of a matrix: what tells optimizers apart."""
+    return jnp.sum((w @ w - 1) ** 2) + jnp.sum(jnp.arange(1.0, 5.0).reshape(2, 2) * w**2)
+
+
+def valley_start(key: jax.Array) -> jax.Array:
+    return jax.random.normal(key, (2, 2))
+
+
+VALLEY = gdjax.Problem(name="valley", loss=valley, init=valley_start)
+FEW = gdjax.lanes.draw_starts(VALLEY, jax.random.key(8), 2)
+
+
+def every_alias(rate: jax.Array) -> optax.GradientTransformation:
+    """One transformation for a dict of valleys in which each alias moves the valley of its own name: one program for all."""
+    return optax.partition({name: alias(rate) for name, alias in ALIASES.items()}, {name: name for name in ALIASES})
+
+
+@pytest.fixture(scope="module")
+def side_by_side() -> gdjax.Runs:
+    """Two starts and two rates of all aliases."""
+    together = gdjax.Problem(
+        name="valleys", loss=lambda params: sum(valley(each) for each in params.values()),
+        init=lambda key: {name: valley_start(key) for name in ALIASES})
+    return gdjax.bgd(together, optimizer=every_alias, rates=[0.01, 0.1], starts={name: FEW for name in ALIASES}, key=0,
+                     max_steps=STEPS, width=4)
+
+
+@pytest.mark.parametrize("name", ALIASES)
+def test_an_alias_takes_the_path_of_a_plain_optax_loop(name, side_by_side):
+    ends = side_by_side.params[name]
+    for lane, row in side_by_side.frame().iterrows():
+        params, _ = descend(VALLEY, ALIASES[name](row.rate), FEW[row.start], STEPS)
+        assert ends[lane] == pytest.approx(np.asarray(params), rel=1e-5, abs=1e-6)
+    assert np.isfinite(ends).all() and len(np.unique(ends.reshape(4, -1), axis=0)) == 4, "rates and starts differ"
+
+
+@pytest.mark.parametrize("alias", [optax.polyak_sgd, optax.lbfgs], ids=lambda alias: alias.__name__)
+def test_an_alias_that_asks_for_the_loss_gets_it(alias):
+    runs = gdjax.bgd(VALLEY, optimizer=alias, rates=[0.5, 1.0], starts=FEW, key=0, max_steps=STEPS, marks=3, width=4)
+    assert runs.frame().optimizer.tolist() == [alias.__name__] * 4
+    for lane, rate, start in ((0, 0.5, FEW[0]), (3, 1.0, FEW[1])):
+        params, losses = descend(VALLEY, alias(rate), start, STEPS, compiled=True)
+        assert runs.curve[lane] == pytest.approx(losses[runs.marks], rel=1e-5)
+        assert runs.params[lane] == pytest.approx(np.asarray(params), rel=1e-4, abs=1e-5)
+    assert (runs.best_loss < runs.start_loss).all()
+
+
+def test_an_optimizer_may_keep_a_key_in_its_state():
+    noisy = functools.partial(optax.noisy_sgd, eta=0.01, key=jax.random.key(3))
+    runs = gdjax.bgd(VALLEY, optimizer=noisy, rates=0.05, starts=FEW, key=0, max_steps=STEPS, marks=3, width=2)
+    for lane in range(2):
+        _, losses = descend(VALLEY, noisy(0.05), FEW[lane], STEPS)
+        assert runs.curve[lane] == pytest.approx(losses[runs.marks], rel=1e-5)
+
+
+@pytest.mark.parametrize("name", gdjax.optimizers.names())
+def test_a_registered_optimizer_maps_a_traced_rate_to_a_transformation(name):
+    optimizer = gdjax.optimizers.get(name)
+    start = VALLEY.start(jax.random.key(0))
+
+    def first_step(rate):
+        made = optimizer(rate)
+        return made.update(start, made.init(start), start)[0]
+
+    once, twice = jax.jit(first_step)(0.1), jax.jit(first_step)(0.2)
+    assert jax.tree.structure(once) == jax.tree.structure(start)
+    for leaf, double in zip(jax.tree.leaves(once), jax.tree.leaves(twice), strict=True):
+        assert np.asarray(double) == pytest.approx(2 * np.asarray(leaf), rel=1e-5), "the step is the rate times a direction"
+        assert leaf.dtype == jnp.float32 and np.isfinite(leaf).all() and np.abs(leaf).max() > 0
+    assert gdjax.optimizers.name_of(optimizer) == name
+
+
+def test_momentum_and_nesterov_are_those_of_the_textbook():
+    """v ← 0.9 v − η∇; x ← x + v. Nesterov steps on to where v points: x ← x + 0.9 v − η∇, with the new v."""
+    rate, x, v, n, u = 0.1, 1.0, 0.0, 1.0, 0.0
+    half_square = gdjax.problems.quadratic([1.0])
+    for _ in range(5):
+        v = 0.9 * v - rate * x
+        x = x + v
+        u = 0.9 * u - rate * n
+        n = n + 0.9 * u - rate * n
+    start = np.ones((1, 1), np.float32)
+    for name, end in (("momentum", x), ("nesterov", n)):
+        params, _ = descend(half_square, gdjax.optimizers.get(name)(rate), start[0], 5)
+        assert np.asarray(params) == pytest.approx([end], rel=1e-6)
+
+
+def test_names_and_what_is_no_optimizer():
+    assert gdjax.optimizers.name_of(optax.lamb) == "lamb"
+    assert gdjax.optimizers.name_of(optax.nadam) == "adam(nesterov=True)"
+    assert gdjax.optimizers.name_of(ALIASES["heavy_ball"]) == "sgd(momentum=0.9)"
+    with pytest.raises(ValueError, match=r"unknown name \(got 'adm'\). Did you mean 'adam'\?"):
+        gdjax.optimizers.get("adm")
+    with pytest.raises(TypeError, match=r"optimizer: must be a name or a function .* Pass optax.sgd, not optax.sgd\(0.1\)"):
+        gdjax.optimizers.get(optax.sgd(0.1))

@@ -1,0 +1,165 @@
+"""How lanes end: the precedence of statuses, divergence, stall, targets, marks, and hits between marks."""
+
+from __future__ import annotations
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax
+from gdjax import stopping
+from gdjax.stopping import BUDGET, CONVERGED, DIVERGED, RUNNING, STALLED, TARGET
+
+PARABOLA = gdjax.problems.get("parabola")  # (x − 3)²: with rate r a step multiplies x − 3 by 1 − 2r
+INITIAL_LOSS = 26.640560
+
+
+def status_of(loss=1.0, norm=1.0, decrease=1.0, step=5, at_mark=True):
+    """Status under tolerance 0.1, target 0.5, divergence above 100, stall below 0.01, budget 10."""
+    rules = stopping.Rules(*(jnp.float32(value) for value in (0.1, 0.5, 100.0, 0.01)), jnp.int32(10))
+    number = [None if value is None else jnp.float32(value) for value in (loss, norm, decrease)]
+    return int(stopping.status(rules, *number, jnp.int32(step), at_mark))
+
+
+def test_statuses_in_their_precedence():
+    everything = {"loss": 0.2, "norm": 0.05, "decrease": 0.001, "step": 10}
+    assert status_of() == RUNNING
+    assert status_of(**everything | {"loss": math.nan}) == DIVERGED
+    assert status_of(**everything) == CONVERGED
+    assert status_of(**everything | {"norm": 1.0}) == TARGET
+    assert status_of(**everything | {"norm": 1.0, "loss": 1.0}) == STALLED
+    assert status_of(step=10) == BUDGET
+    assert stopping.STATUSES == ("running", "diverged", "converged", "target", "stalled", "budget")
+
+
+def test_the_edges_of_the_rules():
+    assert status_of(norm=0.1) == CONVERGED and status_of(norm=0.1001) == RUNNING
+    assert status_of(loss=0.5) == TARGET and status_of(loss=0.5001) == RUNNING
+    assert status_of(loss=100.0) == RUNNING and status_of(loss=100.1) == DIVERGED
+    assert status_of(decrease=0.01) == RUNNING and status_of(decrease=0.0099) == STALLED
+    for value in (math.nan, math.inf, -math.inf):
+        assert status_of(loss=value) == DIVERGED
+    for value in (math.nan, math.inf):
+        assert status_of(norm=value) == DIVERGED
+    assert status_of(norm=None, decrease=None) == RUNNING
+    assert status_of(loss=0.2, step=10, at_mark=False) == RUNNING, "targets and the budget end lanes at marks only"
+
+
+@pytest.mark.parametrize("examples", [442, 1797])
+def test_marks_come_after_the_same_number_of_examples_at_every_batch_size(examples):
+    used = [size * stopping.mark_steps(1000 * examples // size, 8, 0) for size in (1, 13, examples)]
+    for size, each in zip((1, 13, examples), used, strict=True):
+        assert np.abs(each - used[0]).max() <= size, "but for rounding to whole steps"
+
+
+def descend(**changed):
+    """Three starts 1, 10 and 100 away from the minimum of the parabola."""
+    starts = 3 + np.array([1.0, 10.0, 100.0], np.float32)
+    return gdjax.bgd(PARABOLA, **{"rates": 0.25, "starts": starts, "key": 0, "max_steps": 15, **changed})
+
+
+def test_a_lane_diverges_a_million_gaps_above_the_optimum():
+    runs = descend(rates=1.5, max_steps=200)  # the loss grows fourfold in every step
+    first = [math.ceil(math.log(1e6 * INITIAL_LOSS / away**2, 4)) for away in (1, 10, 100)]
+    assert runs.frame().steps.tolist() == first
+    assert set(runs.frame().status) == {"diverged"}
+    assert np.isinf(runs.frame().final_loss).all()
+    assert runs.frame().best_loss.tolist() == [1.0, 100.0, 10_000.0], "best so far is the start"
+    assert not runs.hits().hit.any()
+
+
+def test_without_an_optimum_only_what_is_not_finite_diverges():
+    free = gdjax.Problem(name="parabola-free", loss=PARABOLA.loss, init=PARABOLA.init)
+    starts = np.array([13.0], np.float32)
+    runs = gdjax.bgd(free, rates=1.5, starts=starts, key=0, max_steps=200)
+    # 100·4ˢ leaves float32 (3.4e38) after 61 steps; its gradient 20·2ˢ would hold to step 124
+    assert runs.frame().status.tolist() == ["diverged"]
+    assert runs.frame().steps.tolist() == [math.ceil(math.log(3.4e38 / 100, 4))]
+
+
+def test_a_constant_rate_stalls_when_a_step_gains_too_little():
+    runs = descend(stall=1e-3, max_steps=200)
+    # loss away²/4ˢ: the gain of step s is 3·away²/4ˢ, below 1e-3 first at s = ⌈log₄(3·away²/1e-3)⌉
+    assert runs.frame().steps.tolist() == [math.ceil(math.log(3 * away**2 / 1e-3, 4)) for away in (1, 10, 100)]
+    assert set(runs.frame().status) == {"stalled"}
+
+
+def test_budget_and_tolerance():
+    runs = descend()
+    assert set(runs.frame().status) == {"budget"} and set(runs.frame().steps) == {15}
+    runs = descend(tolerance=0.01)
+    # gradient 2·away/2ˢ; at tolerance 0 only a gradient of exactly 0 is converged
+    assert runs.frame().steps.tolist() == [math.ceil(math.log2(2 * away / 0.01)) for away in (1, 10, 100)]
+    assert set(runs.frame().status) == {"converged"}
+    assert (runs.frame().grad_norm <= 0.01).all()
+
+
+def test_a_target_met_at_the_start_is_hit_at_step_0():
+    runs = descend(targets=[1.0], stop_at_target=True)
+    assert runs.frame().steps[0] == 0 and runs.frame().status[0] == "target"
+    hits = runs.hits()
+    assert hits.hit.tolist() == [True] * 3
+    assert hits.loc[0, ["steps_before", "steps", "steps_after", "examples"]].tolist() == [0, 0, 0, 0]
+    assert (hits.steps[1:] > 0).all()
+    going_on = descend(targets=[1.0])
+    assert going_on.frame().steps.tolist() == [15] * 3
+    assert going_on.hits().steps[0] == 0
+
+
+def test_a_target_below_the_optimum_is_a_miss_at_the_budget():
+    runs = descend(targets=[-1.0], stop_at_target=True)
+    assert set(runs.frame().status) == {"budget"}
+    hits = runs.hits()
+    assert not hits.hit.any()
+    assert hits[["steps_before", "steps", "steps_after", "examples"]].isna().all(axis=None)
+
+
+def test_geometric_decay_is_interpolated_exactly_from_the_start_and_nearly_between_marks():
+    """The loss is away²·4⁻ˢ: the target is crossed at s = log₄(away²/target), wherever the marks lie."""
+    runs = descend(targets=[0.9, 1e-2, 1e-6], marks=40, max_steps=1000)
+    hits = runs.hits()
+    away = np.array([1.0, 10.0, 100.0])[hits.lane]
+    crossed = np.log(away**2 / hits.target) / np.log(4)
+    assert hits.hit.all()
+    assert (hits.steps_before <= crossed).all() and (crossed <= hits.steps_after).all()
+    assert (hits.steps_before <= hits.steps).all() and (hits.steps <= hits.steps_after).all()
+    assert np.array_equal(hits.examples, hits.steps), "without data one step is one example"
+    # between marks of ratio R straight in log s and straight in s differ by a ratio of 1 + (ln R)²/8 at most
+    ratio = np.where(hits.steps_before > 0, hits.steps_after / hits.steps_before.clip(1), 1.0)
+    assert (np.abs(hits.steps - crossed) <= crossed * (np.log(ratio) ** 2 / 8 + 1e-5)).all()
+    assert 1.0 in ratio and ratio.max() < 2.01 and 1.1 < np.median(ratio) < 1.4
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "high", "low", "target", "floor", "step"),
+    [
+        (10, 40, 4.0, 1.0, 2.0, 0.0, 20.0),  # half-way in log loss is half-way in log s
+        (10, 40, 5.0, 2.0, 3.0, 1.0, 20.0),  # the floor is taken off first
+        (10, 40, 4.0, 2.0, 2.0, 0.0, 40.0),  # at the mark itself
+        (0, 40, 4.0, 1.0, 2.0, 0.0, 20.0),  # from the start s itself is straight
+        (10, 40, 3.0, 1.0, 2.0, -math.inf, 20.0),  # floor unknown: the loss is straight
+        (10, 40, 4.0, 0.0, 2.0, 0.0, 10 * 4 ** (math.log(2) / (math.log(4) + 126 * math.log(2)))),  # the floor counts as 2⁻¹²⁶
+        (10, 40, math.inf, 1.0, 2.0, 0.0, 40.0),  # nothing is known of the way: the mark itself
+    ],
+)
+def test_hits_between_two_marks(before, after, high, low, target, floor, step):
+    found = stopping.interpolate(*(np.array([float(x)]) for x in (before, after, high, low)), target, floor)
+    assert found[0] == pytest.approx(step, rel=1e-12)
+
+
+def test_marks_are_the_same_shares_of_every_budget():
+    long, longer = stopping.mark_steps(10_000, 13, 0), stopping.mark_steps(1_000_000, 13, 0)
+    assert longer / 1e6 == pytest.approx(long / 1e4, abs=1e-4), "but for rounding to whole steps"
+    assert longer[1:] / longer[:-1] == pytest.approx(10**0.25, rel=1e-3)
+    assert (longer[0], longer[-1]) == (1000, 1_000_000)
+
+
+@pytest.mark.parametrize("budget", [1, 2, 5, 100, 4321])
+def test_marks_are_whole_steps_without_repeats_that_end_at_the_budget(budget):
+    marks = stopping.mark_steps(budget, 24, 0)
+    assert marks[0] >= 1 and marks[-1] == budget and (np.diff(marks) > 0).all() and len(marks) <= 24
+    assert stopping.mark_steps(budget, None, 0).tolist() == [budget], "no targets: only the end is scored"
+    ratios = stopping.mark_steps(100_000, None, 3)
+    assert (ratios[1:] / ratios[:-1]).max() < 1.26, "32 marks over three decades: ratio 1.25"

@@ -1,0 +1,103 @@
+"""Problems of one's own: any tree of parameters and data, a loss per example or per batch, no data, given starts."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from tests.plain import batches_of, descend
+
+DRAW = np.random.default_rng(5)
+DATA = {"inputs": (DRAW.normal(size=(12, 3)), DRAW.normal(size=(12, 2, 2))), "label": DRAW.integers(0, 3, 12)}
+
+
+def init(key):
+    """Parameters as a nested tree: a dict of a tuple, a list and a scalar."""
+    first, second = jax.random.split(key)
+    return {"layers": (jax.random.normal(first, (3, 3)), [jax.random.normal(second, (3, 2, 2))]), "shift": jnp.float32(0.1)}
+
+
+def loss(params, example):
+    """Cross entropy of one example: x (3,), image (2, 2), a whole-numbered label."""
+    x, image = example["inputs"]
+    assert x.shape == (3,) and image.shape == (2, 2) and example["label"].shape == (), "one example, never a batch of one"
+    scores = params["layers"][0] @ x + jnp.sum(params["layers"][1][0] * image, axis=(1, 2)) + params["shift"]
+    return jax.nn.logsumexp(scores) - scores[example["label"]] + 0.01 * jnp.sum(params["layers"][0] ** 2)
+
+
+def batch_loss(params, batch):
+    """The same as a loss of a batch: leaves keep their examples axis, also when it has length 1."""
+    assert batch["inputs"][0].ndim == 2 and batch["label"].ndim == 1, "a batch, never an example"
+    return jnp.mean(jax.vmap(loss, (None, 0))(params, batch))
+
+
+MINE = gdjax.Problem(name="mine", loss=loss, init=init, data=DATA)
+IN_BATCHES = gdjax.Problem(name="mine-in-batches", batch_loss=batch_loss, init=init, data=DATA)
+
+
+def run(problem, size, **changed):
+    return gdjax.minibatch(problem, **{"batch_size": size, "rates": [0.05, 0.2], "starts": 2, "key": 4, "max_epochs": 2,
+                                       "marks": 4, **changed})
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_a_tree_of_ones_own_takes_the_path_of_a_plain_loop(size):
+    key = jax.random.key(4)
+    starts = gdjax.lanes.draw_starts(MINE, jax.random.fold_in(key, 0), 2)
+    seeds = gdjax.lanes.streams(jax.random.fold_in(key, 1), np.array([[0, 0], [1, 0]]))
+    together = [run(problem, size) for problem in (MINE, IN_BATCHES)]
+    steps = together[0].max_steps
+    assert steps == -(-24 // size)
+    for lane, row in together[0].frame().iterrows():
+        start = jax.tree.map(lambda leaf, row=row: leaf[row.start], starts)
+        params, losses = descend(MINE, optax.sgd(row.rate), start, steps, batches_of(12, size, seeds[row.start], steps))
+        for runs in together:
+            assert jax.tree.structure(runs.params) == jax.tree.structure(starts)
+            assert runs.curve[lane] == pytest.approx(losses[runs.marks], rel=1e-5)
+            for mine, plain in zip(jax.tree.leaves(runs.params), jax.tree.leaves(params), strict=True):
+                assert mine[lane] == pytest.approx(np.asarray(plain), rel=1e-4, abs=1e-5)
+
+
+def test_a_loss_that_does_not_split_into_examples():
+    """The variance of a batch's scores: of a batch of one it is 0, of all data it is that of all data."""
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    spread = gdjax.Problem(name="spread", batch_loss=lambda scale, batch: jnp.var(scale * batch), data=values,
+                           init=lambda key: jnp.float32(3.0))
+    runs = gdjax.bgd(spread, rates=0.01, starts=1, key=0, max_steps=4)
+    # d/ds s²σ² = 2sσ²: every step multiplies s by 1 − 2·0.01·σ²
+    assert runs.params[0] == pytest.approx(3 * (1 - 0.02 * values.var()) ** 4, rel=1e-5)
+    assert runs.final_loss[0] == pytest.approx(runs.params[0] ** 2 * values.var(), rel=1e-5)
+    alone = gdjax.sgd(spread, rates=0.01, starts=1, key=0, max_steps=4)
+    assert alone.params.tolist() == [3.0], "one example has no spread, so no slope"
+
+
+def test_parameters_given_as_starts_are_the_starts():
+    starts = gdjax.lanes.draw_starts(MINE, jax.random.key(77), 3)
+    doubled = jax.tree.map(lambda leaf: np.asarray(2 * leaf, np.float64), starts)  # numpy's own precision is welcome
+    runs = gdjax.bgd(MINE, rates=1e-6, starts=doubled, key=0, max_steps=1)
+    for given, kept in zip(jax.tree.leaves(doubled), jax.tree.leaves(runs.params), strict=True):
+        assert kept.dtype == np.float32 and kept == pytest.approx(given, rel=1e-4, abs=1e-5)
+    losses = [float(MINE.objective(jax.tree.map(lambda leaf, i=i: leaf[i], doubled), DATA)) for i in range(3)]
+    assert runs.start_loss == pytest.approx(losses, rel=1e-5)
+
+
+def test_a_problem_without_data_has_one_example_and_descends_by_bgd():
+    bare = gdjax.Problem(name="bare", loss=lambda p: (p["x"] - 2) ** 2 + jnp.sum(p["y"][0] ** 2),
+                         init=lambda key: {"x": jnp.float32(5.0), "y": (jnp.ones(2),)})
+    runs = gdjax.bgd(bare, rates=0.25, starts=2, key=0, max_epochs=3)
+    assert (runs.examples, runs.batch_size, runs.max_steps) == (1, 1, 3), "one step is one epoch"
+    assert runs.params["x"].tolist() == pytest.approx([2 + 3 * 0.5**3] * 2)
+    assert runs.params["y"][0] == pytest.approx(np.full((2, 2), 0.5**3))
+    assert runs.frame().examples.tolist() == [3, 3]
+
+
+def test_data_are_not_changed_and_keep_their_types():
+    before = jax.tree.map(np.copy, DATA)
+    run(MINE, 5)
+    for kept, copy in zip(jax.tree.leaves(DATA), jax.tree.leaves(before), strict=True):
+        assert np.array_equal(kept, copy) and kept.dtype == copy.dtype
+    assert MINE.device_data()["label"].dtype == jnp.int32 and MINE.device_data()["inputs"][0].dtype == jnp.float32
