@@ -1,4 +1,4 @@
-"""Descent as a tutorial writes it: one lane, one step at a time in a Python loop over optax, nothing of gdjax's engine."""
+"""Descent as a tutorial writes it: one lane, one step at a time, a Python loop over optax, no engine of gdjax."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import optax
 import gdjax
 
 
-def descend(problem, transformation: optax.GradientTransformation, params, steps: int, batches: Sequence[np.ndarray] = (),
-            compiled: bool = False):
+def descend(problem, transformation: optax.GradientTransformation, params, steps: int,
+            batches: Sequence[np.ndarray] = (), compiled: bool = False):
     """Parameters after `steps` updates and the full-data losses after 0, 1, … of them, (steps + 1,).
 
     `batches` are the example indices of each step; none of them means all examples in every step. `compiled` pays
@@ -49,15 +49,15 @@ def of_objective(problem):
     return jax.jit(jax.value_and_grad(problem.objective))
 
 
-def batches_of(examples: int, batch_size: int, seed: np.ndarray, steps: int, sampling: str = "shuffle") -> list[np.ndarray]:
-    """Example indices of the first `steps` batches of a stream, walked with gdjax.sampling."""
-    return list(np.asarray(_walk(sampling, examples, batch_size, steps, seed)))
+def batches_of(examples: int, batch_size: int, seed: np.ndarray, steps: int) -> list[np.ndarray]:
+    """Example indices of the first `steps` shuffled batches of a stream, walked with gdjax.sampling."""
+    return list(np.asarray(_walk(examples, batch_size, steps, seed)))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _walk(sampling: str, examples: int, batch_size: int, steps: int, seed: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _walk(examples: int, batch_size: int, steps: int, seed: jax.Array) -> jax.Array:
     def next_batch(place, _):
-        index = gdjax.sampling.batch(sampling, examples, batch_size, seed, *place)
+        index = gdjax.sampling.batch("shuffle", examples, batch_size, seed, *place)
         return gdjax.sampling.advance(examples, batch_size, *place), index
 
     return jax.lax.scan(next_batch, (jnp.int32(0), jnp.int32(0)), length=steps)[1]

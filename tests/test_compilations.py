@@ -97,7 +97,8 @@ def test_a_new_kind_of_schedule_compiles_one_program_once(warm):
 
 def test_a_program_is_compiled_ahead_and_kept(warm):
     with compiled() as seen:
-        again = gdjax.compile(PROBLEM, batch_size=6, schedules=["cosine", "inverse_time"], marks=20, settings=4, starts=16)
+        again = gdjax.compile(PROBLEM, batch_size=6, schedules=["cosine", "inverse_time"], marks=20, settings=4,
+                              starts=16)
     assert seen == []
     assert again.width == warm.width
     assert again.compile_s > 0 and again.trace_s > 0

@@ -59,8 +59,8 @@ def test_sgd_on_the_noisy_quadratic_follows_the_recursion_of_the_variance(batch_
     """sᵢ ← (1 − αhᵢ)² sᵢ + α² cᵢ/B (Zhang et al. 2019, arXiv 1907.04164), for a constant and a falling α."""
     h, c, alpha, steps = np.array([1.0, 0.5, 0.2]), np.array([1.0, 2.0, 0.5]), 0.5, 100
     problem = gdjax.problems.noisy_quadratic(h, c, examples=256)
-    runs = gdjax.minibatch(problem, batch_size=batch_size, rates=alpha, schedules=["constant", "linear"], starts=4096, key=7,
-                           max_steps=steps, marks=10, sampling="replacement", batches="independent")
+    runs = gdjax.minibatch(problem, batch_size=batch_size, rates=alpha, schedules=["constant", "linear"], starts=4096,
+                           key=7, max_steps=steps, marks=10, sampling="replacement", batches="independent")
     for setting, rates in enumerate((np.full(steps, alpha), alpha * (1 - np.arange(steps) / steps))):
         variance = np.ones((steps + 1, 3))  # starts are N(0, 1)
         for step, rate in enumerate(rates):
@@ -115,7 +115,8 @@ def assert_same_path(runs, lane, params, losses):
 def test_adam_with_a_cosine_takes_the_path_of_a_plain_optax_loop():
     problem, steps = gdjax.problems.get("line-fit"), 60
     starts = {"w": np.array([0.0, -1.0], np.float32), "b": np.array([0.0, 5.0], np.float32)}
-    runs = gdjax.bgd(problem, optimizer="adam", schedules="cosine", rates=0.3, starts=starts, key=0, max_steps=steps, marks=9)
+    runs = gdjax.bgd(problem, optimizer="adam", schedules="cosine", rates=0.3, starts=starts, key=0, max_steps=steps,
+                     marks=9)
     for lane in range(2):
         start = jax.tree.map(lambda leaf, lane=lane: leaf[lane], starts)
         plain = optax.adam(optax.cosine_decay_schedule(0.3, steps))
@@ -124,8 +125,8 @@ def test_adam_with_a_cosine_takes_the_path_of_a_plain_optax_loop():
 
 def test_momentum_on_mini_batches_takes_the_path_of_a_plain_optax_loop():
     problem, steps, key = gdjax.problems.get("line-fit"), 60, jax.random.key(5)
-    runs = gdjax.minibatch(problem, batch_size=7, optimizer="momentum", rates=[0.02, 0.1], starts=3, key=key, max_steps=steps,
-                           marks=9)
+    runs = gdjax.minibatch(problem, batch_size=7, optimizer="momentum", rates=[0.02, 0.1], starts=3, key=key,
+                           max_steps=steps, marks=9)
     starts = gdjax.lanes.draw_starts(problem, jax.random.fold_in(key, 0), 3)
     seeds = gdjax.lanes.streams(jax.random.fold_in(key, KEY_BATCHES), np.array([[0, 0], [1, 0], [2, 0]]))
     for lane, row in runs.frame().iterrows():

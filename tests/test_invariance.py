@@ -1,4 +1,4 @@
-"""What must not change an outcome: how many starts, which neighbours, which order, which width, being compiled again."""
+"""What must not change an outcome: how many starts, the neighbours, the order, the width, being compiled again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def line_fit(**changed):
 
 
 def six_settings(**changed):
-    """Two rates and three schedules in slots of 8 lanes, 4 slots: padding, shared batches and refilling all take part."""
+    """Two rates and three schedules in 4 slots of 8 lanes: padding, shared batches and refilling all take part."""
     return line_fit(**{"batch_size": 7, "rates": [0.05, 0.2], "schedules": ["constant", "cosine", "inverse_time"],
                        "starts": 9, "width": 32, **changed})
 
@@ -51,7 +51,7 @@ def test_start_i_is_the_same_start_however_many_there_are(name):
         few = gdjax.lanes.draw_starts(problem, key, count)
         for left, right in zip(jax.tree.leaves(few), jax.tree.leaves(many), strict=True):
             assert np.array_equal(left, right[:count])
-    assert len({leaf.tobytes() for leaf in jax.tree.leaves(many)[0]}) in (1, 256), "starts differ, or the leaf is constant"
+    assert len({row.tobytes() for row in jax.tree.leaves(many)[0]}) == 256
 
 
 def test_start_i_has_the_same_batches_however_many_there_are():
@@ -156,7 +156,7 @@ def test_ten_thousand_lanes_through_128_slots_end_where_the_closed_form_ends():
     runs = gdjax.bgd(BOWL, rates=rates, starts=1250, key=9, tolerance=tolerance, max_steps=100_000, width=128)
     assert (len(runs.start), runs.width) == (10_000, 128)
     assert set(runs.frame().status) == {"converged"}
-    starts = gdjax.lanes.draw_starts(BOWL, jax.random.fold_in(jax.random.key(9), 0), 1250)[runs.start].astype(np.float64)
+    starts = gdjax.lanes.draw_starts(BOWL, jax.random.fold_in(jax.random.key(9), 0), 1250)[runs.start].astype(float)
     shrink = 1 - 2 * np.array(rates)[runs.setting]
     slope = 2 * np.linalg.norm(starts, axis=1) * np.abs(shrink)[None, :] ** (runs.steps - np.array([[0], [1]]))
     assert (slope[0] <= tolerance * (1 + 1e-5)).all(), "at the end the gradient is at the tolerance"

@@ -13,8 +13,11 @@ import pytest
 import gdjax
 from tests.plain import descend
 
-NAMES = """adabelief adadelta adafactor adagrad adam adamax adamw fromage lamb lars lion nadam novograd
-optimistic_gradient_descent radam rmsprop rprop sgd sign_sgd sm3 yogi""".split()
+NAMES = [
+    "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "fromage", "lamb", "lars", "lion",
+    "nadam", "novograd", "optimistic_gradient_descent", "radam", "rmsprop", "rprop", "sgd", "sign_sgd", "sm3",
+    "yogi",
+]
 ALIASES = {name: getattr(optax, name) for name in NAMES} | {
     "heavy_ball": functools.partial(optax.sgd, momentum=0.9),
     "clipped_adam": lambda rate: optax.chain(optax.clip_by_global_norm(0.5), optax.adam(rate)),
@@ -38,7 +41,7 @@ FEW = gdjax.lanes.draw_starts(VALLEY, jax.random.key(8), 2)
 
 
 def every_alias(rate: jax.Array) -> optax.GradientTransformation:
-    """One transformation for a dict of valleys in which each alias moves the valley of its own name: one program for all."""
+    """One transformation for a dict of valleys: each alias moves the valley of its own name, in one program for all."""
     return optax.partition({name: alias(rate) for name, alias in ALIASES.items()}, {name: name for name in ALIASES})
 
 
@@ -92,7 +95,7 @@ def test_a_registered_optimizer_maps_a_traced_rate_to_a_transformation(name):
     once, twice = jax.jit(first_step)(0.1), jax.jit(first_step)(0.2)
     assert jax.tree.structure(once) == jax.tree.structure(start)
     for leaf, double in zip(jax.tree.leaves(once), jax.tree.leaves(twice), strict=True):
-        assert np.asarray(double) == pytest.approx(2 * np.asarray(leaf), rel=1e-5), "the step is the rate times a direction"
+        assert np.asarray(double) == pytest.approx(2 * np.asarray(leaf), rel=1e-5), "a step is the rate × a direction"
         assert leaf.dtype == jnp.float32 and np.isfinite(leaf).all() and np.abs(leaf).max() > 0
     assert gdjax.optimizers.name_of(optimizer) == name
 
@@ -118,5 +121,5 @@ def test_names_and_what_is_no_optimizer():
     assert gdjax.optimizers.name_of(ALIASES["heavy_ball"]) == "sgd(momentum=0.9)"
     with pytest.raises(ValueError, match=r"unknown name \(got 'adm'\). Did you mean 'adam'\?"):
         gdjax.optimizers.get("adm")
-    with pytest.raises(TypeError, match=r"optimizer: must be a name or a function .* Pass optax.sgd, not optax.sgd\(0.1\)"):
+    with pytest.raises(TypeError, match=r"optimizer: must be a name or a function .* Pass optax.sgd, not"):
         gdjax.optimizers.get(optax.sgd(0.1))

@@ -30,8 +30,8 @@ class Point(NamedTuple):
 @pytest.fixture(scope="module")
 def runs() -> gdjax.Runs:
     """Three starts with a sound rate and one that diverges, 12 epochs of 10 steps, 6 marks."""
-    return gdjax.minibatch(gdjax.problems.get("line-fit"), batch_size=10, rates=[0.2, 50.0], starts=3, key=3, max_epochs=12,
-                           marks=6, targets=[1.0, 0.1, 1e-3])
+    return gdjax.minibatch(gdjax.problems.get("line-fit"), batch_size=10, rates=[0.2, 50.0], starts=3, key=3,
+                           max_epochs=12, marks=6, targets=[1.0, 0.1, 1e-3])
 
 
 def made(curve, *, marks=(1, 10, 100), start_loss=8.0, targets=(1.0,), floor=0.0, params=None) -> gdjax.Runs:
@@ -39,11 +39,12 @@ def made(curve, *, marks=(1, 10, 100), start_loss=8.0, targets=(1.0,), floor=0.0
     curve = np.array(curve, float)
     lanes = len(curve)
     return gdjax.Runs(
-        problem="hand", optimizer="sgd", batch_size=4, examples=8, max_steps=marks[-1], schedules=("constant",), rates=(0.5,),
-        targets=targets, floor=floor, start=np.arange(lanes), setting=np.zeros(lanes, int),
+        problem="hand", optimizer="sgd", batch_size=4, examples=8, max_steps=marks[-1], schedules=("constant",),
+        rates=(0.5,), targets=targets, floor=floor, start=np.arange(lanes), setting=np.zeros(lanes, int),
         status=np.full(lanes, gdjax.stopping.BUDGET, np.int8), steps=np.full(lanes, marks[-1], np.int32),
-        final_loss=curve[:, -1], best_loss=curve.min(axis=1), grad_norm=np.ones(lanes), start_loss=np.full(lanes, start_loss),
-        marks=np.array(marks), curve=curve, params=np.zeros((lanes, 2)) if params is None else params, width=16,
+        final_loss=curve[:, -1], best_loss=curve.min(axis=1), grad_norm=np.ones(lanes),
+        start_loss=np.full(lanes, start_loss), marks=np.array(marks), curve=curve,
+        params=np.zeros((lanes, 2)) if params is None else params, width=16,
         lane_steps_run=int(16 * marks[-1]),
     )
 
@@ -97,20 +98,20 @@ def test_no_targets_give_an_empty_table_with_its_columns():
 
 def test_hits_on_curves_written_by_hand():
     runs = made([[4.0, 2.0, 0.5], [4.0, 1.0, 0.5], [0.5, 4.0, 4.0], [4.0, 4.0, 4.0]])
-    hits = runs.hits()
+    hits, places = runs.hits(), ["steps_before", "steps", "steps_after"]
     assert hits.hit.tolist() == [True, True, True, False]
     # loss 2 → 0.5 over steps 10 → 100: 1 lies half-way in log loss, so half-way in log s
-    assert hits.loc[0, ["steps_before", "steps", "steps_after"]].tolist() == pytest.approx([10, geometric_mean(10, 100), 100])
-    assert hits.loc[1, ["steps_before", "steps", "steps_after"]].tolist() == [1, 10, 10], "met exactly at a mark"
+    assert hits.loc[0, places].tolist() == pytest.approx([10, geometric_mean(10, 100), 100])
+    assert hits.loc[1, places].tolist() == [1, 10, 10], "met exactly at a mark"
     # 8 → 0.5 over steps 0 → 1: three quarters of the way in log loss; a later rise takes no hit back
-    assert hits.loc[2, ["steps_before", "steps", "steps_after"]].tolist() == pytest.approx([0, 0.75, 1])
+    assert hits.loc[2, places].tolist() == pytest.approx([0, 0.75, 1])
     assert hits.examples[0] == pytest.approx(4 * geometric_mean(10, 100))
 
 
 def test_the_end_of_a_lane_is_a_mark_that_follows_the_last_one_it_reached():
     """(x − 3)² from 10 away falls as 100/4ˢ: 1e-4 is crossed at s = log₄ 1e6, between mark 4 and the end at step 11."""
-    runs = gdjax.bgd(gdjax.problems.get("parabola"), rates=0.25, starts=np.array([13.0], np.float32), key=0, max_steps=1000,
-                     tolerance=0.01, targets=[1e-4], marks=6)
+    runs = gdjax.bgd(gdjax.problems.get("parabola"), rates=0.25, starts=np.array([13.0], np.float32), key=0,
+                     max_steps=1000, tolerance=0.01, targets=[1e-4], marks=6)
     assert runs.marks.tolist() == [1, 4, 16, 63, 251, 1000]
     assert runs.curves().step.tolist() == [0, 1, 4, 11]
     hit, crossed = runs.hits().loc[0], np.log(1e6) / np.log(4)

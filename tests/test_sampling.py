@@ -26,13 +26,14 @@ def seeds(count: int, key: int = 0) -> np.ndarray:
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def many(kind: str, examples: int, batch_size: int, seed: jax.Array, epoch: int, position: int) -> jax.Array:
     """The batch at one place of many streams, (streams, batch)."""
-    return jax.vmap(lambda words: sampling.batch(kind, examples, batch_size, words, jnp.int32(epoch), jnp.int32(position)))(seed)
+    place = jnp.int32(epoch), jnp.int32(position)
+    return jax.vmap(lambda words: sampling.batch(kind, examples, batch_size, words, *place))(seed)
 
 
 @pytest.mark.parametrize(
     ("examples", "batch_size"),
-    [(2, 1), (3, 2), (5, 3), (37, 1), (37, 36), (64, 7), (65, 32), (65, 64), (100, 7), (100, 50), (442, 441), (569, 284),
-     (569, 1), (1797, 128), (1797, 1796), (4096, 1000)],
+    [(2, 1), (3, 2), (5, 3), (37, 1), (37, 36), (64, 7), (65, 32), (65, 64), (100, 7), (100, 50), (442, 441),
+     (569, 284), (569, 1), (1797, 128), (1797, 1796), (4096, 1000)],
 )
 def test_every_example_is_used_exactly_once_an_epoch(examples, batch_size):
     epochs = 3
@@ -64,7 +65,7 @@ def test_a_batch_is_a_pure_function_of_its_place():
 
 
 def fair(statistic: float, freedom: int, tests: int) -> bool:
-    """Whether a χ² statistic is one that a fair draw gives but for a chance of CHANCE/tests, neither too large nor too small."""
+    """Whether a fair draw gives such a χ² statistic but for a chance of CHANCE/tests: not too large, not too small."""
     tail = CHANCE / tests / 2
     return chi2.ppf(tail, freedom) < statistic < chi2.isf(tail, freedom)
 
@@ -76,7 +77,7 @@ def test_every_position_holds_every_example_equally_often(examples, epoch):
     orders = np.asarray(many("shuffle", examples, examples, seeds(streams), epoch, 0))
     counts = np.zeros((examples, examples))
     np.add.at(counts, (np.arange(examples)[None, :], orders), 1)
-    # a uniform permutation matrix has variance 1/(n − 1) in each of the (n − 1)² directions that rows and columns leave free
+    # a uniform permutation matrix has variance 1/(n − 1) in each of the (n − 1)² directions that its sums leave free
     statistic = ((counts - streams / examples) ** 2).sum() * (examples - 1) / streams
     assert fair(statistic, (examples - 1) ** 2, tests=20)
 
@@ -108,7 +109,8 @@ def test_neighbours_of_a_long_order_are_every_distance_apart_equally_often():
 def test_replacement_draws_every_example_equally_often_and_independently(examples):
     draws = np.asarray(many("replacement", examples, 32, seeds(4096), 3, 1))
     expected = draws.size / examples
-    assert fair(((np.bincount(draws.ravel(), minlength=examples) - expected) ** 2).sum() / expected, examples - 1, tests=20)
+    counts = np.bincount(draws.ravel(), minlength=examples)
+    assert fair(((counts - expected) ** 2).sum() / expected, examples - 1, tests=20)
     # a pair of independent draws agrees with chance 1/n: binomial, standard error √(4096·31/n)
     agree = (draws[:, 1:] == draws[:, :-1]).sum()
     pairs = 4096 * 31
@@ -130,7 +132,7 @@ def test_the_mean_of_a_batch_has_the_variance_of_its_sampling():
     ("per-start", 1, 3), ("independent", 3, 3), ("common", 1, 1)])
 def test_who_shares_batches(batches, across_settings, across_starts):
     """Equal starts, and settings equal but in name: lanes that see the same batches end with the same bits."""
-    kinds = [gdjax.schedules.inverse_time(decay=0.0), gdjax.schedules.exponential(decay=0.0), gdjax.schedules.constant()]
+    kinds = [gdjax.schedules.inverse_time(decay=0.0), gdjax.schedules.exponential(decay=0.0), "constant"]
     same = {"w": np.zeros(3, np.float32), "b": np.zeros(3, np.float32)}
     runs = gdjax.minibatch(gdjax.problems.get("line-fit"), batch_size=4, rates=0.1, schedules=kinds, starts=same, key=0,
                            max_steps=10, batches=batches)

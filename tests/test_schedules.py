@@ -85,7 +85,8 @@ def test_warm_up_climbs_from_the_first_step_and_then_the_schedule_begins():
     assert found[:40] == pytest.approx((np.arange(40) + 1) / 40, rel=1e-5)
     assert found[40:] == pytest.approx(1 - (np.arange(40, 400) - 40) / 360, rel=1e-5, abs=1e-6)
     # of the horizon, not of the budget
-    assert factors(schedules.warmup("constant", share=0.5).over(0.1))[:21] == pytest.approx([*np.arange(1, 21) / 20, 1.0])
+    short = factors(schedules.warmup("constant", share=0.5).over(0.1))
+    assert short[:21] == pytest.approx([*np.arange(1, 21) / 20, 1.0])
 
 
 def test_the_engine_multiplies_the_rate_by_the_factor_of_every_step():
@@ -124,7 +125,7 @@ def test_labels_say_what_is_not_the_default(schedule, label):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: schedules.exponential(decay=-1.0), r"schedules: decay: must be a finite number of at least 0 \(got -1.0\)"),
+        (lambda: schedules.exponential(decay=-1.0), r"schedules: decay: must be a .* at least 0 \(got -1.0\)"),
         (lambda: schedules.inverse_time(decay=math.inf), r"schedules: decay: .*\(got inf\)"),
         (lambda: schedules.staircase(factor=1.5), r"schedules: factor: must be a number in \(0, 1\] \(got 1.5\)"),
         (lambda: schedules.staircase(every=0.0), r"schedules: every: .*\(got 0.0\)"),
@@ -133,7 +134,7 @@ def test_labels_say_what_is_not_the_default(schedule, label):
         (lambda: schedules.cosine().over(1.5), r"schedule cosine: horizon: must be in \(0, 1.0\] .*\(got 1.5\)"),
         (lambda: schedules.cosine().over(0.0), r"schedule cosine: horizon: .*\(got 0.0\)"),
         (lambda: schedules.warmup("cosine", share=1.0), r"schedule cosine: warmup: must be in \[0, 1\).*\(got 1.0\)"),
-        (lambda: schedules.get("cosin"), r"schedules: unknown name \(got 'cosin'\). Did you mean 'cosine'\? Known: constant, "),
+        (lambda: schedules.get("cosin"), r"schedules: unknown name \(got 'cosin'\). Did you mean 'cosine'\? Known"),
     ],
 )
 def test_numbers_out_of_range_are_refused(make, text):

@@ -140,7 +140,7 @@ def test_geometric_decay_is_interpolated_exactly_from_the_start_and_nearly_betwe
         (10, 40, 4.0, 2.0, 2.0, 0.0, 40.0),  # at the mark itself
         (0, 40, 4.0, 1.0, 2.0, 0.0, 20.0),  # from the start s itself is straight
         (10, 40, 3.0, 1.0, 2.0, -math.inf, 20.0),  # floor unknown: the loss is straight
-        (10, 40, 4.0, 0.0, 2.0, 0.0, 10 * 4 ** (math.log(2) / (math.log(4) + 126 * math.log(2)))),  # the floor counts as 2⁻¹²⁶
+        (10, 40, 4.0, 0.0, 2.0, 0.0, 10 * 4 ** (1 / 128)),  # the floor counts as 2⁻¹²⁶, 128 halvings below 4
         (10, 40, math.inf, 1.0, 2.0, 0.0, 40.0),  # nothing is known of the way: the mark itself
     ],
 )

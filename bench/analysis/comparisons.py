@@ -91,7 +91,7 @@ def wilcoxon_test(difference: Array) -> float:
     ranked = np.where(np.isinf(difference), np.sign(difference) * top, difference)
     if not ranked.any():
         return 1.0
-    return float(wilcoxon(ranked, zero_method="pratt", correction=True, method="asymptotic").pvalue)
+    return float(wilcoxon(ranked, zero_method="pratt", correction=True).pvalue)
 
 
 def holm(values: Array) -> Array:

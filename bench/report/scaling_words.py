@@ -28,6 +28,10 @@ def _row(row: pd.Series, several: bool) -> Sequence[str]:
     ratio = estimate_words(values["ratio"]) if math.isfinite(values["ratio"].value) else "–"
     return [name, target_words(float(row["gap"]), float(row["target"])), schedule_label(str(row["schedule"])),
             estimate_words(values["b_crit"]), ratio, estimate_words(values["s_min"]), estimate_words(values["e_min"]),
-            f"up to {number(float(row['perfect_until']), 2)}", f"from {number(float(row['flat_from']), 2)}",
+            f"up to {_round(float(row['perfect_until']))}", f"from {_round(float(row['flat_from']))}",
             number(float(row["fastest_batch"])), f"{row['batch_sizes_hit']} of {row['batch_sizes']}",
             number(float(row["residual"]))]
+
+
+def _round(value: float) -> str:
+    return number(float(f"{value:.2g}"))

@@ -138,6 +138,7 @@ def run_lanes(
     data = shape.problem.device_data()
     padded = np.full(shape.marks, pool.NEVER, np.int32)
     padded[: len(marks)] = marks
+    x64 = jax.config.read("jax_enable_x64")
 
     def piece(first: int) -> tuple[pool.Outcome, int]:
         part = np.arange(first, min(first + shape.queue, len(lanes.origin)))
@@ -146,7 +147,8 @@ def run_lanes(
         chosen = Hyper(*(leaf[table] for leaf in hyper))._replace(valid=cast("jax.Array", table >= 0))
         queue = pool.Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
                            seeds[rows], chosen, np.int32(len(part)))
-        outcome, ran = program.executable(data, queue, padded, rules)
+        with jax.enable_x64(x64):  # a thread does not inherit the caller's context
+            outcome, ran = program.executable(data, queue, padded, rules)
         return jax.tree.map(np.asarray, outcome), int(ran)
 
     with ThreadPoolExecutor(_side_by_side()) as threads:

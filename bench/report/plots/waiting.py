@@ -40,7 +40,8 @@ def waiting_plot(rows: pd.DataFrame, reported: Reported, identity: str) -> Plot:
 
 
 def _lines(row: pd.Series, curve: pd.DataFrame, unit: str, look: tuple[str, str, str]) -> list[Json]:
-    scale, later = unit_scale(row, unit), curve[curve["step"] > 0]
+    # a logarithmic axis has no zero: what holds at the start is drawn at half a step
+    scale, later = unit_scale(row, unit), curve.assign(step=curve["step"].clip(lower=0.5))
     if later.empty or math.isnan(scale):
         return []
     colour, marker, dash = look
