@@ -15,7 +15,6 @@ from gdjax import schedules
 from tests.refusals import BOWL, batches, bowl, refused
 
 
-
 @pytest.mark.parametrize(
     ("size", "error"),
     [(0, ValueError), (-4, ValueError), (101, ValueError), (2.5, TypeError), (10.0, TypeError), (True, TypeError),
