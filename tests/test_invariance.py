@@ -37,8 +37,8 @@ def by_name(runs):
     """(start, schedule, rate) -> the lane's bits: status, steps, losses, curve and parameters."""
     lanes = {}
     for lane, row in runs.frame().iterrows():
-        bits = [runs.status[lane], runs.steps[lane], runs.final_loss[lane], runs.best_loss[lane], runs.curve[lane],
-                *(leaf[lane] for leaf in jax.tree.leaves(runs.params))]
+        bits = [runs.status[lane], runs.steps[lane], runs.start_loss[lane], runs.final_loss[lane], runs.best_loss[lane],
+                runs.grad_norm[lane], runs.curve[lane], *(leaf[lane] for leaf in jax.tree.leaves(runs.params))]
         lanes[row.start, row.schedule, row.rate] = b"".join(np.asarray(part).tobytes() for part in bits)
     return lanes
 
@@ -52,6 +52,14 @@ def test_start_i_is_the_same_start_however_many_there_are(name):
         for left, right in zip(jax.tree.leaves(few), jax.tree.leaves(many), strict=True):
             assert np.array_equal(left, right[:count])
     assert len({row.tobytes() for row in jax.tree.leaves(many)[0]}) == 256
+
+
+def test_starts_drawn_in_several_blocks_are_all_different():
+    key = jax.random.key(2)
+    many = gdjax.lanes.draw_starts(BOWL, key, 5000)
+    assert gdjax.lanes.start_block(BOWL) < 5000
+    assert len(np.unique(many, axis=0)) == 5000
+    assert np.array_equal(many[:256], gdjax.lanes.draw_starts(BOWL, key, 256))
 
 
 def test_start_i_has_the_same_batches_however_many_there_are():

@@ -84,7 +84,9 @@ def test_every_position_holds_every_example_equally_often(examples, epoch):
 
 @pytest.fixture(scope="module")
 def many_seeds() -> np.ndarray:
-    return seeds(1 << 17)
+    found = seeds(1 << 17)
+    assert len(np.unique(found, axis=0)) == len(found)
+    return found
 
 
 @pytest.mark.parametrize("examples", [37, 65, 100, 101])
@@ -145,3 +147,16 @@ def test_who_shares_batches(batches, across_settings, across_starts):
     ends = runs.final_loss.reshape(3, 3)
     assert {len(set(row)) for row in ends.tolist()} == {across_settings}
     assert {len(set(column)) for column in ends.T.tolist()} == {across_starts}
+
+
+@pytest.mark.parametrize(("batches", "streams"), [("per-start", 5), ("independent", 5 * 40), ("common", 1)])
+def test_more_settings_than_a_group_holds_share_alike(batches, streams):
+    members = gdjax.lanes.members_for(40, batches, full_batch=False)
+    lanes = gdjax.lanes.arrange(5, 40, batches, members)
+    assert members < 40 and len(lanes.start) == 200
+    names = lanes.stream[lanes.group]  # of every lane
+    assert len(np.unique(names, axis=0)) == streams
+    assert np.array_equal(lanes.table[lanes.group, lanes.member], lanes.setting)
+    assert np.array_equal(lanes.origin[lanes.group], lanes.start)
+    if batches == "per-start":
+        assert all(len(np.unique(names[lanes.start == start], axis=0)) == 1 for start in range(5))
