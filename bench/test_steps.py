@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import gdjax
 import jax
 import jax.numpy as jnp
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+import gdjax
 from bench.clock import calibrate
 
 LANES = 128
@@ -61,7 +61,8 @@ def test_step(benchmark: BenchmarkFixture, problem: str, size: int | str, solo: 
 @pytest.mark.parametrize("batch_size", [1, 8, 32, 128])
 def test_step_of_independent_batches(benchmark: BenchmarkFixture, batch_size: int) -> None:
     """A step of 128 lanes of digits-softmax, every lane with a batch of its own."""
-    program = gdjax.compile(gdjax.problems.get("digits-softmax"), batch_size=batch_size, width=LANES, batches="independent")
+    problem = gdjax.problems.get("digits-softmax")
+    program = gdjax.compile(problem, batch_size=batch_size, width=LANES, batches="independent")
     run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.01)], max_steps=10_000)
     _measure(benchmark, f"digits-softmax B={batch_size} independent, {LANES} lanes: lane-step", run, LANES)
 
@@ -74,14 +75,17 @@ def test_sampling(benchmark: BenchmarkFixture, batch_size: int) -> None:
 
     def draw(count: jax.Array, seeds: jax.Array) -> jax.Array:
         def body(step: jax.Array, total: jax.Array) -> jax.Array:
-            position = step * batch_size % examples
-            index = jax.vmap(lambda seed: gdjax.sampling.batch("shuffle", examples, batch_size, seed, step, position))(seeds)
-            return total + jnp.sum(index)
+            def one(seed: jax.Array) -> jax.Array:
+                position = step * batch_size % examples
+                return gdjax.sampling.batch("shuffle", examples, batch_size, seed, step, position)
+
+            return total + jnp.sum(jax.vmap(one)(seeds))
 
         return jax.lax.fori_loop(0, count, body, jnp.int32(0))
 
     compiled = jax.jit(draw).lower(jnp.int32(1), seeds).compile()
-    _measure(benchmark, f"sampling B={batch_size}, {streams} streams: step", lambda count: compiled(jnp.int32(count), seeds), 1)
+    name = f"sampling B={batch_size}, {streams} streams: step"
+    _measure(benchmark, name, lambda count: compiled(jnp.int32(count), seeds), 1)
 
 
 def test_scoring(benchmark: BenchmarkFixture) -> None:

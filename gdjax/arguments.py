@@ -232,16 +232,17 @@ def preflight(problem: Problem, optimizer: Optimizer | str = "sgd") -> None:
     if not jax.tree.leaves(params):
         raise ValueError(f"problem {problem.name!r}: init: must return parameters (got {params}). "
                          "Return at least one array.")
-    which = problem.loss if problem.loss is not None else problem.batch_loss
-    assert which is not None  # a problem has exactly one of the two
-    field = f"problem {problem.name!r}: loss {_called(which)}"
     data = problem.device_data()
-    example = data if problem.loss is None else jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), data)
-    with _errors_of_the_user(field):
-        found = jax.eval_shape(which, *((params,) if data is None else (params, example)))
-    if not _is_scalar(found, jnp.floating):
-        raise ValueError(f"{field}: must return one real number (got {_in_words(found)}). "
-                         "Return a float scalar, such as jnp.mean(…).")
+    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), data)
+    for which, batch in ((problem.loss, example), (problem.batch_loss, data)):
+        if which is None:
+            continue
+        field = f"problem {problem.name!r}: loss {_called(which)}"
+        with _errors_of_the_user(field):
+            found = jax.eval_shape(which, *((params,) if data is None else (params, batch)))
+        if not _is_scalar(found, jnp.floating):
+            raise ValueError(f"{field}: must return one real number (got {_in_words(found)}). "
+                             "Return a float scalar, such as jnp.mean(…).")
     make = optimizers.get(optimizer)
     with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
         made = make(jnp.float32(0.1))

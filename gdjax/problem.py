@@ -26,8 +26,8 @@ class Problem:
         init: `init(key) -> params`, one random start (any pytree of arrays).
         data: pytree of arrays sharing their leading (examples) axis, or None.
         optimum: the smallest value of J, or None when it is not known.
-        batch_loss: `batch_loss(params, batch) -> scalar` instead of `loss`, for a loss that does not split into
-            examples.
+        batch_loss: `batch_loss(params, batch) -> scalar`, for a loss that does not split into examples; or beside
+            `loss` the same mean in a layout that is faster for many examples (`loss` then serves batches of one).
         optimum_tolerance: how far above the true minimum `optimum` may be, in units of J (0 for a closed form).
         initial_loss: median of J over 1,001 starts of a fixed key, f₀ of the targets; None to compute it when asked
             for.
@@ -37,7 +37,7 @@ class Problem:
 
     Raises:
         ValueError, TypeError: data without rows, with unequal leading axes or with values that are not finite; neither
-            or both of `loss` and `batch_loss`; float64 asked for while JAX's x64 mode is off.
+            `loss` nor `batch_loss`; float64 asked for while JAX's x64 mode is off.
 
     Example:
         >>> import jax, gdjax
@@ -60,11 +60,9 @@ class Problem:
     source: str = ""
 
     def __post_init__(self) -> None:
-        if (self.loss is None) == (self.batch_loss is None):
-            given = "neither" if self.loss is None else "both"
-            raise ValueError(f"problem {self.name!r}: loss: exactly one of loss and batch_loss is needed "
-                             f"(got {given}). Give loss(params, example), or batch_loss(params, batch) where it does "
-                             "not split.")
+        if self.loss is None and self.batch_loss is None:
+            raise ValueError(f"problem {self.name!r}: loss: loss or batch_loss is needed (got neither). "
+                             "Give loss(params, example), or batch_loss(params, batch) where it does not split.")
         if self.batch_loss is not None and self.data is None:
             raise ValueError(f"problem {self.name!r}: batch_loss: needs data (got None). "
                              "Use loss(params) without data.")
@@ -106,7 +104,7 @@ class Problem:
         """Mean loss over a batch: a pytree like `data`, (examples, …) leaves, or None for a problem without data."""
         if batch is not None and self.batch_loss is not None:
             return self.batch_loss(params, batch)
-        assert self.loss is not None  # exactly one of the two is given, and batch_loss needs data
+        assert self.loss is not None  # one of the two is given, and batch_loss needs data
         if batch is None:
             return self.loss(params)
         return jnp.mean(jax.vmap(self.loss, (None, 0))(params, batch))

@@ -101,7 +101,7 @@ def test_row_08_losses_of_batches_and_starts():
     ):
         with refused(ValueError, "problem 'mine': ", *parts):
             bowl(problem=gdjax.Problem(name="mine", loss=jnp.sum, init=init))
-    with refused(ValueError, "problem 'mine': loss: exactly one of loss and batch_loss", "(got neither)"):
+    with refused(ValueError, "problem 'mine': loss: loss or batch_loss is needed", "(got neither)"):
         gdjax.Problem(name="mine", init=lambda key: jnp.zeros(2))
     with refused(ValueError, "problem 'mine': batch_loss: needs data", "(got None)"):
         gdjax.Problem(name="mine", batch_loss=my_batch_loss, init=lambda key: jnp.zeros(2))

