@@ -30,7 +30,7 @@ bench: install
 
 test: install
 	JAX_PLATFORMS=cpu $(RUN) -m pytest
-	JAX_PLATFORMS=cpu $(RUN) -m pytest --doctest-modules gdjax bench
+	JAX_PLATFORMS=cpu $(RUN) -m pytest --doctest-modules gdjax bench --ignore-glob='bench/test_*.py'
 
 lint: install
 	$(VENV)/bin/ruff check .
