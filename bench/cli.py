@@ -82,9 +82,13 @@ def list_() -> None:
     import gdjax  # only here: it imports jax
 
     display = Display()
-    problems = {name: gdjax.problems.get(name) for name in gdjax.problems.names()}
+    problems = {}
+    for name in gdjax.problems.names():
+        problem = gdjax.problems.get(name)
+        size = "no data" if problem.data is None else f"{problem.examples:,} examples"
+        problems[name] = f"{size}. {problem.source}"
     schedules = {name: getattr(gdjax.schedules, name) for name in gdjax.schedules.names()}
-    _section(display, "problems", {name: f"{each.examples} examples. {each.source}" for name, each in problems.items()})
+    _section(display, "problems", problems)
     _section(display, "schedules", {name: _first_line(each) for name, each in schedules.items()})
     _section(display, "optimizers", {name: _of(gdjax.optimizers.get(name)) for name in gdjax.optimizers.names()})
     _section(display, "suites", {name: _comment(path) for name, path in shipped_suites().items()})

@@ -2,8 +2,9 @@
 
 from gdjax import data, lanes, optimizers, problems, sampling, schedules, stopping
 from gdjax.arguments import preflight
-from gdjax.descent import bgd, compile, initial_loss, minibatch, range_test, sgd, targets
+from gdjax.descent import bgd, compile, minibatch, range_test, sgd
 from gdjax.engine.program import Program
+from gdjax.gap import initial_loss, targets
 from gdjax.gradients import check_gradient, numerical_gradient
 from gdjax.lanes import Setting
 from gdjax.problem import Problem

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax
 import numpy as np
@@ -15,6 +16,7 @@ from gdjax import schedules as schedule_table
 from gdjax.engine import pool
 from gdjax.engine.measure import measure
 from gdjax.engine.program import Program, example_arguments, program_for, run_lanes
+from gdjax.gap import initial_loss
 from gdjax.lanes import BATCHES, Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
@@ -109,37 +111,11 @@ def minibatch(
         program = compile(problem, batch_size=size, optimizer=optimizer, schedules=[each.schedule for each in found],
                           sampling=sampling, batches=batches, marks=len(at), tolerance=tolerance, stall=stall,
                           width=width, settings=len(found), starts=many)
-    shape = _check_program(program, problem, optimizer, size, found, sampling, batches, len(at), tolerance)
+    _check_program(program, problem, optimizer, size, found, sampling, batches, len(at), tolerance,
+                   stall is not None)
 
-    params = begin
-    if isinstance(begin, int):
-        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, KEY_STARTS), begin)
-    start_loss, start_norm = measure(problem, params)
-    _warn_of_starts(problem, start_loss, start_norm)
-    lanes = lane_tables.arrange(many, len(found), batches, shape.members)
-    seeds = lane_tables.streams(jax.random.fold_in(root, KEY_BATCHES), lanes.stream)
-    hyper = lane_tables.hyper_table(found, shape.formulas, steps, pace, start_loss.dtype)
-    limit = _divergence_limit(problem)
-    goal = goals[-1] if stop_at_target else -math.inf
-    number = start_loss.dtype.type
-    rules = Rules(number(tolerance), number(goal), number(limit), number(-math.inf if stall is None else stall),
-                  np.int32(steps))
-    outcome, ran = run_lanes(program, lanes, params, start_loss, start_norm, seeds, hyper, at, rules)
-
-    _, norm = measure(problem, outcome.params)
-    diverged = outcome.status == DIVERGED
-    status = np.where((outcome.status == BUDGET) & (norm <= tolerance), CONVERGED, outcome.status)
-    return Runs(
-        problem=problem.name, optimizer=optimizers.name_of(optimizer), batch_size=size, examples=problem.examples,
-        max_steps=steps, schedules=tuple(each.schedule.label for each in found),
-        rates=tuple(each.rate for each in found), targets=goals,
-        floor=-math.inf if problem.optimum is None else float(problem.optimum),
-        start=lanes.start, setting=lanes.setting, status=status, steps=np.asarray(outcome.steps),
-        final_loss=np.where(diverged, np.inf, outcome.loss),
-        best_loss=np.where(np.isnan(outcome.best), np.inf, outcome.best),
-        grad_norm=np.where(diverged, np.nan, norm), start_loss=start_loss[lanes.start], marks=at,
-        curve=np.asarray(outcome.curve)[:, : len(at)], params=outcome.params, width=program.width, lane_steps_run=ran,
-    )
+    limits = Limits(steps, tolerance, goals, stop_at_target, stall)
+    return _descend(program, found, begin, root, batches, limits, at)
 
 
 def bgd(
@@ -249,37 +225,58 @@ def range_test(
     return float(RANGE_RATES[np.nanargmin(np.where(np.isfinite(losses), losses, np.finfo(np.float64).max))])
 
 
-def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> list[float]:
-    """Target losses f* + ε·(f₀ − f*) for shares ε of the initial gap.
+@dataclass(frozen=True)
+class Limits:
+    """What may end a lane, as the caller gave it."""
 
-    f₀ is the median loss of 1,001 starts of a fixed key.
+    max_steps: int
+    tolerance: float
+    targets: tuple[float, ...]
+    stop_at_target: bool
+    stall: float | None
 
-    Raises:
-        ValueError: the optimum is not known.
-
-    Example:
-        >>> [round(t, 6) for t in gdjax.targets(gdjax.problems.get("parabola"), gaps=[0.0])]
-        [0.0]
-    """
-    if problem.optimum is None:
-        raise ValueError(f"problem {problem.name!r}: optimum: is not known, so gaps have no meaning (got None). "
-                         "Give target losses instead.")
-    gap = initial_loss(problem) - problem.optimum
-    return [problem.optimum + float(share) * gap for share in gaps]
+    def rules(self, problem: Problem, number: type[np.floating]) -> Rules:
+        """The same as numbers of the loss's dtype for the device."""
+        goal = self.targets[-1] if self.stop_at_target else -math.inf
+        stall = -math.inf if self.stall is None else self.stall
+        return Rules(number(self.tolerance), number(goal), number(_divergence_limit(problem)), number(stall),
+                     np.int32(self.max_steps))
 
 
-def initial_loss(problem: Problem) -> float:
-    """f₀, the median loss of 1,001 starts of a fixed key: stored with the problem, or computed once.
+def _descend(
+    program: Program, settings: Sequence[Setting], begin: int | PyTree, root: jax.Array, batches: str, limits: Limits,
+    marks: np.ndarray,
+) -> Runs:
+    """Checked arguments -> Runs: starts drawn and scored, lanes run, ends scored."""
+    shape = program.shape
+    problem, size = shape.problem, shape.batch_size
+    params = begin
+    if isinstance(begin, int):
+        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, KEY_STARTS), begin)
+    start_loss, start_norm = measure(problem, params)
+    _warn_of_starts(problem, start_loss, start_norm)
+    lanes = lane_tables.arrange(len(start_loss), len(settings), batches, shape.members)
+    seeds = lane_tables.streams(jax.random.fold_in(root, KEY_BATCHES), lanes.stream)
+    pace = problem.examples / size
+    hyper = lane_tables.hyper_table(settings, shape.formulas, limits.max_steps, pace, start_loss.dtype)
+    rules = limits.rules(problem, start_loss.dtype.type)
+    outcome, ran = run_lanes(program, lanes, params, start_loss, start_norm, seeds, hyper, marks, rules)
 
-    >>> gdjax.initial_loss(gdjax.problems.get("bowl")) > 0
-    True
-    """
-    if problem.initial_loss is None:
-        loss, _ = measure(problem, lane_tables.draw_starts(problem, jax.random.key(1001), 1001))
-        found = float(np.median(loss))
-        object.__setattr__(problem, "initial_loss", found)
-        return found
-    return float(problem.initial_loss)
+    _, norm = measure(problem, outcome.params)
+    diverged = outcome.status == DIVERGED
+    status = np.where((outcome.status == BUDGET) & (norm <= limits.tolerance), CONVERGED, outcome.status)
+    return Runs(
+        problem=problem.name, optimizer=optimizers.name_of(shape.optimizer), batch_size=size, examples=problem.examples,
+        max_steps=limits.max_steps, schedules=tuple(each.schedule.label for each in settings),
+        rates=tuple(each.rate for each in settings), targets=limits.targets,
+        floor=-math.inf if problem.optimum is None else float(problem.optimum),
+        start=lanes.start, setting=lanes.setting, status=status, steps=np.asarray(outcome.steps),
+        final_loss=np.where(diverged, np.inf, outcome.loss),
+        best_loss=np.where(np.isnan(outcome.best), np.inf, outcome.best),
+        grad_norm=np.where(diverged, np.nan, norm), start_loss=start_loss[lanes.start], marks=marks,
+        curve=np.asarray(outcome.curve)[:, : len(marks)], params=outcome.params, width=program.width,
+        lane_steps_run=ran,
+    )
 
 
 def _divergence_limit(problem: Problem) -> float:
@@ -309,11 +306,11 @@ def _check_stall(stall: float | None, found: Sequence[Setting], size: int, probl
 
 def _check_program(
     program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting], sampling: str,
-    batches: str, marks: int, tolerance: float,
-) -> pool.Shape:
+    batches: str, marks: int, tolerance: float, stall: bool,
+) -> None:
     shape = program.shape
     wanted = {"problem": problem, "optimizer": optimizer, "batch_size": size, "sampling": sampling,
-              "norm_at_marks": tolerance > 0}
+              "norm_at_marks": tolerance > 0, "stall": stall}
     for field, value in wanted.items():
         if getattr(shape, field) != value:
             raise ValueError(f"program: was compiled for another {field} "
@@ -323,7 +320,6 @@ def _check_program(
         raise ValueError("program: does not hold this call's schedules, marks or batches "
                          f"(got {len(shape.formulas)} kinds, {shape.marks} marks, {shape.members} lanes a batch). "
                          "Compile it with all of them.")
-    return shape
 
 
 def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> None:
