@@ -36,7 +36,10 @@ ARROWS: dict[str, set[str]] = {
     "engine": {"problem", "schedules", "optimizers", "sampling", "stopping", "lanes", "engine"},
     "arguments": LOW | {"problem", "schedules", "optimizers", "lanes"},
     "runs": {"problem", "stopping"},
-    "descent": {"arguments", "optimizers", "lanes", "schedules", "engine", "problem", "runs", "sampling", "stopping"},
+    "gap": {"problem", "lanes", "engine"},
+    "descent": {
+        "gap", "arguments", "optimizers", "lanes", "schedules", "engine", "problem", "runs", "sampling", "stopping",
+    },
 }
 LATE_ONLY = {"pandas", "sklearn", "matplotlib", "plotly", "scipy", "bench", "torch"}  # not at gdjax's module level
 
