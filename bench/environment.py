@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "pandas", "scipy", "scikit-learn", "pyarrow")
 DECIDING = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")  # another version may change what a lane computes
 SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CPP_")
-MEASURING = ("bench/suite.py", "bench/worker.py", "bench/clock.py")
+MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/clock.py")
 
 
 def describe(jax_facts: Mapping[str, object] | None = None) -> dict[str, object]:
@@ -91,7 +91,7 @@ def cpu_model() -> str:
 
 
 def code_hash() -> str:
-    """SHA-256 of the sources that decide what is measured: all of gdjax, and the harness's worker, clock and suite."""
+    """SHA-256 of the sources that decide what is measured: all of gdjax, and what of the harness measures."""
     files = sorted(ROOT.glob("gdjax/**/*.py")) + [ROOT / name for name in MEASURING if (ROOT / name).exists()]
     digest = hashlib.sha256()
     for path in files:

@@ -117,7 +117,7 @@ class Worker:
                 if problem.optimum is None and settings.targets is None:
                     raise ValueError(f"problem {name!r}: its optimum is not known, so gaps have no meaning "
                                      f'(got no targets). Give targets = {{ "{name}" = [loss, …] }}.')
-            except (ValueError, TypeError, ImportError, AttributeError) as error:
+            except (ValueError, TypeError) as error:
                 errors.append(f"problems[{i}]: {error}")
                 continue
             for size in settings.batch_sizes:
@@ -140,7 +140,11 @@ class Worker:
             raise ValueError(f"must be a problem's name or module:function (got {name!r}).")
         sys.path.insert(0, os.getcwd())  # a module beside the suite, as python -m would find it
         self.say(kind="warning", text=f"runs code of yours: {name}")
-        problem = getattr(importlib.import_module(module), function)()
+        try:
+            problem = getattr(importlib.import_module(module), function)()
+        except Exception as error:  # whatever a user's module raises is a fault of the suite, not of the worker
+            raise ValueError(f"{name}: cannot be made (got {type(error).__name__}: {error}). "
+                             "Call the function by hand to see why.") from error
         if not isinstance(problem, gdjax.Problem):
             raise TypeError(f"{name} must return a gdjax.Problem (got {type(problem).__name__}).")
         return problem

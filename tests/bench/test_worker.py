@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 import bench
+from bench import environment
 from bench.executors import run_suite
 from bench.suite import Suite, suite_from
 
@@ -106,6 +108,7 @@ def test_a_resumed_run_equals_the_whole_one_but_for_timings(finished: Path, tmp_
     ({"problems": ["digits-mlp"], "problem": {}}, 2, "optimum is not known"),
     ({"problems": ["tests.bench.user_problem:make_nothing"], "problem": {}}, 2, "must return a gdjax.Problem"),
     ({"problems": ["tests.bench.user_problem:make_vector"], "problem": {}}, 2, "must return one real number"),
+    ({"problems": ["tests.bench.user_problem:make_trouble"], "problem": {}}, 2, "KeyError: 'no such column'"),
     ({"problems": ["no_such_module:make"], "problem": {}}, 2, "no_such_module"),
 ])
 def test_bad_names_are_refused_before_anything_runs(
@@ -135,3 +138,12 @@ def test_the_manifest_names_the_machine_and_the_data(finished: Path) -> None:
     assert len(run["problems"]["line-fit"]["data_sha256"]) == 64
     assert run["problems"]["square"]["data_sha256"] is None
     assert run["problems"]["line-fit"]["budgets"]["10"] == {"steps": 200, "epochs": 20.0}
+
+
+def test_a_resume_looks_at_every_file_that_measures() -> None:
+    root = Path(bench.__file__).parent
+    using_jax = {f"bench/{path.name}" for path in root.glob("*.py") if not path.name.startswith("test_")
+                 and re.search(r"^import (jax|gdjax)$", path.read_text(encoding="utf-8"), re.MULTILINE)}
+    assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py"}
+    assert using_jax <= set(environment.MEASURING)
+    assert all((root.parent / name).exists() for name in environment.MEASURING)

@@ -17,3 +17,8 @@ def make_nothing() -> None:
 def make_vector() -> gdjax.Problem:
     """A loss that is not one number."""
     return gdjax.Problem(name="vector", loss=lambda x: x, init=lambda key: jax.random.normal(key, (2,)), optimum=0.0)
+
+
+def make_trouble() -> gdjax.Problem:
+    """A function that fails in a way of its own."""
+    raise KeyError("no such column")
