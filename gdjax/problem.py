@@ -34,10 +34,18 @@ class Problem:
         minimizer: parameters at which J equals `optimum`, or None.
         dtype: "float32" or "float64" for data and starts; None leaves JAX's default.
         source: where formula and data come from.
+        maximise: `loss` is a utility to climb (gradient ascent). J is minus its mean, and so is every loss that tables
+            show; `optimum` and `initial_loss` are values of J too.
+        minima: known local minima, the params of each along a leading (minima,) axis; None when they are not listed.
+        domain: (low, high) of the box of starts in every coordinate, what pictures show; None where starts have none.
+        held_out: examples kept from training, a pytree like `data`; their loss is told beside the final loss.
+        accuracy: `accuracy(params, batch) -> share of the batch classified rightly`, told of the held-out examples, or
+            of the data where none are held out.
 
     Raises:
         ValueError, TypeError: data without rows, with unequal leading axes or with values that are not finite; neither
-            `loss` nor `batch_loss`; float64 asked for while JAX's x64 mode is off.
+            `loss` nor `batch_loss`; held-out examples or an accuracy without data; an empty domain; float64 asked for
+            while JAX's x64 mode is off.
 
     Example:
         >>> import jax, gdjax
@@ -58,6 +66,11 @@ class Problem:
     minimizer: PyTree | None = None
     dtype: str | None = None
     source: str = ""
+    maximise: bool = False
+    minima: PyTree | None = None
+    domain: tuple[float, float] | None = None
+    held_out: PyTree | None = None
+    accuracy: Callable[[PyTree, PyTree], jax.Array] | None = None
 
     def __post_init__(self) -> None:
         if self.loss is None and self.batch_loss is None:
@@ -70,8 +83,20 @@ class Problem:
             raise ValueError(f"problem {self.name!r}: optimum: must be finite (got {self.optimum}). "
                              "Use None when unknown.")
         check_dtype(self.name, self.dtype)
+        if self.domain is not None and not (np.isfinite(self.domain).all() and self.domain[0] < self.domain[1]):
+            raise ValueError(f"problem {self.name!r}: domain: must be (low, high) with low below high "
+                             f"(got {self.domain}). It is the box of starts.")
+        for field in ("held_out", "accuracy"):
+            if self.data is None and getattr(self, field) is not None:
+                raise ValueError(f"problem {self.name!r}: {field}: needs data (got None). Give data, or leave it out.")
         if self.data is not None:
             object.__setattr__(self, "data", check_data(self.name, self.data))
+        if self.held_out is not None:
+            object.__setattr__(self, "held_out", check_data(self.name, self.held_out, "held_out"))
+            inner = [jax.tree.map(lambda leaf: leaf.shape[1:], each) for each in (self.data, self.held_out)]
+            if inner[0] != inner[1]:
+                raise ValueError(f"problem {self.name!r}: held_out: must be like data but for the number of examples "
+                                 f"(got {inner[1]}, data has {inner[0]}). Split one table with gdjax.data.split.")
 
     @property
     def examples(self) -> int:
@@ -83,13 +108,20 @@ class Problem:
 
         The host copy stays in `data`.
         """
-        if self.data is None:
+        return self._on_device("data")
+
+    def device_held_out(self) -> PyTree | None:
+        """The held-out examples as device arrays, kept like `device_data`."""
+        return self._on_device("held_out")
+
+    def _on_device(self, field: str) -> PyTree | None:
+        if getattr(self, field) is None:
             return None
-        held = self.__dict__.setdefault("_device_data", {})
-        x64 = jax.config.read("jax_enable_x64")
-        if x64 not in held:
-            held[x64] = jax.tree.map(lambda leaf: self.cast(jnp.asarray(leaf)), self.data)
-        return held[x64]
+        held = self.__dict__.setdefault("_device", {})
+        key = field, jax.config.read("jax_enable_x64")
+        if key not in held:
+            held[key] = jax.tree.map(lambda leaf: self.cast(jnp.asarray(leaf)), getattr(self, field))
+        return held[key]
 
     def cast(self, array: jax.Array) -> jax.Array:
         """The array in the problem's dtype where it is a float, unchanged otherwise."""
@@ -103,11 +135,19 @@ class Problem:
     def objective(self, params: PyTree, batch: PyTree | None) -> jax.Array:
         """Mean loss over a batch: a pytree like `data`, (examples, …) leaves, or None for a problem without data."""
         if batch is not None and self.batch_loss is not None:
-            return self.batch_loss(params, batch)
+            return self._signed(self.batch_loss(params, batch))
         assert self.loss is not None  # one of the two is given, and batch_loss needs data
         if batch is None:
-            return self.loss(params)
-        return jnp.mean(jax.vmap(self.loss, (None, 0))(params, batch))
+            return self._signed(self.loss(params))
+        return self._signed(jnp.mean(jax.vmap(self.loss, (None, 0))(params, batch)))
+
+    def example_objective(self, params: PyTree, example: PyTree) -> jax.Array:
+        """J of one example, a pytree like `data` without its leading axis; the problem has a `loss`."""
+        assert self.loss is not None
+        return self._signed(self.loss(params, example))
+
+    def _signed(self, value: jax.Array) -> jax.Array:
+        return -value if self.maximise else value
 
 
 def check_dtype(name: str, dtype: str | None) -> None:
@@ -119,31 +159,31 @@ def check_dtype(name: str, dtype: str | None) -> None:
                          "Call jax.config.update('jax_enable_x64', True) before the first array, or use float32.")
 
 
-def check_data(name: str, data: PyTree) -> PyTree:
+def check_data(name: str, data: PyTree, field: str = "data") -> PyTree:
     """Data as host arrays, or a ValueError that names the leaf.
 
     Values that are not finite are named by the first five rows and columns.
     """
     leaves, tree = jax.tree.flatten_with_path(data)
-    arrays = [(jax.tree_util.keystr(path) or "data", np.asarray(leaf)) for path, leaf in leaves]
+    arrays = [(jax.tree_util.keystr(path), np.asarray(leaf)) for path, leaf in leaves]
     if not arrays:
-        raise ValueError(f"problem {name!r}: data: holds no arrays (got {data!r}). "
+        raise ValueError(f"problem {name!r}: {field}: holds no arrays (got {data!r}). "
                          "Use data=None for a problem without data.")
-    shapes = ", ".join(f"{path} {array.shape}" for path, array in arrays)
+    shapes = ", ".join(f"{path or field} {array.shape}" for path, array in arrays)
     for path, array in arrays:
         if array.dtype.kind not in "fiub":
-            raise TypeError(f"problem {name!r}: data{path}: must hold numbers (got dtype {array.dtype}). "
+            raise TypeError(f"problem {name!r}: {field}{path}: must hold numbers (got dtype {array.dtype}). "
                             "Encode it first.")
         if array.ndim == 0 or 0 in array.shape:
-            raise ValueError(f"problem {name!r}: data{path}: needs rows and columns (got shapes {shapes}). "
+            raise ValueError(f"problem {name!r}: {field}{path}: needs rows and columns (got shapes {shapes}). "
                              "Every leaf has a leading axis of examples.")
     if len({array.shape[0] for _, array in arrays}) > 1:
-        raise ValueError(f"problem {name!r}: data: leaves must share their leading (examples) axis (got {shapes}). "
+        raise ValueError(f"problem {name!r}: {field}: leaves must share their leading (examples) axis (got {shapes}). "
                          "Cut them to one length.")
     for path, array in arrays:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             places = np.argwhere(~np.isfinite(array))[:5]
             where = ", ".join("row " + " column ".join(str(i) for i in place) for place in places)
-            raise ValueError(f"problem {name!r}: data{path}: values must be finite (got NaN or inf at {where}). "
+            raise ValueError(f"problem {name!r}: {field}{path}: values must be finite (got NaN or inf at {where}). "
                              "Drop or fill these rows.")
     return jax.tree.unflatten(tree, [array for _, array in arrays])

@@ -46,7 +46,7 @@ def take(problem: Problem, data: PyTree, index: jax.Array) -> PyTree:
 def batch_loss(problem: Problem, single: bool, params: PyTree, batch: PyTree | None) -> jax.Array:
     """Mean loss of what `take` gave."""
     if single and problem.loss is not None and batch is not None:
-        return problem.loss(params, batch)
+        return problem.example_objective(params, batch)
     return problem.objective(params, batch)
 
 
