@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
@@ -16,11 +15,14 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 import filelock
 
+from bench import files
+from bench.checks import check_tables
+
 if TYPE_CHECKING:
     import pandas
 
 SCHEMA = 1
-TABLES = ("lanes", "hits", "curves", "chosen", "timing")
+TABLES = ("lanes", "hits", "curves", "chosen", "timing", "memory")
 MANIFEST = "run.json"
 LOCK = ".lock"
 PART_NAME_LIMIT = 100  # characters; file systems allow 255 bytes
@@ -103,7 +105,7 @@ def locked(folder: Path) -> Iterator[None]:
     made = not os.path.exists(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _probe(folder)
+        files.probe(folder)
         lock = filelock.FileLock(folder / LOCK)
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -138,7 +140,7 @@ def create(folder: Path, run: Run) -> None:
 
 def discard(folder: Path) -> None:
     """Take back `create` where nothing was measured: the folder is as empty as before."""
-    if any(_parts(folder)):
+    if any(parts_of(folder)):
         return
     for name in (MANIFEST, "log.txt"):
         (folder / name).unlink(missing_ok=True)
@@ -166,9 +168,9 @@ def read_run(folder: Path) -> Run:
 
 def write_run(folder: Path, run: Run) -> None:
     """Replace the manifest atomically; what is not finite becomes null."""
-    text = json.dumps(_plain(run), indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(files.plain(run), indent=1, allow_nan=False, ensure_ascii=False)
     try:
-        _write_atomically(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+        files.write_whole(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
     except OSError as error:
         raise FolderError(f"{folder / MANIFEST}: cannot be written (got {error.strerror or error}). "
                           "Finished cells are kept: make room and use --resume.") from None
@@ -183,6 +185,7 @@ def write_group(folder: Path, group: str, tables: Mapping[str, pandas.DataFrame]
         tables: name in TABLES -> rows; an existing part is never changed.
 
     Raises:
+        ValueError: a table contradicts itself (see `bench.checks`).
         FolderError: the part is there already.
         OSError: the disk is full or not writable; nothing of the part remains.
     """
@@ -192,24 +195,27 @@ def write_group(folder: Path, group: str, tables: Mapping[str, pandas.DataFrame]
     final = folder / "parts" / part_name(group)
     if final.exists():
         raise FolderError(f"{final}: is there already (got a second part of {group!r}). Parts are never changed.")
-    temporary = final.with_name(f".{uuid.uuid4().hex}.tmp")
+    check_tables(group, tables)
+    temporary = files.temporary_name(final)
     temporary.mkdir(parents=True)
     try:
         digests = {}
         for name, table in tables.items():
             path = temporary / f"{name}.parquet"
             table.to_parquet(path, index=False)
-            digests[name] = _digest(path)
-            _sync(path)
+            digests[name] = files.digest(path)
+            files.sync(path)
         index = temporary / "part.json"
-        index.write_text(json.dumps({"schema": SCHEMA, "group": group, "sha256": digests}), encoding="utf-8")
-        _sync(index)
-        _sync(temporary)
+        rows = {name: len(table) for name, table in tables.items()}
+        index.write_text(json.dumps({"schema": SCHEMA, "group": group, "sha256": digests, "rows": rows}),
+                         encoding="utf-8")
+        files.sync(index)
+        files.sync(temporary)
         os.rename(temporary, final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync(final.parent)
+    files.sync(final.parent)
 
 
 def check_part(part: Path) -> str | None:
@@ -217,26 +223,30 @@ def check_part(part: Path) -> str | None:
     try:
         index = json.loads((part / "part.json").read_bytes())
         if not isinstance(index, dict) or index.get("schema") != SCHEMA:
-            return "its part.json has another schema"
+            schema = index.get("schema") if isinstance(index, dict) else None
+            return f"its part.json has another schema (got {schema!r:.40}, this version reads {SCHEMA})"
         if part_name(str(index["group"])) != part.name:
             return f"it holds the group {str(index['group'])[:60]!r}"
-        wrong = [name for name, digest in index["sha256"].items() if _digest(part / f"{name}.parquet") != digest]
+        wrong = [name for name, digest in index["sha256"].items() if files.digest(part / f"{name}.parquet") != digest]
         return f"{wrong[0]}.parquet is truncated or changed" if wrong else None
     except FileNotFoundError as error:
         return f"{Path(str(error.filename)).name} is missing"
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
         return f"it cannot be read: {str(error)[:100]}"
 
 
 def finished_groups(folder: Path, warn: Callable[[str], None]) -> list[str]:
     """Names of the groups whose parts are whole; others are moved to corrupt/ and named in a warning.
 
-    Unfinished parts of a killed worker are removed: call it only while no worker writes to the folder.
+    What a killed process left unfinished is removed: call it only while no worker writes to the folder.
     """
-    for leftover in (folder / "parts").glob(".*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in files.leftovers(folder):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
     groups = []
-    for part in _parts(folder):
+    for part in parts_of(folder):
         trouble = check_part(part)
         if trouble is None:
             groups.append(str(json.loads((part / "part.json").read_bytes())["group"]))
@@ -253,7 +263,7 @@ def collect(folder: Path) -> list[str]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    troubles = {part: check_part(part) for part in _parts(folder)}
+    troubles = {part: check_part(part) for part in parts_of(folder)}
     whole = [part for part, trouble in troubles.items() if trouble is None]
     for name in TABLES:
         paths = [part / f"{name}.parquet" for part in whole if (part / f"{name}.parquet").exists()]
@@ -270,49 +280,27 @@ def collect(folder: Path) -> list[str]:
                     writer.write_table(rows.select(schema.names).cast(schema))
 
         try:
-            _write_atomically(folder / f"{name}.parquet", write)
+            files.write_whole(folder / f"{name}.parquet", write)
         except OSError as error:
             raise FolderError(f"{folder / name}.parquet: cannot be written (got {error.strerror or error}). "
                               "The parts are kept: make room, then python -m bench report.") from None
     return [f"parts/{part.name}: {trouble} (left out)." for part, trouble in troubles.items() if trouble is not None]
 
 
-def _parts(folder: Path) -> list[Path]:
+def next_free(folder: Path) -> Path:
+    """The folder itself where it is unused, else the first unused one beside it: DIR-2, DIR-3, ..."""
+    if is_unused(folder):
+        return folder
+    number = 2
+    while not is_unused(beside := folder.with_name(f"{folder.name}-{number}")):
+        number += 1
+    return beside
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """The folders of all parts, whole or not."""
     found = folder / "parts"
     return sorted(path for path in found.iterdir() if not path.name.startswith(".")) if found.is_dir() else []
-
-
-def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        write(temporary)
-        _sync(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _probe(folder: Path) -> None:
-    probe = folder / f".{uuid.uuid4().hex}.tmp"
-    try:
-        probe.write_bytes(bytes(65_536))
-        _sync(probe)
-    finally:
-        probe.unlink(missing_ok=True)
 
 
 def _some_names(folder: Path) -> str:
@@ -320,17 +308,3 @@ def _some_names(folder: Path) -> str:
         return "no folder"
     names = sorted(path.name[:40] for path in folder.iterdir() if path.name != LOCK)
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") if names else "nothing"
-
-
-def _plain(value: object) -> object:
-    """The value as JSON holds it: what is not finite is null, numpy scalars are Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(each) for each in value]
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    item = getattr(value, "item", None)
-    return _plain(item()) if callable(item) else str(value)
