@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "pandas", "scipy", "scikit-learn", "pyarrow")
 DECIDING = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")  # another version may change what a lane computes
 SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CPP_")
-MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/clock.py")
+MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/clock.py",
+             "bench/step_times.py")
 
 
 def describe(jax_facts: Mapping[str, object] | None = None) -> dict[str, object]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 TABLES = ("lanes", "hits", "curves", "chosen", "timing", "memory")
 MANIFEST = "run.json"
+KEYS: dict[str, type] = {"schema": int, "suite": str, "config": dict, "config_hash": str, "started": str, "device": str,
+                         "environment": dict, "mark_ratio": dict, "problems": dict, "cells": list, "warnings": list}
 LOCK = ".lock"
 PART_NAME_LIMIT = 100  # characters; file systems allow 255 bytes
 
@@ -125,8 +127,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_unused(folder: Path) -> bool:
-    """Whether a folder is missing or holds nothing but a lock."""
-    return not folder.exists() or (folder.is_dir() and all(path.name == LOCK for path in folder.iterdir()))
+    """Whether a folder is missing, or holds nothing but a lock and what a process killed before its manifest left."""
+    return not folder.exists() or (folder.is_dir() and all(
+        path.name == LOCK or path.match(files.TEMPORARY) for path in folder.iterdir()))
 
 
 def create(folder: Path, run: Run) -> None:
@@ -142,9 +145,9 @@ def discard(folder: Path) -> None:
     """Take back `create` where nothing was measured: the folder is as empty as before."""
     if any(parts_of(folder)):
         return
-    for name in (MANIFEST, "log.txt"):
-        (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "parts", ignore_errors=True)
+    for name in ("log.txt", MANIFEST):  # the manifest last: a folder without one is no run that could be resumed
+        (folder / name).unlink(missing_ok=True)
 
 
 def read_run(folder: Path) -> Run:
@@ -157,12 +160,12 @@ def read_run(folder: Path) -> Run:
     except (OSError, ValueError, RecursionError) as error:
         raise FolderError(f"{path}: cannot be read (got {str(error)[:200]}). "
                           "Start the suite in another folder.") from None
-    if not isinstance(run, dict) or not isinstance(run.get("cells"), list) or not isinstance(run.get("config"), dict):
-        raise FolderError(f"{path}: is not a manifest of a run (got {str(run)[:60]!r}). "
-                          "Start the suite in another folder.")
-    if run.get("schema") != SCHEMA:
-        raise FolderError(f"{path}: has another schema (got {run.get('schema')!r}, this version reads {SCHEMA}). "
+    if isinstance(run, dict) and "schema" in run and run["schema"] != SCHEMA:
+        raise FolderError(f"{path}: has another schema (got {str(run['schema'])[:40]}, this version reads {SCHEMA}). "
                           "Use the version that wrote it.")
+    wrong = _wrong_key(run) if isinstance(run, dict) else "no object"
+    if wrong:
+        raise FolderError(f"{path}: is not a manifest of a run (got {wrong}). Start the suite in another folder.")
     return cast(Run, run)
 
 
@@ -291,7 +294,9 @@ def next_free(folder: Path) -> Path:
     """The folder itself where it is unused, else the first unused one beside it: DIR-2, DIR-3, ..."""
     if is_unused(folder):
         return folder
-    number = 2
+    folder, number = folder.absolute(), 2
+    if not folder.name:
+        raise FolderError(f"{folder}: has no folder beside it (got --force-new). Use another --out.")
     while not is_unused(beside := folder.with_name(f"{folder.name}-{number}")):
         number += 1
     return beside
@@ -301,6 +306,19 @@ def parts_of(folder: Path) -> list[Path]:
     """The folders of all parts, whole or not."""
     found = folder / "parts"
     return sorted(path for path in found.iterdir() if not path.name.startswith(".")) if found.is_dir() else []
+
+
+def _wrong_key(run: Mapping[str, object]) -> str | None:
+    """The first key of a manifest that is missing or of the wrong kind, or None."""
+    for key, kind in KEYS.items():
+        if not isinstance(run.get(key), kind):
+            return f"no {key}" if key not in run else f"{key}: {str(run[key])[:40]!r}"
+    try:
+        for cell in cast(Run, run)["cells"]:
+            group_of(cell), cell["device"], cell["status"], cell["note"]
+    except (KeyError, TypeError):
+        return "a cell that is none"
+    return None
 
 
 def _some_names(folder: Path) -> str:

@@ -28,6 +28,7 @@ from bench.toml_file import read_toml
 SUITES = Path(__file__).parent / "suites"
 AXIS_LIMIT = 1_000  # entries of one axis
 NAME_LIMIT = 200  # characters of one name
+NO_PART = ("timeout_s",)  # of the experiment: may be changed before a resume
 Item = TypeVar("Item")
 
 
@@ -116,7 +117,8 @@ class Suite(BaseModel):
     """One experiment: the cells (problems × optimizers × batch sizes × schedules) and how they are measured.
 
     `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves;
-    `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
+    `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps. `timeout_s`
+    are the seconds after which a worker is taken for hung (see `bench.watch`): no part of the experiment.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -142,6 +144,7 @@ class Suite(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     dtype: Literal["float32", "float64"] = "float32"
     matmul_precision: Literal["default", "high", "highest"] = "highest"
+    timeout_s: Annotated[float, Field(ge=1, le=1e9, allow_inf_nan=False)] = 3600.0
     problem: dict[str, Override] = {}
     _notes: tuple[str, ...] = PrivateAttr(())
 
@@ -199,7 +202,8 @@ def shipped_suites() -> dict[str, Path]:
 
 def config_hash(suite: Suite) -> str:
     """SHA-256 of the suite as canonical JSON: equal for equal experiments, whatever the order of keys in the file."""
-    text = json.dumps(suite.config(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    config = {key: value for key, value in suite.config().items() if key not in NO_PART}
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 FACTOR = 20.0  # times its estimate that a group may take: estimates are lower bounds
+IDLE = 1 / 6  # of the time-out that a worker may wait without computing: for a slow disk, for example
 BEAT_S = 10.0  # seconds between two looks at the worker's processor time
 IDLE_SHARE = 0.01  # of one core: a worker that uses less is waiting, not computing
 STEPS = ("plan", "progress", "group", "failed", "done")  # words that tell of work done; the others may be idle talk
@@ -18,8 +19,8 @@ class Watch:
     """Tells a hung worker from a busy one.
 
     A thread of the worker's own would prove only that the process lives, so its processor time is read from outside.
-    Hung is a worker that neither takes a step nor computes for `timeout_s` seconds, and one that computes but takes no
-    step for 20 times the estimate it announced (at least `timeout_s`).
+    Hung is a worker that computes nothing for a sixth of `timeout_s` seconds, and one that computes but takes no step
+    for 20 times the estimate it announced (at least `timeout_s`).
 
     >>> clock = iter([0.0, 50.0, 101.0])
     >>> watch = Watch(100.0, now=lambda: next(clock))
@@ -39,25 +40,26 @@ class Watch:
             self._step = self._busy = self._now()
             self._limit = max(self._timeout_s, FACTOR * expected_s)
 
-    def beat(self, cpu_s: float) -> None:
-        """The worker's processor seconds so far."""
+    def beat(self, cpu_s: float | None) -> None:
+        """The worker's processor seconds so far; None where they don't tell whether it computes."""
         now = self._now()
-        if cpu_s - self._cpu_s > IDLE_SHARE * (now - self._seen):
+        if cpu_s is None or cpu_s - self._cpu_s > IDLE_SHARE * (now - self._seen):
             self._busy = now
-        self._cpu_s, self._seen = cpu_s, now
+        self._cpu_s, self._seen = cpu_s or 0.0, now
 
     def pause(self) -> float:
         """Seconds until the next look."""
         now = self._now()
-        return max(min(BEAT_S, self._timeout_s / 4, self._step + self._limit - now), 0.0)
+        return max(min(BEAT_S, IDLE * self._timeout_s / 4, self._step + self._limit - now), 0.0)
 
     def trouble(self) -> str | None:
         """Why the worker is taken for hung, or None."""
         now = self._now()
         if now - self._step >= self._limit:
             return f"worker hung: no step for {now - self._step:.0f} s (limit {self._limit:.0f} s)"
-        if now - self._busy >= self._timeout_s:
-            return f"worker hung: it computed nothing for {now - self._busy:.0f} s (timeout_s {self._timeout_s:g})"
+        idle_s = IDLE * self._timeout_s
+        if now - self._busy >= idle_s:
+            return f"worker hung: it computed nothing for {now - self._busy:.0f} s (limit {idle_s:.0f} s)"
         return None
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from bench import executors, store
+from bench import executors, opening, store
 from bench.executors import run_suite
 from bench.suite import Suite, suite_from
 
@@ -128,7 +128,7 @@ def test_a_resume_with_another_config_is_refused_with_the_difference(
 def test_a_resume_with_other_code_is_refused(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     assert go(a_suite("fine"), tmp_path / "run") == 0
-    monkeypatch.setattr(executors.environment, "code_hash", lambda: "0" * 64)
+    monkeypatch.setattr(opening.environment, "code_hash", lambda: "0" * 64)
     assert go(a_suite("fine"), tmp_path / "run", resume=True) == 4
     assert "code: " in capfd.readouterr().err
 
@@ -184,7 +184,8 @@ def test_a_signal_keeps_finished_cells_and_resume_completes_them(tmp_path: Path,
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "False False" in err
-    assert "Batch size 8 is soonest." in out
+    assert "no report: python -m bench report" in out
+    assert len(pandas.read_parquet(tmp_path / "run/lanes.parquet")) == 2  # the worker ends what it is doing
     found = statuses(tmp_path / "run")
     assert (found[1], found[99]) == ("finished", "pending")
     assert store.read_run(tmp_path / "run")["finished"] is None

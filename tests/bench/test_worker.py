@@ -144,6 +144,6 @@ def test_a_resume_looks_at_every_file_that_measures() -> None:
     root = Path(bench.__file__).parent
     using_jax = {f"bench/{path.name}" for path in root.glob("*.py") if not path.name.startswith("test_")
                  and re.search(r"^import (jax|gdjax)$", path.read_text(encoding="utf-8"), re.MULTILINE)}
-    assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py"}
+    assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py"}
     assert using_jax <= set(environment.MEASURING)
     assert all((root.parent / name).exists() for name in environment.MEASURING)
