@@ -18,6 +18,7 @@ from bench.watch import Watch, ran_out_of_memory
 
 FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 ATTEMPTS = 2  # a group that kills its worker is tried once more
+DIED = ("worker killed", "worker hung")  # another worker may fare better; one that raised would raise again
 NOTE_LIMIT = 2_000  # characters
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -199,6 +200,9 @@ class _Session:
         """After a death: whether another worker may get further; what killed two is given up."""
         if not self.planned:
             self._warn(how)
+            self.deaths[None] = self.deaths.get(None, 0) + 1
+            if how.startswith(DIED) and self.deaths[None] < ATTEMPTS and not self.signals.count:
+                return True
             self.display.error(f"error: worker: ended before it had a plan (got {how}). See {self.folder / LOG}.")
             self.code = CELLS_FAILED
             return False
