@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench import store
+
 CELL = ["problem", "optimizer", "batch_size", "schedule", "device"]
 PROGRAM = ["problem", "optimizer", "batch_size", "device"]
 
@@ -44,8 +46,8 @@ class Tables:
 def load(folder: Path | str) -> Tables:
     """The tables of a run folder, as pandas frames.
 
-    The parts are the truth; a table at the top of the folder is read only where there are no parts of it. A part that
-    can't be read is left out and named in `run["warnings"]`, so that the rest can still be reported.
+    The parts are the truth; a table at the top of the folder is read only where there are no parts. A part that is not,
+    bit for bit, what was written is left out and named in `run["warnings"]`, so that the rest can still be reported.
 
     Args:
         folder: the run folder, DIR of `python -m bench run SUITE --out DIR`.
@@ -62,8 +64,10 @@ def load(folder: Path | str) -> Tables:
     """
     folder = Path(folder)
     run = _read_manifest(folder / "run.json")
-    unreadable: list[str] = []
-    frames = {name: _read_table(folder, name, unreadable) for name in COLUMNS}
+    troubles = {part: store.check_part(part) for part in store.parts_of(folder)}
+    unreadable = [f"parts/{part.name}: left out, {trouble}" for part, trouble in troubles.items() if trouble is not None]
+    whole = [part for part, trouble in troubles.items() if trouble is None]
+    frames = {name: _read_table(folder, name, whole if troubles else None, unreadable) for name in COLUMNS}
     listed = run.get("warnings")
     run["warnings"] = [*(listed if isinstance(listed, list) else []), *unreadable]
     return Tables(**frames, run=run)
@@ -84,11 +88,11 @@ def _read_manifest(path: Path) -> dict[str, object]:
     raise ValueError(f"{path}: must be a JSON object (got {type(run).__name__}). Give the folder of a run.")
 
 
-def _read_table(folder: Path, name: str, unreadable: list[str]) -> pd.DataFrame:
-    parts = sorted(path for path in folder.glob(f"parts/*/{name}.parquet") if not _temporary(path.parent.name))
-    whole = folder / f"{name}.parquet"
+def _read_table(folder: Path, name: str, parts: list[Path] | None, unreadable: list[str]) -> pd.DataFrame:
+    """A table from its parts, or from the top of a folder that has none."""
+    paths = [folder / f"{name}.parquet"] if parts is None else [part / f"{name}.parquet" for part in parts]
     frames = []
-    for path in parts or ([whole] if whole.exists() else []):
+    for path in filter(Path.exists, paths):
         try:
             frame = pd.read_parquet(path)
         except (OSError, ValueError) as error:
@@ -101,6 +105,3 @@ def _read_table(folder: Path, name: str, unreadable: list[str]) -> pd.DataFrame:
             frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else empty(name)
 
-
-def _temporary(name: str) -> bool:
-    return name.startswith(".") or name.endswith(".tmp")

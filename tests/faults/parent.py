@@ -1,4 +1,4 @@
-"""The parent as a process of its own, `python -m tests.faults.parent SUITE-JSON FOLDER WORKER`, always with --resume."""
+"""The parent as a process: `python -m tests.faults.parent SUITE-JSON FOLDER WORKER`, always with --resume."""
 
 from __future__ import annotations
 
