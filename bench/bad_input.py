@@ -129,5 +129,5 @@ def _path(place: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             path += f"[{part}]"
         elif not part.startswith("<") or not part.endswith(">"):  # the tags of a union are no part of the file
-            path += ("." if path else "") + show(part, quotes=False)
+            path += ("." if path else "") + (show(part, quotes=False) or '""')
     return path

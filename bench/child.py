@@ -107,23 +107,24 @@ class Child:
         """End the worker with SIGKILL."""
         self._process.kill()
 
-    def end(self) -> str:
-        """Wait for the process, by force after 5 seconds, and say how it ended, with the last lines of its log."""
+    def end(self, why: str | None = None) -> str:
+        """Wait for the process, by force after 5 s, and say how or why it ended, with the last lines of its log."""
         self._process.join(5)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
         self._connection.close()
-        code = self._process.exitcode or 0
-        if code >= 0:
-            how = f"worker ended with exit code {code}"
-        else:
-            name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-            how = f"worker killed by {name}"
-            if name == "SIGKILL":
-                how += " of the out-of-memory killer" if oom_kills() > self._oom_kills else " (often: out of memory)"
-        tail = self._last_lines()
+        how, tail = why or self._how(self._process.exitcode or 0), self._last_lines()
         return f"{how}; log ends: {tail}" if tail else f"{how}; nothing in the log"
+
+    def _how(self, code: int) -> str:
+        if code >= 0:
+            return f"worker ended with exit code {code}"
+        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+        if name != "SIGKILL":
+            return f"worker killed by {name}"
+        known = oom_kills() > self._oom_kills
+        return f"worker killed by {name}" + (" of the out-of-memory killer" if known else " (often: out of memory)")
 
     def _last_lines(self) -> str:
         if not self._log.exists():

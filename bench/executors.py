@@ -121,7 +121,7 @@ class _Session:
             child.terminate()
             child.end()
             raise
-        how = child.end() if hung is None else f"{hung}; {child.end()}"
+        how = child.end(hung)
         return None if in_order or stopping.began else how
 
     def _hung(self, child: Child, watch: Watch) -> str | None:

@@ -65,7 +65,7 @@ def load(folder: Path | str) -> Tables:
     folder = Path(folder)
     run = _read_manifest(folder / "run.json")
     troubles = {part: store.check_part(part) for part in store.parts_of(folder)}
-    unreadable = [f"parts/{part.name}: left out, {trouble}" for part, trouble in troubles.items() if trouble is not None]
+    unreadable = [f"parts/{part.name}: left out, {trouble}" for part, trouble in troubles.items() if trouble]
     whole = [part for part, trouble in troubles.items() if trouble is None]
     frames = {name: _read_table(folder, name, whole if troubles else None, unreadable) for name in COLUMNS}
     listed = run.get("warnings")

@@ -60,7 +60,8 @@ def work(connection: Connection, payload: dict[str, object], fault: str) -> None
 def misbehave(fault: str) -> None:
     """Hang without computing, hang computing, abort, raise, or be killed."""
     if fault == "hangs":
-        signal.pause()
+        while True:
+            signal.pause()
     elif fault == "spins":
         while True:
             pass

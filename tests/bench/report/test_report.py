@@ -103,7 +103,7 @@ def test_a_truncated_part_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:100])
     tables = bench.load(folder)
     assert set(tables.lanes["batch_size"]) == {32}
-    assert "0.sgd.8/lanes.parquet: left out" in str(tables.run["warnings"])
+    assert "parts/0.sgd.8: left out, lanes.parquet is truncated" in str(tables.run["warnings"])
 
 
 def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
