@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,6 @@ class Runs:
     max_steps: int
     schedules: tuple[str, ...]  # label of each setting
     rates: tuple[float, ...]  # rate of each setting
-    hyper: tuple[dict[str, float], ...]
     targets: tuple[float, ...]
     floor: float
     start: np.ndarray
@@ -59,7 +58,8 @@ class Runs:
     params: PyTree
     width: int
     lane_steps_run: int
-    scores: Mapping[str, np.ndarray]
+    hyper: tuple[dict[str, float], ...] = ()
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def lane_steps_needed(self) -> int:
@@ -87,7 +87,8 @@ class Runs:
             "best_loss": self.best_loss,
             "grad_norm": self.grad_norm,
             **self.scores,
-            **{name: np.array([each[name] for each in self.hyper])[self.setting] for name in self.hyper[0]},
+            **{name: np.array([each[name] for each in self.hyper])[self.setting]
+               for name in (self.hyper[0] if self.hyper else ())},
         })
 
     def hits(self) -> pd.DataFrame:
@@ -149,8 +150,8 @@ class Runs:
         """Write everything to one NPZ file, whole or not at all; nothing in it is pickled."""
         path = Path(path)
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self.params)]
-        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-                 if field.name not in (*ARRAYS, "params", "floor", "scores")}
+        plain = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)
+                 if each.name not in (*ARRAYS, "params", "floor", "scores")}
         arrays = {name: getattr(self, name) for name in ARRAYS}
         arrays |= {f"score.{name}": score for name, score in self.scores.items()}
         arrays |= {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from types import FunctionType
 
 import optax
 
@@ -29,7 +30,7 @@ def _aliases() -> dict[str, Optimizer]:
     found: dict[str, Optimizer] = {}
     for name in sorted(dir(optax)):
         alias = getattr(optax, name)
-        if name.startswith(("_", "scale_by")) or not inspect.isfunction(alias):
+        if name.startswith(("_", "scale_by")) or not isinstance(alias, FunctionType | functools.partial):
             continue
         first = next(iter(inspect.signature(alias).parameters), "")
         if first in ("learning_rate", "max_learning_rate") and name != "optimistic_adam":  # deprecated for its _v2
