@@ -26,6 +26,8 @@ class Layout:
     """One per column, "" for a nameless one; `column 1`, `column 2`, … where there is no header."""
     lines: Sequence[int]
     """The line on which each row of data begins, counted from 1 as editors do."""
+    first: list[str]
+    """The cells of the first row of data."""
 
 
 def read_layout(path: StrPath, header: bool | None, separator: str | None) -> Layout:
@@ -40,7 +42,9 @@ def read_layout(path: StrPath, header: bool | None, separator: str | None) -> La
     with opened_text(path) as text:
         rows = cut(text, separator)
         first_line, first = next(rows, (0, []))
+        second: list[str] = []
         for line, cells in rows:
+            second = second or cells
             lines.append(line)
             if len(cells) != len(first):
                 ragged.append((line, len(cells)))
@@ -55,7 +59,9 @@ def read_layout(path: StrPath, header: bool | None, separator: str | None) -> La
     if not first or not lines:
         raise ValueError(f"path: must hold rows of data (got {'a header' if first else 'blank lines'} alone). "
                          "Check how it was written, or pass header=False.")
-    return Layout(separator, header, _names(first) if header else _numbered(len(first)), lines)
+    if header:
+        return Layout(separator, True, _names(first), lines, second)
+    return Layout(separator, False, _numbered(len(first)), lines, first)
 
 
 def cut(text: TextIO, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -15,7 +15,7 @@ from gdjax.data.files import LARGEST, StrPath, check_path, check_size, missing_l
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-HIGHEST = 2**63 - 2  # indices are int64, and one more is the number of features
+HIGHEST = 2**31 - 1  # scikit-learn reads indices as 32-bit integers
 
 
 def load_libsvm(
@@ -122,7 +122,7 @@ def _pairs(number: int, words: list[str], first: int, last: int) -> dict[int, st
                              "Pass zero_based=True where the first feature is number 0.")
         if index > last:
             raise ValueError(f"line {number}: an index must be at most {last} (got {word!r}). "
-                             "Raise features=, or cut the line.")
+                             f"Raise features= where it was given; {HIGHEST:,} is the highest that is read.")
         if index in pairs:
             raise ValueError(f"line {number}: an index may stand once (got {index} twice). Keep one of its values.")
         pairs[index] = value

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.utils import Bunch
 
+# A thousands separator keeps pandas 3.1 from reading the names of categories as numbers, on which scikit-learn 1.9
+# stumbles (scikit-learn pull request 34902); this one is in no file.
+NAMES_STAY_TEXT = {"thousands": "\x1f"}
+
 
 def load_openml(
     name: str,
@@ -87,11 +91,15 @@ def _fetch(name: str, version: int | str, outcome: str | None, data_home: str | 
     except ImportError as error:
         raise missing_library("scikit-learn, which loads OpenML's data,") from error
     where = f"{name!r} version {version}"
+
+    def fetch(target: str | None) -> Bunch:
+        return fetch_openml(name, version=version, target_column=target, data_home=data_home, cache=cache,
+                            read_csv_kwargs=NAMES_STAY_TEXT)
+
     try:
-        return fetch_openml(name, version=version, data_home=data_home, cache=cache,
-                            target_column="default-target" if outcome is None else outcome)
+        return fetch("default-target" if outcome is None else outcome)
     except KeyError as error:
-        known = fetch_openml(name, version=version, data_home=data_home, cache=cache, target_column=None)
+        known = fetch(None)
         raise ValueError(closest("outcome", str(outcome), known.feature_names)) from error
     except HTTPError as error:
         error.close()

@@ -119,7 +119,7 @@ def _read(path: StrPath, layout: Layout, columns: list[int], texts: Mapping[int,
         import pandas as pd
     except ImportError as error:
         raise missing_library("pandas, which reads CSV files,") from error
-    reason = "values that are not finite"
+    reason = "rows that pandas and the module csv cut differently"
     try:
         with opened_text(path) as text:
             frame = pd.read_csv(
@@ -137,9 +137,12 @@ def _read(path: StrPath, layout: Layout, columns: list[int], texts: Mapping[int,
     except ValueError as error:
         reason = str(error)
     else:
-        if all(np.isfinite(frame[column].to_numpy()).all() for column in columns if column not in texts):
+        # pandas reads a column of nothing but True and False as numbers: its first cell tells
+        numeric = [column for column in columns if column not in texts]
+        finite = all(np.isfinite(frame[column].to_numpy()).all() for column in numeric)
+        if finite and len(frame) == len(layout.lines) and all(_is_number(layout.first[column]) for column in numeric):
             return frame
-    raise _cell_fault(path, layout, [column for column in sorted(columns) if column not in texts], reason)
+    raise _cell_fault(path, layout, sorted(set(columns) - set(texts)), reason)
 
 
 def _cell_fault(path: StrPath, layout: Layout, columns: list[int], reason: str) -> ValueError:
