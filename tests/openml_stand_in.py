@@ -44,16 +44,17 @@ class Table:
 
 @dataclass
 class StandIn:
-    """What the server serves, what it was asked for, and the status it answers with when it is out of order."""
+    """What the server serves, what it was asked for, and the status and page it answers with when it is out of order."""
 
     tables: list[Table]
     asked: list[str] = field(default_factory=list)
     broken: int | None = None
+    page: bytes = b""
 
     def answer(self, path: str) -> tuple[int, bytes]:
         """Status and body for a path."""
         if self.broken:
-            return self.broken, b""
+            return self.broken, self.page
         for number, table in enumerate(self.tables, 61):
             listing = f"/api/v1/json/data/list/data_name/{table.name}/limit/2"
             about = {

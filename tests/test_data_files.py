@@ -77,7 +77,7 @@ def test_row_26_a_file_without_permission_is_said(written, monkeypatch):
         raise PermissionError(13, "Permission denied", str(place))
 
     monkeypatch.setattr("gdjax.data.files._decompressed", forbidden)  # whoever runs the tests may read everything
-    with pytest.raises(ValueError, match="cannot be read to its end .got .*Permission denied"):
+    with pytest.raises(ValueError, match=r"cannot be read to its end \(got .*Permission denied"):
         data.load_csv(written(PLAIN))
 
 
@@ -143,9 +143,12 @@ def test_row_26_what_cannot_be_found_can_be_said(text, named, written):
          r"\(got 2 cells at line 4, 4 cells at line 5; 2 in all\)"),
         ("1,2\n3\n", {}, r"cells of line 1, cut at ',' \(got 1 cells at line 2"),
         ("a,b\n1,2\n\"3,4\n5,6\n", {}, r"2 cells of line 1.*\(got 1 cells at line 3"),
-        ("a,b,y\n1,2,0\n3,,1\n", {}, r"cells: must be finite numbers \(got '' \(missing\) at line 3 column 'b'; 1 in all"),
-        ("a,b,y\n1,2,0\n?,NA,1\n", {}, r"got '\?' \(missing\) at line 3 column 'a', 'NA' \(missing\) at line 3 column 'b'"),
-        ("a,b,y\n\n1,2,0\n3,nan,inf\n", {}, r"got 'nan' \(missing\) at line 4 column 'b', 'inf' at line 4 column 'y'; 2 in"),
+        ("a,b,y\n1,2,0\n3,,1\n", {},
+         r"cells: must be finite numbers \(got '' \(missing\) at line 3 column 'b'; 1 in all"),
+        ("a,b,y\n1,2,0\n?,NA,1\n", {},
+         r"got '\?' \(missing\) at line 3 column 'a', 'NA' \(missing\) at line 3 column 'b'"),
+        ("a,b,y\n\n1,2,0\n3,nan,inf\n", {},
+         r"got 'nan' \(missing\) at line 4 column 'b', 'inf' at line 4 column 'y'; 2 in all"),
         ("1,2,cat\n3,4,dog\n", {}, r"got 'cat' at line 1 column 'column 3', 'dog' at line 2 .*categories=\{'column 3': "
          r"\['cat', 'dog'\]\}, or drop=\['column 3'\].*Pass header=True"),
         ("a,b,y\n1,\"x\ny\",0\n3,z,1\n", {}, r"got 'x\\ny' at line 2 column 'b', 'z' at line 4 column 'b'"),
@@ -199,7 +202,7 @@ def test_row_26_text_columns_are_encoded_as_chosen(written):
 
 def test_only_the_first_five_faults_are_named_and_all_are_counted(written):
     path = written("a,y\n" + "x,1\n" * 7)
-    with pytest.raises(ValueError, match="line 2 .* line 6 column 'a'; 7 in all") as raised:
+    with pytest.raises(ValueError, match=r"line 2 .* line 6 column 'a'; 7 in all") as raised:
         data.load_csv(path)
     assert "line 7" not in str(raised.value)
 
@@ -235,7 +238,8 @@ def test_any_text_is_a_table_or_a_value_error(text, header):
             assert re.match(r"(path|rows|cells|header|features|line \d+): ", str(error))
             return
         # the module csv is the second opinion; the header may be any text
-        rows = [cells for cells in csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), skipinitialspace=True)
+        lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
+        rows = [cells for cells in csv.reader(lines, skipinitialspace=True)
                 if len(cells) > 1 or "".join(cells).strip()]
         table = [[float(cell) for cell in row] for row in rows[-len(y):]]
         assert np.column_stack([X, y]).tolist() == table
@@ -254,7 +258,7 @@ def test_row_26_arrays_of_an_npz_file_are_found_by_name(tmp_path):
     assert (X.dtype, y.dtype) == (np.float64, np.float64)
     assert (X.tolist(), y.tolist()) == (TABLE, OUTCOMES)
     assert data.load_npz(path, features="images")[0].shape == (2, 3)
-    with pytest.raises(ValueError, match=r"features: unknown name \(got 'image'\). Did you mean 'images'\? Known: X, y, im"):
+    with pytest.raises(ValueError, match=r"features: unknown name \(got 'image'\). Did you mean 'images'\? Known: X, y,"):
         data.load_npz(path, features="image")
     with pytest.raises(ValueError, match=r"max_bytes: 2 × 2 features .*limit of 31 bytes"):
         data.load_npz(path, max_bytes=31)
@@ -288,7 +292,7 @@ def test_row_26_an_npz_file_that_holds_something_else_is_said(tmp_path):
 def test_row_26_a_huge_array_is_refused_by_its_header(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open("X.npy", "w") as member:
         np.lib.format.write_array_header_2_0(member, {"descr": "|i1", "fortran_order": False, "shape": (2**20, 2**20)})
-    with pytest.raises(ValueError, match="1,048,576 × 1,048,576 features .*they need 8 TiB"):
+    with pytest.raises(ValueError, match=r"1,048,576 × 1,048,576 features .*they need 8 TiB"):
         data.load_npz(tmp_path / "a.npz")
 
 

@@ -133,6 +133,14 @@ def test_an_answer_that_is_an_error_names_its_status(load, served):
         load("iris", version=1)
 
 
+@pytest.mark.parametrize(("page", "text"), [(b"<html>Log in</html>", "Expecting value"), (b"{}", "no 'data'")])
+@pytest.mark.filterwarnings("ignore:Invalid cache")
+def test_an_answer_of_somebody_else_is_told(load, served, page, text):
+    served.broken, served.page = 200, page
+    with pytest.raises(ConnectionError, match=f"not in OpenML's form .got {text}.*log-in page"):
+        load("iris", version=1)
+
+
 def test_offline_says_what_to_do(load, monkeypatch):
     def unplugged(request):
         raise URLError("Name or service not known")

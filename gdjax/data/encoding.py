@@ -27,7 +27,7 @@ def encode(column: str, values: pd.Series, names: Sequence[str], place: Callable
     """
     import pandas as pd
 
-    codes = pd.Index(names).get_indexer(values)
+    codes = pd.Index(names).get_indexer(pd.Index(values))
     wrong = np.flatnonzero(codes < 0)
     if len(wrong):
         seen = ", ".join(f"{values.iloc[row]!r} at {place(int(row))}" for row in wrong[:SHOWN])

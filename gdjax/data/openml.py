@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from json import JSONDecodeError
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
@@ -52,7 +53,7 @@ def load_openml(
         max_bytes: largest table to make, in bytes (2 GiB); the size is known before it is made.
 
     Raises:
-        ConnectionError: OpenML cannot be reached, or answers with an error.
+        ConnectionError: OpenML cannot be reached, or what answers is an error or not OpenML.
         ImportError: scikit-learn or pandas is not installed.
         TypeError: categories that are not text.
         ValueError: no data set of that name and version, no such column, no single outcome; text or missing values
@@ -99,6 +100,8 @@ def _fetch(name: str, version: int | str, outcome: str | None, data_home: str | 
     try:
         return fetch("default-target" if outcome is None else outcome)
     except KeyError as error:
+        if outcome is None:
+            raise ConnectionError(_foreign(where, f"no {error}")) from error
         known = fetch(None)
         raise ValueError(closest("outcome", str(outcome), known.feature_names)) from error
     except HTTPError as error:
@@ -109,9 +112,16 @@ def _fetch(name: str, version: int | str, outcome: str | None, data_home: str | 
         raise ConnectionError(f"openml: could not be reached for {where} (got {getattr(error, 'reason', error)}). "
                               "Check the network; offline, load it once where there is one and copy that folder to "
                               "data_home=, or load a file by path.") from error
+    except JSONDecodeError as error:
+        raise ConnectionError(_foreign(where, str(error))) from error
     except ValueError as error:
         raise ValueError(f"openml: could not load {where} (got {error}). "
                          "Look its name and version up at https://www.openml.org/search?type=data.") from error
+
+
+def _foreign(where: str, got: str) -> str:
+    return (f"openml: the answer for {where} is not in OpenML's form (got {got}). "
+            "Look for a log-in page or a proxy on the way, or try again later.")
 
 
 def _columns(bunch: Bunch, max_bytes: int) -> tuple[dict[str, pd.Series], pd.Series]:
