@@ -44,7 +44,7 @@ class Table:
 
 @dataclass
 class StandIn:
-    """What the server serves, what it was asked for, and the status and page it answers with when it is out of order."""
+    """What the server serves, what it was asked for, and what it answers when it is out of order."""
 
     tables: list[Table]
     asked: list[str] = field(default_factory=list)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 import gdjax
@@ -147,7 +150,7 @@ def test_outcomes_are_scaled_like_features():
 @pytest.mark.parametrize(
     ("like", "text"),
     [
-        (data.scaling(np.ones((2, 3))), r"like: .*one number per column .*\(got \(3,\) and \(3,\) for features \(2, 2\)"),
+        (data.scaling(np.ones((2, 3))), r"like: .*one number per .*\(got \(3,\) and \(3,\) for features \(2, 2\)"),
         ((np.zeros(2), np.zeros(2)), r"like: mean must be finite and spread above 0"),
         ((np.zeros(2), np.array([1, np.inf])), r"like: mean must be finite and spread above 0"),
         ((np.array([0, np.nan]), np.ones(2)), r"like: mean must be finite and spread above 0"),
@@ -186,3 +189,25 @@ def test_the_builders_have_an_intercept_of_their_own():
 def test_an_intercept_that_cannot_be_added_is_told(X, text):
     with pytest.raises(ValueError, match=text):
         data.with_intercept(X)
+
+
+def test_a_csv_file_becomes_a_problem_with_held_out_examples(tmp_path):
+    X, y = data.iris()
+    names = np.array(["setosa", "versicolor", "virginica"])[y.astype(int)]
+    rows = [",".join([*map(str, row), name]) for row, name in zip(X.tolist(), names, strict=True)]
+    (tmp_path / "iris.csv").write_text("\n".join(["a,b,c,d,kind", *rows]))
+
+    table = data.load_csv(tmp_path / "iris.csv", categories={"kind": ["setosa", "versicolor", "virginica"]})
+    (X, y), (X_held, y_held) = data.split(*table, held_out=0.2, seed=0, stratify=True)
+    scale = data.scaling(X)
+    X, X_held = (data.standardise(part, like=scale) for part in (X, X_held))
+    problem = gdjax.problems.softmax_regression(X, y, ridge=0.01)
+    problem = dataclasses.replace(problem, held_out=(X_held, data.check_labels(y_held, 3)))
+
+    # the peer at the minimum of the same objective: its C is 1/(nλ)
+    peer = LogisticRegression(C=1 / (len(y) * 0.01), tol=1e-8, max_iter=1_000).fit(X, y)
+    params = {"W": peer.coef_, "b": peer.intercept_}
+    penalty = 0.005 * np.sum(peer.coef_**2)
+    for part, rows, labels in ((problem.data, X, y), (problem.held_out, X_held, y_held)):
+        loss = log_loss(labels, peer.predict_proba(rows)) + penalty
+        assert float(problem.objective(params, part)) == pytest.approx(loss, rel=1e-5)
