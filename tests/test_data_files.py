@@ -153,7 +153,7 @@ def test_row_26_what_cannot_be_found_can_be_said(text, named, written):
          r"\['cat', 'dog'\]\}, or drop=\['column 3'\].*Pass header=True"),
         ("a,b,y\n1,\"x\ny\",0\n3,z,1\n", {}, r"got 'x\\ny' at line 2 column 'b', 'z' at line 4 column 'b'"),
         ("a,y\n1_000,2\n", {}, "got '1_000' at line 2 column 'a'"),
-        ("a;y\n1,5;2\n", {}, "got '1,5' at line 2 column 'a'"),
+        ("a;y\n1,5;2\n", {}, "got '1,5' at line 2 column 'a'; 1 in all.. Write decimals with a point"),
         ("a,y\n1,True\n2,False", {}, "got 'True' at line 2 column 'y', 'False' at line 3 column 'y'"),
         ("a,y\nTRUE,1\n2,1\n", {}, "got 'TRUE' at line 2 column 'a'; 1 in all"),
         ("0,1,2\n1,2,0\n", {}, "header: the first row is 0, 1, 2, …, which may be names or data"),

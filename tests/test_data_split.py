@@ -166,6 +166,7 @@ def test_a_column_of_ones_is_the_intercept():
     weights = np.linalg.lstsq(data.with_intercept(X), y, rcond=None)[0]
     peer = LinearRegression().fit(X, y)
     np.testing.assert_allclose(weights, [*peer.coef_, peer.intercept_], rtol=1e-10)
+    assert data.with_intercept([[1, 2]]).tolist() == [[1, 2, 1]], "of one example no column is known to be constant"
 
 
 def test_the_builders_have_an_intercept_of_their_own():

@@ -105,7 +105,7 @@ def with_intercept(X: np.ndarray) -> np.ndarray:
         raise ValueError(f"features: must have two axes and rows (got shape {X.shape}). "
                          "Give (examples, features); one feature is X.reshape(-1, 1).")
     ones = np.flatnonzero((X == 1).all(axis=0))
-    if len(ones):
+    if len(ones) and len(X) > 1:  # one example tells nothing about a column
         raise ValueError(f"features: must not have an intercept yet (got ones in column {ones[0]}). "
                          "Give the features without it.")
     return np.column_stack([X, np.ones(len(X))])

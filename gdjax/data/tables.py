@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -148,38 +148,46 @@ def _read(path: StrPath, layout: Layout, columns: list[int], texts: Mapping[int,
 def _cell_fault(path: StrPath, layout: Layout, columns: list[int], reason: str) -> ValueError:
     """What is wrong with which cells: the first five that are not finite numbers, by line and column."""
     seen: list[str] = []
-    texts: dict[int, set[str]] = {}
-    count = missing = 0
+    texts: dict[int, set[str]] = {}  # of each column, as many as are worth listing
+    count, missing = 0, False
+    for line, column, cell in _faults(path, layout, columns):
+        count += 1
+        gone = cell.lower() in MISSING
+        missing |= gone
+        if count <= SHOWN:
+            seen.append(f"{cell!r}{' (missing)' * gone} at line {line} column {layout.names[column]!r}")
+        if not gone and not _is_infinite(cell) and len(texts.setdefault(column, set())) <= 2 * SHOWN:
+            texts[column].add(cell)
+    if not count:
+        return ValueError(f"path: cannot be read as a table of numbers (got {reason}). "
+                          "Check separator= and the quotes.")
+    advice = ["Fill or cut the rows with missing values."] if missing else []
+    if texts:
+        column, found = next(iter(texts.items()))
+        advice.append(_text_advice(layout.names[column], found))
+    if not layout.header and any(f"line {layout.lines[0]} " in place for place in seen):
+        advice.append("Pass header=True if the first row holds names.")
+    return ValueError(f"cells: must be finite numbers (got {', '.join(seen)}; {count} in all). "
+                      + " ".join(advice or ["Mend these rows."]))
+
+
+def _faults(path: StrPath, layout: Layout, columns: list[int]) -> Iterator[tuple[int, int, str]]:
+    """Line, column and text of every cell of these columns that is not a finite number."""
     with opened_text(path) as text:
         rows = cut(text, layout.separator)
         if layout.header:
             next(rows)
         for line, cells in rows:
             for column in columns:
-                cell = cells[column].strip()
-                if _is_number(cell):
-                    continue
-                count += 1
-                if cell.lower() in MISSING:
-                    missing += 1
-                elif not _is_infinite(cell):
-                    texts.setdefault(column, set()).add(cell)
-                if count <= SHOWN:
-                    kind = " (missing)" if cell.lower() in MISSING else ""
-                    seen.append(f"{cell!r}{kind} at line {line} column {layout.names[column]!r}")
-    if not count:
-        return ValueError(f"path: cannot be read as a table of numbers (got {reason}). "
-                          "Check separator= and the quotes.")
-    advice = ["Fill or cut the rows with missing values."] if missing else []
-    for column, found in texts.items():
-        name = layout.names[column]
-        listed = f"{sorted(found)}" if len(found) <= 2 * SHOWN else f"[its {len(found)} texts]"
-        advice.append(f"Encode the column with categories={{{name!r}: {listed}}}, or drop=[{name!r}].")
-        break
-    if not layout.header and any(f"line {layout.lines[0]} " in place for place in seen):
-        advice.append("Pass header=True if the first row holds names.")
-    return ValueError(f"cells: must be finite numbers (got {', '.join(seen)}; {count} in all). "
-                      + " ".join(advice or ["Mend these rows."]))
+                if not _is_number(cells[column]):
+                    yield line, column, cells[column].strip()
+
+
+def _text_advice(name: str, found: set[str]) -> str:
+    if all(_is_number(cell.replace(",", ".")) for cell in found):
+        return "Write decimals with a point."
+    listed = str(sorted(found)) if len(found) <= 2 * SHOWN else "[…]"
+    return f"Encode the column with categories={{{name!r}: {listed}}}, or drop=[{name!r}]."
 
 
 def _is_number(cell: str) -> bool:
