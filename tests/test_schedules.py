@@ -132,9 +132,12 @@ def test_decays_never_rise_and_every_schedule_reaches_the_rate(name):
     assert (np.diff(found) > 1e-6).any() == (name in RISING)
 
 
-@pytest.mark.parametrize(("cycles", "multiplier"), [(1, 1), (3, 1), (7, 1), (10, 1), (49, 1), (3, 2), (5, 3), (8, 1.5)])
+RESTARTS = [(1, 1), (3, 1), (7, 1), (10, 1), (49, 1), (3, 2), (5, 3), (8, 1.5)]
+
+
+@pytest.mark.parametrize(("cycles", "multiplier"), RESTARTS)
 def test_restarts_land_on_the_step_that_begins_a_cycle(cycles, multiplier):
-    """At budgets whose cycles are whole steps, up to 100,000: that step has factor 1, the one before it is near the end.
+    """In budgets of up to 100,000 steps and cycles of whole steps: there the factor is 1, a step earlier near the end.
 
     Beyond, float32 holds no time for every step, and a restart may come a few steps early.
     """
@@ -149,6 +152,15 @@ def test_restarts_land_on_the_step_that_begins_a_cycle(cycles, multiplier):
         left = half_cosine_left(1 / (scale * np.diff(shares)[:-1]))  # one step of each cycle
         assert found[cycles + 1:2 * cycles] == pytest.approx(left, rel=0.02, abs=1e-6), (scale, "and no step sooner")
         assert found[2 * cycles] == pytest.approx(0, abs=1e-6), "the last cycle ends with the horizon"
+
+
+@pytest.mark.parametrize("stairs", [10, 300, 500, 1000])
+@pytest.mark.parametrize("width", [7, 10])
+def test_every_stair_begins_on_its_step(stairs, width):
+    budget = stairs * width
+    found = factors(schedules.staircase(factor=0.99, every=1 / stairs), np.arange(budget), budget)
+    stair = np.round(np.log(found.astype(np.float64)) / math.log(0.99))
+    assert np.array_equal(stair, np.arange(budget) // width)
 
 
 def half_cosine_left(share_left):
@@ -264,6 +276,8 @@ def test_labels_say_what_is_not_the_default(schedule, label):
         (lambda: schedules.cosine_restarts(end=-0.5), r"end: .*\(got -0.5\)"),
         (lambda: schedules.cosine_restarts(cycles=40, multiplier=2.0), r"millionth .*\(got 40 cycles, multiplier 2\)"),
         (lambda: schedules.cosine_restarts(cycles=10**7), r"a millionth .*\(got 10000000 cycles, multiplier 1\)"),
+        (lambda: schedules.cosine_restarts(cycles=21, multiplier=2), r"millionth .*\(got 21 cycles"),  # 2²¹ > 1e6
+        (lambda: schedules.cosine_restarts(cycles=1, multiplier=1e300), r"millionth .*multiplier 1e\+300\)"),
         (lambda: schedules.triangular(cycles=-1), r"cycles: must be a whole number .*\(got -1\)"),
         (lambda: schedules.triangular(low=1.0), r"low: must be a number in \[0, 1\) \(got 1.0\)"),
         (lambda: schedules.triangular(low=math.nan), r"low: .*\(got nan\)"),

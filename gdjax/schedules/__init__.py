@@ -17,6 +17,7 @@ from gdjax.schedules.schedule import (
     evaluate,
     factor,
     pad_shape,
+    periods_done,
     rise_factor,
     time,
 )
@@ -32,5 +33,5 @@ globals().update(KINDS)
 
 __all__ = [
     "KINDS", "SHAPE_SIZE", "UNITS", "Formula", "Maker", "Schedule", "custom", "evaluate", "factor", "get", "names",
-    "pad_shape", "register", "rise_factor", "time", "warmup", *KINDS,
+    "pad_shape", "periods_done", "register", "rise_factor", "time", "warmup", *KINDS,
 ]

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.schedules.registry import above_zero, at_least, build, register
-from gdjax.schedules.schedule import Schedule
+from gdjax.schedules.schedule import Schedule, periods_done
 
 
 @register
@@ -52,8 +52,7 @@ def staircase(factor: float = 0.5, every: float = 0.1) -> Schedule:
 
 
 def _staircase(t: jax.Array, shape: jax.Array) -> jax.Array:
-    # float32 cannot hold t/every exactly: the nudge keeps step 25 of 100 with every=0.25 on the stair it starts
-    return shape[0] ** jnp.floor(t / shape[1] + 1e-5)
+    return shape[0] ** periods_done(t / shape[1])
 
 
 @register

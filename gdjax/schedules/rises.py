@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.schedules.registry import above_zero, at_least, below_one, build, register, whole
-from gdjax.schedules.schedule import Schedule
+from gdjax.schedules.schedule import Schedule, periods_done
 
 _SHORTEST = 1e-6  # share of the horizon: a shorter cycle falls between the time steps of float32
 
@@ -22,7 +22,8 @@ def cosine_restarts(cycles: int = 4, multiplier: float = 1.0, end: float = 0.0) 
 
     s runs from 0 to 1 in each of the `cycles`, each `multiplier` times as long as the one before (T_cur/T_i, T_mult):
     cycle i starts at t = (multiplierⁱ − 1)/(multiplierⁿ − 1) for n cycles, at i/n when the multiplier is 1. The step
-    that begins a cycle has factor 1; the last cycle ends at `end` with the horizon.
+    that begins a cycle has factor 1 (in budgets beyond 100,000 steps a restart may come a few steps early); the last
+    cycle ends at `end` with the horizon.
 
     >>> gdjax.schedules.cosine_restarts(cycles=3, multiplier=2.0).label
     'cosine_restarts(cycles=3, multiplier=2)'
@@ -34,8 +35,9 @@ def cosine_restarts(cycles: int = 4, multiplier: float = 1.0, end: float = 0.0) 
     Source: Loshchilov & Hutter 2017, arXiv 1608.03983, equation 5.
     """
     cycles, multiplier = whole("cycles", cycles), at_least(1, "multiplier", multiplier)
-    # of n cycles the first lasts (m − 1)/(mⁿ − 1), which is at most m^(1 − n) and at most 1/n
-    if cycles > 1 / _SHORTEST or (cycles - 1) * math.log(multiplier) > -math.log(_SHORTEST):
+    growth = math.log(multiplier)
+    first_cycles = math.expm1(min(cycles * growth, 700)) / (multiplier - 1) if growth else cycles  # in the horizon
+    if max(first_cycles, multiplier) > 1 / _SHORTEST:
         raise ValueError(f"schedules: cycles: the first must last a millionth of the horizon at least (got {cycles} "
                          f"cycles, multiplier {multiplier:g}). Use fewer, or a smaller multiplier.")
     return build(cosine_restarts, _cosine_restarts, cycles, multiplier, at_least(0, "end", end))
@@ -45,14 +47,9 @@ def _cosine_restarts(t: jax.Array, shape: jax.Array) -> jax.Array:
     cycles, end = shape[0], shape[2]
     growth = jnp.maximum(jnp.log(shape[1]), 1e-12)  # equal cycles are the limit of growth to 0
     place = jnp.log1p(jnp.minimum(t, 1) * jnp.expm1(cycles * growth)) / growth  # cycles gone by, and how many growths
-    cycle = jnp.minimum(_whole_cycles(place), cycles - 1)
+    cycle = jnp.minimum(periods_done(place), cycles - 1)
     share = jnp.expm1((place - cycle) * growth) / jnp.expm1(growth)
     return end + (1 - end) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1)))
-
-
-def _whole_cycles(place: jax.Array) -> jax.Array:
-    # the step that begins a cycle may come out a few roundings of float32 early: this nudge is above them
-    return jnp.floor(place * (1 + 1e-6) + 1e-6)
 
 
 @register

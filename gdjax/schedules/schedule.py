@@ -117,6 +117,15 @@ def rise_factor(step: jax.Array, warmup_steps: jax.Array) -> jax.Array:
     return jnp.minimum((step + 1) / jnp.maximum(warmup_steps, 1e-9), 1.0)
 
 
+def periods_done(place: jax.Array) -> jax.Array:
+    """Whole periods gone by at a place counted in periods, for stairs and cycles: ⌊place⌋ but for float32's roundings.
+
+    The step that begins a period may come out a few roundings early, step 25 of 100 in periods of a quarter as
+    0.99999994; the nudge is above them and, up to 100,000 steps, below a step.
+    """
+    return jnp.floor(place * (1 + 1e-6) + 1e-6)
+
+
 def pad_shape(schedule: Schedule) -> np.ndarray:
     """The schedule's numbers padded to the common length, (4,)."""
     return np.array([*schedule.shape, *[0.0] * (SHAPE_SIZE - len(schedule.shape))])
