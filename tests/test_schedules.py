@@ -325,4 +325,4 @@ def test_a_new_schedule_is_one_function_that_registers_itself(monkeypatch):
 def test_the_first_line_of_a_schedule_is_its_formula(name):
     """Lists and plots show it: "what it is: formula.", short enough for a line."""
     first = schedules.KINDS[name].__doc__.split("\n")[0]
-    assert re.fullmatch(r"[^:]+: [^:]+\.", first) and len(first) <= 90
+    assert re.fullmatch(r"[^:]+: [^:]+\.", first) and len(first) <= 110

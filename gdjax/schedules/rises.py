@@ -18,12 +18,12 @@ _SHORTEST = 1e-6  # share of the horizon: a shorter cycle falls between the time
 
 @register
 def cosine_restarts(cycles: int = 4, multiplier: float = 1.0, end: float = 0.0) -> Schedule:
-    """Cosine with warm restarts (SGDR): end + (1 − end)·(1 + cos πs)/2.
+    """Cosine with warm restarts (SGDR): end + (1 − end)·(1 + cos πs)/2, s from 0 to 1 in every cycle.
 
-    s runs from 0 to 1 in each of the `cycles`, each `multiplier` times as long as the one before (T_cur/T_i, T_mult):
-    cycle i starts at t = (multiplierⁱ − 1)/(multiplierⁿ − 1) for n cycles, at i/n when the multiplier is 1. The step
-    that begins a cycle has factor 1 (in budgets beyond 100,000 steps a restart may come a few steps early); the last
-    cycle ends at `end` with the horizon.
+    Each cycle is `multiplier` times as long as the one before (s = T_cur/T_i, T_mult): cycle i of n starts at
+    t = (multiplierⁱ − 1)/(multiplierⁿ − 1), at i/n when the multiplier is 1. The step that begins a cycle has factor 1
+    (in budgets beyond 100,000 steps a restart may come a few steps early); the last cycle ends at `end` with the
+    horizon.
 
     >>> gdjax.schedules.cosine_restarts(cycles=3, multiplier=2.0).label
     'cosine_restarts(cycles=3, multiplier=2)'
@@ -54,9 +54,9 @@ def _cosine_restarts(t: jax.Array, shape: jax.Array) -> jax.Array:
 
 @register
 def triangular(cycles: int = 4, low: float = 0.25) -> Schedule:
-    """Triangular cycles (CLR): low + (1 − low)·(1 − |2s − 1|).
+    """Triangular cycles (CLR): low + (1 − low)·(1 − |2s − 1|), s from 0 to 1 in every cycle.
 
-    s runs from 0 to 1 in each of the `cycles`: from `low` of the rate up to the rate and back, in straight lines.
+    From `low` of the rate up to the rate and back, in straight lines.
 
     >>> gdjax.schedules.triangular(cycles=2).label
     'triangular(cycles=2)'
@@ -76,7 +76,7 @@ def _triangular(t: jax.Array, shape: jax.Array) -> jax.Array:
 
 @register
 def one_cycle(rise: float = 0.3, start: float = 25.0, end: float = 1e4) -> Schedule:
-    """One cycle, its halves cosines: 1/start ↗ 1 at t = rise ↘ 1/(start·end).
+    """One cycle: 1/start ↗ 1 at t = rise ↘ 1/(start·end), both ways half a cosine.
 
     The rate itself is the peak. Up: a + (1 − a)·(1 − cos(πt/rise))/2 from a = 1/start; down: z + (1 − z)·(1 + cos πs)/2
     to z = 1/(start·end), s = (t − rise)/(1 − rise). Halves, divisors and defaults are those of
@@ -104,7 +104,7 @@ def _one_cycle(t: jax.Array, shape: jax.Array) -> jax.Array:
 
 @register
 def trapezoid(rise: float = 0.1, fall: float = 0.2, end: float = 0.0) -> Schedule:
-    """Warm-up, stable, decay (WSD), in straight lines: t/rise ↗ 1 ↘ end over the last `fall`.
+    """Warm-up, stable, decay (WSD): t/rise up to 1, then 1, then straight to end from t = 1 − fall on.
 
     rise and fall are shares of the horizon. The rise begins at 0, so that step 0 does nothing;
     `warmup(trapezoid(rise=0))` moves from the first step on.
