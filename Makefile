@@ -5,7 +5,7 @@ DEVICE ?= auto
 CUDA ?= cuda12
 VENV := .venv
 RUN := $(VENV)/bin/python
-EXTRAS := bench,test,dev
+EXTRAS := bench,test,dev,examples
 STAMP := $(VENV)/.installed
 ifeq ($(DEVICE),gpu)
 EXTRAS := $(EXTRAS),$(CUDA)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 
@@ -17,3 +20,17 @@ def _names_of_examples(request: pytest.FixtureRequest, doctest_namespace: dict[s
     import gdjax
 
     doctest_namespace.update(gdjax=gdjax, jax=jax, jnp=jnp, np=np, optax=optax)
+
+
+@pytest.fixture(autouse=True)
+def _openml_of_examples(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """OpenML for the examples that load from it: a stand-in on loopback, and a cache that is thrown away."""
+    if type(request.node).__name__ != "DoctestItem" or "openml" not in request.node.name:
+        yield
+        return
+    from tests import openml_stand_in
+
+    folder: Path = request.getfixturevalue("tmp_path")
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(folder))
+    with openml_stand_in.openml(openml_stand_in.iris()):
+        yield

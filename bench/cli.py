@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from bench.folder_check import check_run
 from bench.opening import place_for
 from bench.size import Room, size_of
 from bench.store import FolderError
-from bench.suite import Suite, load_suite, shipped_suites
+from bench.suite import Suite, load_suite
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -92,21 +93,27 @@ def report(folder: Path) -> None:
 
 
 @cli.command("list")
-def list_() -> None:
+@click.option("--schedules", "draw", is_flag=True, help="The schedules alone, and a picture of them.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png",
+              help="Where --schedules draws, an .svg beside it [default: schedules.png].")
+def list_(draw: bool, out: Path | None) -> None:
     """Problems, schedules, optimizers and suites, one line each."""
-    import gdjax  # only here: it imports jax
-
     display = Display()
-    problems = {}
-    for name in gdjax.problems.names():
-        problem = gdjax.problems.get(name)
-        size = "no data" if problem.data is None else f"{problem.examples:,} examples"
-        problems[name] = f"{size}. {problem.source}"
-    schedules = {name: getattr(gdjax.schedules, name) for name in gdjax.schedules.names()}
-    _section(display, "problems", problems)
-    _section(display, "schedules", {name: _first_line(each) for name, each in schedules.items()})
-    _section(display, "optimizers", {name: _of(gdjax.optimizers.get(name)) for name in gdjax.optimizers.names()})
-    _section(display, "suites", {name: _comment(path) for name, path in shipped_suites().items()})
+    if out is not None and not draw:
+        display.error(f"error: --out: is for the picture of the schedules (got {out}). Add --schedules.")
+        sys.exit(BAD_INPUT)
+    if out is not None and out.suffix != ".png":
+        display.error(f"error: --out: must end in .png (got {out}). The .svg goes beside it.")
+        sys.exit(BAD_INPUT)
+    width = shutil.get_terminal_size().columns
+    from bench import listing  # only here: it imports jax
+
+    if draw:
+        _draw(display, out or Path("schedules.png"), width)
+        return
+    for title, entries in listing.sections().items():
+        for text in listing.lines(title, entries, width):
+            display.line(text)
 
 
 @cli.command()
@@ -126,22 +133,14 @@ def default_folder(suite: Suite, device: str) -> Path:
     return Path("results") / f"{name}-{device}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
-def _section(display: Display, title: str, entries: dict[str, str]) -> None:
-    display.line(f"{title}:")
-    width = max(len(name) for name in entries)
-    for name, text in entries.items():
-        display.line(f"  {name:<{width}}  {text}".rstrip())
+def _draw(display: Display, out: Path, width: int) -> None:
+    from bench import listing, schedule_plot
 
-
-def _first_line(function: object) -> str:
-    return (getattr(function, "__doc__", None) or "").strip().split("\n")[0]
-
-
-def _of(optimizer: object) -> str:
-    fixed = getattr(optimizer, "keywords", {})  # of a functools.partial
-    return " ".join([_first_line(getattr(optimizer, "func", optimizer)), *(f"{key}={fixed[key]}" for key in fixed)])
-
-
-def _comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").split("\n")[0]
-    return first.lstrip("# ") if first.startswith("#") else ""
+    for text in listing.lines("schedules", schedule_plot.in_words(), width):
+        display.line(text)
+    try:
+        paths = schedule_plot.draw(out.with_suffix(""))
+    except OSError as error:
+        display.error(f"error: {out}: cannot be written (got {error.strerror or error}). Name another file with --out.")
+        sys.exit(FOLDER)
+    display.line(f"picture: {' and '.join(map(str, paths))}")

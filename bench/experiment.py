@@ -192,7 +192,8 @@ def _tables(
         **group.key, "schedule": names[runs.setting], "horizon": horizons[runs.setting], "rate": frame.rate,
         "device": group.device, "split": split, "lane": frame.lane, "start": frame.start, "status": frame.status,
         "steps": frame.steps, "examples": frame.examples, "final_loss": frame.final_loss, "best_loss": frame.best_loss,
-        "grad_norm": frame.grad_norm, "max_steps": group.steps,
+        "grad_norm": frame.grad_norm, **{name: frame.get(name, math.nan) for name in ("held_out_loss", "accuracy")},
+        "max_steps": group.steps,
     })
     gaps = dict(targets)
     hits = runs.hits()

@@ -18,7 +18,8 @@ _SETTING = {"problem": "str", "optimizer": "str", "batch_size": "int64", "schedu
             "rate": "float64", "device": "str", "split": "str", "lane": "int64", "start": "int64"}
 COLUMNS: dict[str, dict[str, str]] = {
     "lanes": _SETTING | {"status": "str", "steps": "int64", "examples": "int64", "final_loss": "float64",
-                         "best_loss": "float64", "grad_norm": "float64", "max_steps": "int64"},
+                         "best_loss": "float64", "grad_norm": "float64", "held_out_loss": "float64",
+                         "accuracy": "float64", "max_steps": "int64"},
     "hits": _SETTING | {"target": "float64", "gap": "float64", "hit": "bool", "steps_before": "float64",
                         "steps": "float64", "steps_after": "float64", "examples": "float64", "steps_spent": "float64"},
     "curves": _SETTING | {"step": "int64", "examples": "int64", "loss": "float64"},

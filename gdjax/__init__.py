@@ -1,14 +1,15 @@
 """gdjax: gradient descent over many starts at once, on JAX, measured so that it can be believed."""
 
 from gdjax import data, lanes, optimizers, problems, sampling, schedules, stopping
-from gdjax.arguments import preflight
-from gdjax.descent import bgd, compile, minibatch, range_test, sgd
+from gdjax.compiling import compile
+from gdjax.descent import bgd, minibatch, range_test, sgd
 from gdjax.engine.program import Program
 from gdjax.gap import initial_loss, targets
 from gdjax.gradients import check_gradient, numerical_gradient
 from gdjax.lanes import Setting
 from gdjax.problem import Problem
 from gdjax.runs import Runs
+from gdjax.tracing import preflight
 
 __all__ = [
     "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "compile", "data", "initial_loss", "lanes",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-import numbers
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from numbers import Integral, Real
 from typing import TypeGuard
 
 import jax
@@ -18,21 +19,20 @@ from gdjax import schedules as schedule_table
 from gdjax.lanes import Setting
 from gdjax.names import closest
 from gdjax.optimizers import Optimizer
-from gdjax.problem import Problem, PyTree, check_dtype
+from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Schedule
 
 LAST_KEY = 2**32
-LOOKS = 4096  # steps at which a schedule is looked at; the same for every budget, so that a new one compiles nothing
 
 
 def is_whole(value: object) -> TypeGuard[int]:
     """A whole number of Python or NumPy; True and False are none."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def is_real(value: object) -> TypeGuard[float]:
     """A real number of Python or NumPy; True and False are none."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def positive_int(field: str, value: object, unit: str) -> int:
@@ -94,27 +94,32 @@ def budget(problem: Problem, size: int, max_epochs: object, max_steps: object) -
     return min(found)
 
 
-def settings(schedules: object, rates: object, given: Sequence[Setting] | None) -> tuple[Setting, ...]:
-    """Settings = schedules × rates, schedule-major, or the given ones; duplicates dropped with a warning."""
+def settings(
+    schedules: object, rates: object, hyper: object, given: Sequence[Setting] | None
+) -> tuple[Setting, ...]:
+    """Settings = schedules × rates × hyper, schedule-major, or the given ones; duplicates dropped with a warning."""
     if given is not None:
-        if rates is not None:
-            raise ValueError("settings: give either settings or rates and schedules (got both). Leave rates=None.")
+        if rates is not None or hyper is not None:
+            raise ValueError("settings: give either settings or rates, schedules and hyper (got both). "
+                             "Leave rates=None.")
         found = list(given)
         for setting in found:
             if not isinstance(setting, Setting):
                 raise TypeError(f"settings: each must be a gdjax.Setting (got {setting!r}). "
                                 "Use gdjax.Setting(schedule, rate).")
-        found = [Setting(schedule_table.get(setting.schedule), rate(setting.rate)) for setting in found]
+        found = [replace(setting, schedule=schedule_table.get(setting.schedule), rate=rate(setting.rate))
+                 for setting in found]
     else:
         named = [schedules] if isinstance(schedules, str | Schedule) else sequence("schedules", schedules)
         kinds = [schedule_table.get(each) for each in named]
-        values = [rates] if isinstance(rates, numbers.Real) else sequence("rates", rates)
-        found = [Setting(kind, rate(value)) for kind in kinds for value in values]
+        values = [rates] if isinstance(rates, Real) else sequence("rates", rates)
+        points = hyper_points(hyper)
+        found = [Setting(kind, rate(value), point) for kind in kinds for value in values for point in points]
     if not found:
         raise ValueError("settings: at least one is needed (got none). Give gdjax.Setting(schedule, rate).")
     unique = list(dict.fromkeys(found))
     if len(unique) < len(found):
-        warnings.warn(f"rates, schedules: {len(found) - len(unique)} duplicate settings dropped", stacklevel=4)
+        warnings.warn(f"rates, schedules, hyper: {len(found) - len(unique)} duplicate settings dropped", stacklevel=4)
     return tuple(unique)
 
 
@@ -128,6 +133,37 @@ def rate(value: object) -> float:
     return float(value)
 
 
+def hyper_points(value: object) -> list[dict[str, float]]:
+    """Every combination of the further hyperparameters, {name: number}; one empty one where there are none."""
+    if value is None:
+        return [{}]
+    if not isinstance(value, Mapping):
+        raise TypeError(f"hyper: must map names to numbers (got {value!r}). Use {{'momentum': [0.5, 0.9]}}.")
+    axes = []
+    for name, numbers_of in value.items():
+        each = [numbers_of] if is_real(numbers_of) else sequence(f"hyper: {name}", numbers_of)
+        for number in each:
+            if not is_real(number) or not math.isfinite(number):
+                raise ValueError(f"hyper: {name}: must be finite numbers (got {number!r}). They are data of the lanes; "
+                                 "anything else goes into the optimizer by functools.partial.")
+        axes.append([(str(name), float(number)) for number in each])
+    return [dict(point) for point in itertools.product(*axes)]
+
+
+def numbers(problem: Problem, optimizer: Optimizer, found: Sequence[Setting]) -> dict[str, float]:
+    """The further hyperparameters of a call with their defaults; the settings' own are checked."""
+    given = {name: None for setting in found for name in setting.numbers}
+    defaults = optimizers.defaults(optimizer, problem, list(given))
+    for setting in found:
+        for name, value in setting.numbers.items():
+            optimizers.check_number(optimizer, name, value)
+        missing = [name for name, value in defaults.items() if math.isnan(value) and name not in setting.numbers]
+        if missing:
+            raise ValueError(f"hyper: {missing[0]}: every setting needs it, since the optimizer has no default "
+                             f"(got none at rate {setting.rate:g}). Give it in hyper.")
+    return defaults
+
+
 def sequence(field: str, value: object) -> list:
     """A list of a sequence or array that is not text; empty ones are refused."""
     if isinstance(value, str | bytes) or not isinstance(value, Sequence | np.ndarray | jax.Array):
@@ -138,26 +174,9 @@ def sequence(field: str, value: object) -> list:
     return found
 
 
-def check_schedules(found: Sequence[Setting], max_steps: int, pace: float) -> None:
-    """Every schedule over its whole budget: scalar, finite, not negative; the error names the step."""
-    steps = np.linspace(0, max_steps - 1, LOOKS).round().astype(np.int64)
-    for schedule in dict.fromkeys(setting.schedule for setting in found):
-        with _errors_of_the_user(f"schedules: {schedule.label}"):
-            result = jax.eval_shape(schedule.formula, jnp.float32(0), jnp.zeros(schedule_table.SHAPE_SIZE))
-        if not _is_scalar(result, jnp.integer, jnp.floating):
-            raise ValueError(f"schedules: {schedule.label}: must give one real factor for one time "
-                             f"(got {_in_words(result)}). Return a float scalar.")
-        factors = schedule_table.evaluate(schedule, steps, max_steps, pace)
-        bad = ~(np.isfinite(factors) & (factors >= 0))
-        if bad.any():
-            step, factor = steps[bad.argmax()], factors[bad.argmax()]
-            raise ValueError(f"schedules: {schedule.label}: factors must be finite and not negative over the budget of "
-                             f"{max_steps} steps (got {factor:g} at step {step}). Change its numbers or its horizon.")
-
-
 def targets(values: object) -> tuple[float, ...]:
     """Target losses, finite, without repeats, highest first."""
-    if isinstance(values, numbers.Real):
+    if isinstance(values, Real):
         values = (values,)
     found = []
     for value in values if isinstance(values, tuple | list) else sequence("targets", values):
@@ -210,69 +229,3 @@ def starts(problem: Problem, value: object) -> int | PyTree:
     if 0 in counts.values():
         raise ValueError(f"starts: at least one start is needed (got {counts}). Give parameters with rows.")
     return jax.tree.map(lambda leaf, want: np.asarray(leaf, want.dtype), value, wanted)
-
-
-def preflight(problem: Problem, optimizer: Optimizer | str = "sgd") -> None:
-    """Trace a problem's loss and make its optimizer once, so that their errors name the user's function; runs nothing.
-
-    Raises:
-        ValueError, TypeError: the loss cannot be traced or is not one real number, parameters are not floats, the
-            optimizer does not map a rate to an optax transformation.
-
-    Example:
-        >>> gdjax.preflight(gdjax.problems.get("bowl"))
-    """
-    check_dtype(problem.name, problem.dtype)
-    with _errors_of_the_user(f"problem {problem.name!r}: init {_called(problem.init)}"):
-        params = jax.eval_shape(problem.start, jax.random.key(0))
-    for path, leaf in jax.tree.leaves_with_path(params):
-        if not jnp.issubdtype(leaf.dtype, jnp.floating):
-            raise ValueError(f"problem {problem.name!r}: init: parameters must be floats (got {leaf.dtype} at "
-                             f"{jax.tree_util.keystr(path)}). Keep whole numbers in the data.")
-    if not jax.tree.leaves(params):
-        raise ValueError(f"problem {problem.name!r}: init: must return parameters (got {params}). "
-                         "Return at least one array.")
-    data = problem.device_data()
-    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), data)
-    for which, batch in ((problem.loss, example), (problem.batch_loss, data)):
-        if which is None:
-            continue
-        field = f"problem {problem.name!r}: loss {_called(which)}"
-        with _errors_of_the_user(field):
-            found = jax.eval_shape(which, *((params,) if data is None else (params, batch)))
-        if not _is_scalar(found, jnp.floating):
-            raise ValueError(f"{field}: must return one real number (got {_in_words(found)}). "
-                             "Return a float scalar, such as jnp.mean(…).")
-    make = optimizers.get(optimizer)
-    with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
-        made = make(jnp.float32(0.1))
-    if not (hasattr(made, "init") and hasattr(made, "update")):
-        raise TypeError(f"optimizer: must map a rate to an optax transformation (got {made!r}). "
-                        "Pass optax.sgd, or lambda rate: optax.chain(…).")
-
-
-@contextmanager
-def _errors_of_the_user(field: str) -> Iterator[None]:
-    """What a user's function raises, as one line that names the function."""
-    try:
-        yield
-    except Exception as error:  # whatever it is, it is the user's
-        first = (str(error).splitlines() or [""])[0]
-        raise ValueError(f"{field}: cannot be traced by JAX (got {type(error).__name__}: {first}). "
-                         "Write it with jax.numpy, without branches on values.") from error
-
-
-def _called(function: object) -> str:
-    return repr(getattr(function, "__name__", function))
-
-
-def _is_scalar(found: object, *kinds: type) -> bool:
-    if not (hasattr(found, "shape") and hasattr(found, "dtype")):
-        return False
-    return found.shape == () and any(jnp.issubdtype(found.dtype, kind) for kind in kinds)
-
-
-def _in_words(found: object) -> str:
-    if hasattr(found, "shape") and hasattr(found, "dtype"):
-        return f"{found.dtype}{list(found.shape)}"
-    return repr(found)

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
 import numpy as np
 
-from gdjax import arguments, optimizers
+from gdjax import arguments, compiling, optimizers, tracing
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
-from gdjax.engine import pool
-from gdjax.engine.measure import measure
-from gdjax.engine.program import Program, example_arguments, program_for, run_lanes
+from gdjax.compiling import Schedules
+from gdjax.engine.measure import held_out_scores, measure
+from gdjax.engine.program import Program, run_lanes
 from gdjax.gap import initial_loss
 from gdjax.lanes import BATCHES, Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
 from gdjax.runs import Runs
 from gdjax.sampling import SAMPLINGS
-from gdjax.schedules import Schedule
 from gdjax.stopping import BUDGET, CONVERGED, DIVERGED, DIVERGENCE, Rules, mark_steps
 
-Schedules = str | Schedule | Sequence[str | Schedule]
 Rates = float | Sequence[float] | None
+Numbers = Mapping[str, float | Sequence[float]] | None
 KEY_STARTS, KEY_BATCHES, KEY_RANGE = 0, 1, 2  # what is folded into the caller's key
-MARK_BLOCK = 32  # marks of a program are a multiple of this, so that one more mark compiles nothing
-DATA_WIDTH, PLAIN_WIDTH = 128, 1024  # lanes side by side with and without data, found by measuring
-QUEUE = 1 << 20  # lanes that wait on the device at once
 RANGE_RATES = np.logspace(-4, 2, 16)  # what a range test tries: ratio 2.5
 RANGE_STARTS = 4
 
@@ -40,7 +36,8 @@ def minibatch(
     optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
     sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
-    stall: float | None = None, settings: Sequence[Setting] | None = None, program: Program | None = None,
+    stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
+    program: Program | None = None,
 ) -> Runs:
     """Mini-batch gradient descent from many random starts with many settings, in one compiled loop.
 
@@ -66,11 +63,13 @@ def minibatch(
         stop_at_target: end a lane at the lowest target.
         width: lanes side by side, a multiple of 16 for bit-equal results in any order; None lets the device choose.
         stall: end a lane when the loss falls by less than this in one step; with B = n and constant schedules only.
-        settings: (schedule, rate) pairs instead of schedules × rates.
+        hyper: further numbers of the optimizer by name, {"momentum": [0.5, 0.9]}; every combination runs with every
+            rate. They are data of the lanes: a new value compiles nothing. `optimizers.accepted` lists an optimizer's.
+        settings: what to run instead of schedules × rates × hyper.
         program: a compiled program of `gdjax.compile` to run in.
 
     Returns:
-        Runs, lanes ordered by start, then schedule, then rate.
+        Runs, lanes ordered by start, then schedule, then rate, then hyper.
 
     Raises:
         ValueError, TypeError: a bad argument, before anything is traced.
@@ -85,13 +84,14 @@ def minibatch(
     """
     size = arguments.batch_size(arguments.problem(problem), batch_size)
     optimizer = optimizers.get(optimizer)
-    arguments.preflight(problem, optimizer)
     steps = arguments.budget(problem, size, max_epochs, max_steps)
     root = arguments.key(key)
     pace = problem.examples / size
     searched = rates is None and settings is None
-    found = arguments.settings(schedules, 1.0 if searched else rates, settings)
-    arguments.check_schedules(found, steps, pace)
+    found = arguments.settings(schedules, 1.0 if searched else rates, hyper, settings)
+    numbers = arguments.numbers(problem, optimizer, found)
+    tracing.preflight(problem, optimizer, tuple(numbers))
+    tracing.check_schedules(found, steps, pace)
     goals = arguments.targets(targets)
     tolerance = arguments.at_least_zero("tolerance", tolerance)
     arguments.choice("sampling", sampling, SAMPLINGS)
@@ -103,17 +103,18 @@ def minibatch(
         marks = arguments.positive_int("marks", marks, "marks")
     begin = arguments.starts(problem, starts)
     if searched:  # only now: nothing runs before every argument is known to be good
-        rates = _range_rates(problem, size, optimizer, root, sampling, batches, steps, width)
-        found = arguments.settings(schedules, rates, None)
+        rates = _range_rates(problem, size, optimizer, root, sampling, batches, steps, width,
+                             found[0].hyper)
+        found = arguments.settings(schedules, rates, hyper, None)
     many = begin if isinstance(begin, int) else jax.tree.leaves(begin)[0].shape[0]
     at = mark_steps(steps, marks, len(goals))
     if program is None:
-        program = compile(problem, batch_size=size, optimizer=optimizer, schedules=[each.schedule for each in found],
-                          sampling=sampling, batches=batches, marks=len(at), tolerance=tolerance, stall=stall,
-                          width=width, settings=len(found), starts=many)
-    _check_program(program, problem, optimizer, size, found, sampling, batches, len(at), tolerance,
-                   stall is not None)
-
+        program = compiling.compile(
+            problem, batch_size=size, optimizer=optimizer, schedules=[each.schedule for each in found],
+            sampling=sampling, batches=batches, marks=len(at), tolerance=tolerance, stall=stall, width=width,
+            settings=len(found), starts=many, hyper=list(numbers))
+    compiling.check_program(program, problem, optimizer, size, found, numbers, sampling, batches, len(at), tolerance,
+                            stall is not None)
     limits = Limits(steps, tolerance, goals, stop_at_target, stall)
     return _descend(program, found, begin, root, batches, limits, at)
 
@@ -123,7 +124,8 @@ def bgd(
     optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
     sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
-    stall: float | None = None, settings: Sequence[Setting] | None = None, program: Program | None = None,
+    stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
+    program: Program | None = None,
 ) -> Runs:
     """Batch gradient descent: all examples in every step. Arguments as for `minibatch`; also for problems without data.
 
@@ -135,7 +137,8 @@ def bgd(
     return minibatch(problem, batch_size=arguments.problem(problem).examples, rates=rates, starts=starts, key=key,
                      optimizer=optimizer, schedules=schedules, targets=targets, tolerance=tolerance,
                      max_epochs=max_epochs, max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
-                     stop_at_target=stop_at_target, width=width, stall=stall, settings=settings, program=program)
+                     stop_at_target=stop_at_target, width=width, stall=stall, hyper=hyper, settings=settings,
+                     program=program)
 
 
 def sgd(
@@ -143,7 +146,7 @@ def sgd(
     optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
     sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
-    settings: Sequence[Setting] | None = None, program: Program | None = None,
+    hyper: Numbers = None, settings: Sequence[Setting] | None = None, program: Program | None = None,
 ) -> Runs:
     """Stochastic gradient descent: one example per step. Arguments as for `minibatch`; the problem needs data.
 
@@ -158,55 +161,18 @@ def sgd(
     return minibatch(problem, batch_size=1, rates=rates, starts=starts, key=key, optimizer=optimizer,
                      schedules=schedules, targets=targets, tolerance=tolerance, max_epochs=max_epochs,
                      max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
-                     stop_at_target=stop_at_target, width=width, settings=settings, program=program)
-
-
-def compile(
-    problem: Problem, *, batch_size: int, optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant",
-    sampling: str = "shuffle", batches: str = "per-start", marks: int = 1, tolerance: float = 0.0,
-    stall: float | None = None, width: int | None = None, settings: int = 1, starts: int | None = None,
-) -> Program:
-    """The program that a call of `minibatch` with these arguments runs in, compiled ahead of time and kept.
-
-    Args:
-        schedules: all kinds it should hold; each one adds to the cost of a step.
-        marks: most marks a lane may have.
-        settings: how many settings share a batch (per-start), rounded up to a power of two of at most 16.
-        starts: how many starts are coming, to choose the width by; None fills the width.
-
-    Example:
-        >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"],
-        ...                         width=16)
-        >>> program.width
-        16
-    """
-    size = arguments.batch_size(problem, batch_size)
-    optimizer = optimizers.get(optimizer)
-    named = [schedules] if isinstance(schedules, str | Schedule) else schedules
-    kinds = [schedule_table.get(each) for each in named]
-    full = size == problem.examples
-    members = lane_tables.members_for(settings, batches, full)
-    widest = arguments.positive_int("width", width, "lanes") if width is not None else (
-        PLAIN_WIDTH if problem.data is None else DATA_WIDTH)
-    members = min(members, widest)
-    groups = None if starts is None else starts * -(-settings // members)
-    slots = max(1, widest // members)
-    if groups is not None and width is None:
-        slots = min(slots, max(_power(groups), min(slots, -(-16 // members))))
-    waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
-    queue = slots if waves or groups is None else max(slots, min(_power(groups), QUEUE))
-    shape = pool.Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), sampling, slots, members, queue,
-                       marks=-(-marks // MARK_BLOCK) * MARK_BLOCK, stall=stall is not None, norm_at_marks=tolerance > 0)
-    return program_for(shape, example_arguments(shape))
+                     stop_at_target=stop_at_target, width=width, hyper=hyper, settings=settings, program=program)
 
 
 def range_test(
     problem: Problem, *, batch_size: int, key: int | jax.Array, max_steps: int, optimizer: Optimizer | str = "sgd",
     sampling: str = "shuffle", batches: str = "per-start", width: int | None = None, program: Program | None = None,
+    hyper: Mapping[str, float] | tuple[tuple[str, float], ...] = (),
 ) -> float:
     """The constant rate with the lowest median loss after a short run: where a grid of rates is centred.
 
     Sixteen rates from 1e-4 to 1e2, four starts of their own, `max_steps` steps each; diverged lanes count as +inf.
+    `hyper` holds the optimizer's further numbers, the same for every rate.
 
     Example:
         >>> gdjax.range_test(gdjax.problems.get("parabola"), batch_size=1, key=0, max_steps=5) > 0.1
@@ -215,7 +181,7 @@ def range_test(
     Source: Smith 2017, arXiv 1506.01186, section 3.3 (there as one run of growing rate).
     """
     key_range = jax.random.fold_in(arguments.key(key), KEY_RANGE)
-    settings = [Setting(schedule_table.constant(), float(rate)) for rate in RANGE_RATES]
+    settings = [Setting(schedule_table.constant(), float(rate), hyper) for rate in RANGE_RATES]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is wrong with these starts is said of the run itself
         runs = minibatch(problem, batch_size=batch_size, rates=None, settings=settings, starts=RANGE_STARTS,
@@ -258,24 +224,30 @@ def _descend(
     lanes = lane_tables.arrange(len(start_loss), len(settings), batches, shape.members)
     seeds = lane_tables.streams(jax.random.fold_in(root, KEY_BATCHES), lanes.stream)
     pace = problem.examples / size
-    hyper = lane_tables.hyper_table(settings, shape.formulas, limits.max_steps, pace, start_loss.dtype)
+    numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
+    hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, limits.max_steps, pace, start_loss.dtype)
     rules = limits.rules(problem, start_loss.dtype.type)
     outcome, ran = run_lanes(program, lanes, params, start_loss, start_norm, seeds, hyper, marks, rules)
 
-    _, norm = measure(problem, outcome.params)
-    diverged = outcome.status == DIVERGED
+    end_loss, norm = measure(problem, outcome.params)
+    diverged = np.asarray(outcome.status == DIVERGED)
+    final, best = np.asarray(outcome.loss), np.asarray(outcome.best)
+    if optimizers.averages(shape.optimizer):  # the loop saw the losses of the iterates themselves where every step does
+        final = np.where(diverged, final, end_loss)
+        best = np.fmin(np.fmin.reduce(outcome.curve, axis=1), np.fmin(start_loss[lanes.start], final))
     status = np.where((outcome.status == BUDGET) & (norm <= limits.tolerance), CONVERGED, outcome.status)
     return Runs(
         problem=problem.name, optimizer=optimizers.name_of(shape.optimizer), batch_size=size, examples=problem.examples,
         max_steps=limits.max_steps, schedules=tuple(each.schedule.label for each in settings),
-        rates=tuple(each.rate for each in settings), targets=limits.targets,
+        rates=tuple(each.rate for each in settings), hyper=tuple({**numbers, **each.numbers} for each in settings),
+        targets=limits.targets,
         floor=-math.inf if problem.optimum is None else float(problem.optimum),
         start=lanes.start, setting=lanes.setting, status=status, steps=np.asarray(outcome.steps),
-        final_loss=np.where(diverged, np.inf, outcome.loss),
-        best_loss=np.where(np.isnan(outcome.best), np.inf, outcome.best),
+        final_loss=np.where(diverged, np.inf, final),
+        best_loss=np.where(np.isnan(best), np.inf, best),
         grad_norm=np.where(diverged, np.nan, norm), start_loss=start_loss[lanes.start], marks=marks,
         curve=np.asarray(outcome.curve)[:, : len(marks)], params=outcome.params, width=program.width,
-        lane_steps_run=ran,
+        lane_steps_run=ran, scores=held_out_scores(problem, outcome.params, diverged),
     )
 
 
@@ -287,10 +259,10 @@ def _divergence_limit(problem: Problem) -> float:
 
 def _range_rates(
     problem: Problem, size: int, optimizer: Optimizer, root: jax.Array, sampling: str, batches: str, steps: int,
-    width: int | None,
+    width: int | None, hyper: Mapping[str, float] | tuple[tuple[str, float], ...],
 ) -> list[float]:
     centre = range_test(problem, batch_size=size, key=root, max_steps=max(1, steps // 10), optimizer=optimizer,
-                        sampling=sampling, batches=batches, width=width)
+                        sampling=sampling, batches=batches, width=width, hyper=hyper)
     return [float(rate) for rate in centre * np.logspace(-1, 1, 5)]
 
 
@@ -304,24 +276,6 @@ def _check_stall(stall: float | None, found: Sequence[Setting], size: int, probl
                          f"{problem.examples}, {kinds}). A schedule that waits for its drop looks stalled.")
 
 
-def _check_program(
-    program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting], sampling: str,
-    batches: str, marks: int, tolerance: float, stall: bool,
-) -> None:
-    shape = program.shape
-    wanted = {"problem": problem, "optimizer": optimizer, "batch_size": size, "sampling": sampling,
-              "norm_at_marks": tolerance > 0, "stall": stall}
-    for field, value in wanted.items():
-        if getattr(shape, field) != value:
-            raise ValueError(f"program: was compiled for another {field} "
-                             f"(got {getattr(shape, field)!r}, needs {value!r}).")
-    missing = set(lane_tables.formulas_of([each.schedule for each in found])) - set(shape.formulas)
-    if missing or marks > shape.marks or (batches != "per-start" and shape.members > 1):
-        raise ValueError("program: does not hold this call's schedules, marks or batches "
-                         f"(got {len(shape.formulas)} kinds, {shape.marks} marks, {shape.members} lanes a batch). "
-                         "Compile it with all of them.")
-
-
 def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> None:
     bad = ~(np.isfinite(loss) & np.isfinite(norm))
     if bad.any():
@@ -329,6 +283,3 @@ def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> Non
         warnings.warn(f"problem {problem.name!r}: the {what} is not finite at {bad.sum()} of {len(bad)} starts "
                       f"(first: start {bad.argmax()}); these lanes are diverged at step 0", stacklevel=3)
 
-
-def _power(count: int) -> int:
-    return 1 << max(0, (count - 1).bit_length())

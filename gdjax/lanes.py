@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -23,14 +23,25 @@ START_BYTES = 4 << 20  # starts are drawn in blocks of a size that depends on th
 
 @dataclass(frozen=True)
 class Setting:
-    """A schedule with a rate: what is tuned.
+    """A schedule with a rate, and further hyperparameters of the optimizer by name: what is tuned.
 
-    >>> gdjax.Setting(gdjax.schedules.cosine(), 0.1).rate
-    0.1
+    `hyper` may be given as a mapping; it is kept as pairs in the order of their names.
+
+    >>> gdjax.Setting(gdjax.schedules.cosine(), 0.1, {"momentum": 0.9}).hyper
+    (('momentum', 0.9),)
     """
 
     schedule: Schedule
     rate: float
+    hyper: Mapping[str, float] | tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hyper", tuple(sorted(self.numbers.items())))
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """`hyper` as a dict."""
+        return dict(self.hyper)
 
 
 @dataclass(frozen=True)
@@ -81,9 +92,13 @@ def formulas_of(schedules: Sequence[Schedule]) -> tuple[Formula, ...]:
 
 
 def hyper_table(
-    settings: Sequence[Setting], formulas: tuple[Formula, ...], max_steps: int, steps_per_epoch: float, dtype: np.dtype
+    settings: Sequence[Setting], formulas: tuple[Formula, ...], numbers: Mapping[str, float], max_steps: int,
+    steps_per_epoch: float, dtype: np.dtype,
 ) -> Hyper:
-    """The settings as arrays, (settings,) leaves; `formulas` are the kinds that the program holds."""
+    """The settings as arrays, (settings,) leaves.
+
+    `formulas` are the kinds that the program holds, `numbers` its further hyperparameters with their defaults.
+    """
     schedules = [setting.schedule for setting in settings]
     horizon = np.array([schedule.horizon_steps(max_steps, steps_per_epoch) for schedule in schedules])
     leaves = {
@@ -93,9 +108,11 @@ def hyper_table(
         "last": np.array([1.0 if schedule.unit == "budget" else np.inf for schedule in schedules], dtype),
         "warmup": (horizon * [schedule.warmup for schedule in schedules]).astype(dtype),
         "shape": np.stack([pad_shape(schedule) for schedule in schedules]).astype(dtype),
+        "numbers": {name: np.array([setting.numbers.get(name, value) for setting in settings], dtype)
+                    for name, value in numbers.items()},
         "valid": np.ones(len(settings), bool),
     }
-    return Hyper(**cast("dict[str, jax.Array]", leaves))  # on the host; inside a program they are device arrays
+    return Hyper(**cast("dict[str, Any]", leaves))  # on the host; inside a program they are device arrays
 
 
 def draw_starts(problem: Problem, key: jax.Array, starts: int) -> PyTree:

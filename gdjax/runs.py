@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ class Runs:
         targets: target losses, highest first.
         floor: the problem's optimum, or −inf.
         marks: (marks,) steps at which `curve`, (lanes, marks), was scored.
+        hyper: further numbers of the optimizer, for each setting.
+        scores: held_out_loss and accuracy of the final parameters, (lanes,) each, where the problem has them.
         lane_steps_needed, lane_steps_run: updates that counted, and updates that the slots computed.
     """
 
@@ -56,6 +58,8 @@ class Runs:
     params: PyTree
     width: int
     lane_steps_run: int
+    hyper: tuple[dict[str, float], ...] = ()
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def lane_steps_needed(self) -> int:
@@ -64,7 +68,8 @@ class Runs:
 
     def frame(self) -> pd.DataFrame:
         """One row per lane: lane, start, optimizer, schedule, rate, batch_size, status, steps, examples, final_loss,
-        best_loss, grad_norm. The final loss of a diverged lane is +inf.
+        best_loss, grad_norm; then held_out_loss and accuracy where the problem has them, and a column for each further
+        number of the optimizer. The final loss of a diverged lane is +inf.
         """
         import pandas as pd
 
@@ -81,6 +86,9 @@ class Runs:
             "final_loss": self.final_loss,
             "best_loss": self.best_loss,
             "grad_norm": self.grad_norm,
+            **self.scores,
+            **{name: np.array([each[name] for each in self.hyper])[self.setting]
+               for name in (self.hyper[0] if self.hyper else ())},
         })
 
     def hits(self) -> pd.DataFrame:
@@ -142,9 +150,11 @@ class Runs:
         """Write everything to one NPZ file, whole or not at all; nothing in it is pickled."""
         path = Path(path)
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self.params)]
-        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)
-                 if field.name not in (*ARRAYS, "params", "floor")}
-        arrays = {name: getattr(self, name) for name in ARRAYS} | {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
+        plain = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)
+                 if each.name not in (*ARRAYS, "params", "floor", "scores")}
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        arrays |= {f"score.{name}": score for name, score in self.scores.items()}
+        arrays |= {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
         meta = json.dumps({**plain, "floor": self.floor if np.isfinite(self.floor) else None,
                            "tree": _outline(self.params, iter(range(len(leaves)))),
                            "dtypes": {name: array.dtype.name for name, array in arrays.items()}})
@@ -166,7 +176,8 @@ class Runs:
             plain: dict[str, Any] = {
                 name: tuple(value) if isinstance(value, list) else value for name, value in meta.items()
             }
-            return Runs(**plain, floor=-np.inf if floor is None else floor, params=_fill(tree, arrays),
+            scores = {name.removeprefix("score."): array for name, array in arrays.items() if name.startswith("score.")}
+            return Runs(**plain, scores=scores, floor=-np.inf if floor is None else floor, params=_fill(tree, arrays),
                         **{name: arrays[name] for name in ARRAYS})
 
     def _scored(self) -> tuple[np.ndarray, np.ndarray]:

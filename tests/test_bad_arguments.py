@@ -55,7 +55,7 @@ def test_row_02_counts_and_grids(changed, error, parts):
 
 
 def test_row_02_duplicates_are_removed_with_a_note():
-    with pytest.warns(UserWarning, match="rates, schedules: 4 duplicate settings dropped"):
+    with pytest.warns(UserWarning, match="rates, schedules, hyper: 4 duplicate settings dropped"):
         runs = bowl(rates=[0.1, 0.2, 0.1], schedules=["constant", schedules.constant()])
     assert runs.rates == (0.1, 0.2)
     assert len(runs.frame()) == 4
@@ -72,7 +72,7 @@ def test_row_03_a_batch_size_that_does_not_divide_is_fine_and_says_how():
     [
         (lambda: gdjax.problems.get("rosenbrok"), ("problem: unknown", "'rosenbrok'", "'rosenbrock'", "Known: bowl")),
         (lambda: bowl(schedules="cosin"), ("schedules: unknown name", "'cosin'", "'cosine'", "Known: constant, exp")),
-        (lambda: bowl(optimizer="adan"), ("optimizer: unknown name", "'adan'", "'adam'", "Known: sgd, momentum")),
+        (lambda: bowl(optimizer="adem"), ("optimizer: unknown name", "'adem'", "'adam'", "Known: sgd, momentum")),
         (lambda: batches(sampling="shufle"), ("sampling: unknown name", "'shuffle'", "Known: shuffle, replacement")),
         (lambda: batches(batches="perstart"), ("batches: unknown name", "'per-start'", "Known: per-start, indep")),
         (lambda: batches(schedules="x" * 999), ("schedules: unknown name", "(got '" + "x" * 100 + "')", "Known: ")),

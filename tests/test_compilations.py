@@ -69,7 +69,7 @@ def warm() -> gdjax.Runs:
         {"schedules": [schedules.inverse_time(), schedules.warmup("cosine", share=0.2)]},
         {"schedules": [schedules.inverse_time().in_epochs(2.0), schedules.cosine()]},
     ],
-    ids=str,
+    ids=lambda changed: "-".join(changed) or "nothing",
 )
 def test_new_numbers_compile_nothing(warm, changed):
     with compiled() as seen:

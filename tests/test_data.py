@@ -19,6 +19,11 @@ ROWS = np.arange(12.0).reshape(6, 2)
         (data.diabetes, (442, 10), 25, 346, None),
         (data.breast_cancer, (569, 30), 0, 1, 2),
         (data.digits, (1797, 64), 0, 9, 10),
+        (data.iris, (150, 4), 0, 2, 3),
+        (data.wine, (178, 13), 0, 2, 3),
+        (data.linnerud, (20, 3), 138, 247, None),
+        (lambda: data.linnerud("waist"), (20, 3), 31, 46, None),
+        (lambda: data.linnerud("pulse"), (20, 3), 46, 74, None),
     ],
 )
 def test_bundled_data_have_their_published_sizes(load, shape, low, high, classes):
@@ -35,6 +40,21 @@ def test_class_counts_are_those_of_the_sources():
     assert np.bincount(data.breast_cancer()[1].astype(int)).tolist() == [212, 357]
     counts = np.bincount(data.digits()[1].astype(int))
     assert (counts[8], counts[3], counts.sum()) == (174, 183, 1797)
+    # Fisher 1936: 50 of each species; UCI: 59, 71 and 48 wines of the three cultivars
+    assert np.bincount(data.iris()[1].astype(int)).tolist() == [50, 50, 50]
+    assert np.bincount(data.wine()[1].astype(int)).tolist() == [59, 71, 48]
+
+
+def test_means_of_iris_are_those_of_fisher():
+    # Fisher 1936, table 2: means of setosa and versicolor in cm
+    X, y = data.iris()
+    assert X[y == 0].mean(axis=0).round(3).tolist() == [5.006, 3.428, 1.462, 0.246]
+    assert X[y == 1].mean(axis=0).round(3).tolist() == [5.936, 2.77, 4.26, 1.326]
+
+
+def test_an_unknown_outcome_of_linnerud_is_answered_with_the_closest():
+    with pytest.raises(ValueError, match=r"outcome: .* \(got 'wait'\). Did you mean 'waist'\? Known: weight,"):
+        data.linnerud("wait")
 
 
 def test_a_missing_scikit_learn_is_answered_with_the_install_command(monkeypatch):
@@ -138,3 +158,8 @@ def test_importing_gdjax_loads_no_scikit_learn_and_starts_no_backend():
             "print('sklearn' in sys.modules, xla_bridge.backends_are_initialized())")
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", data.__all__)
+def test_everything_public_has_an_example_that_is_run(name):
+    assert ">>> " in getattr(data, name).__doc__

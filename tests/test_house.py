@@ -29,16 +29,19 @@ ARROWS: dict[str, set[str]] = {
     "problems": LOW | {"problem", "data", "problems"},
     "sampling": set(),
     "schedules": LOW,
-    "optimizers": LOW,
+    "optimizers": LOW | {"problem", "sampling"},
     "stopping": set(),
     "engine.step": {"problem", "schedules", "optimizers"},
     "lanes": {"problem", "schedules", "engine.step"},
     "engine": {"problem", "schedules", "optimizers", "sampling", "stopping", "lanes", "engine"},
     "arguments": LOW | {"problem", "schedules", "optimizers", "lanes"},
+    "tracing": {"problem", "schedules", "optimizers", "lanes"},
+    "compiling": {"arguments", "problem", "schedules", "optimizers", "lanes", "engine"},
     "runs": {"problem", "stopping"},
     "gap": {"problem", "lanes", "engine"},
     "descent": {
-        "gap", "arguments", "optimizers", "lanes", "schedules", "engine", "problem", "runs", "sampling", "stopping",
+        "gap", "arguments", "compiling", "tracing", "optimizers", "lanes", "schedules", "engine", "problem", "runs",
+        "sampling", "stopping",
     },
 }
 LATE_ONLY = {"pandas", "sklearn", "matplotlib", "plotly", "scipy", "bench", "torch"}  # not at gdjax's module level

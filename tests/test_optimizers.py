@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+from types import FunctionType
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +27,9 @@ ALIASES = {name: getattr(optax, name) for name in NAMES} | {
     "averaged": lambda rate: optax.chain(optax.trace(0.5), optax.ema(0.9), optax.scale_by_learning_rate(rate)),
 }
 STEPS = 3
+SEARCHING = {"backtracking", "line_search", "newton", "lbfgs", "polyak_sgd"}  # choose the length of a step themselves
+# w ← (w − η…)/√(1 + η²); noise that the rate does not scale alone; no first step at all
+CURVED = {"fromage", "noisy_sgd", "rprop"}
 
 
 def valley(w: jax.Array) -> jax.Array:
@@ -83,21 +88,28 @@ def test_an_optimizer_may_keep_a_key_in_its_state():
         assert runs.curve[lane] == pytest.approx(losses[runs.marks], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", gdjax.optimizers.names())
-def test_a_registered_optimizer_maps_a_traced_rate_to_a_transformation(name):
+@pytest.mark.parametrize("name", [name for name in gdjax.optimizers.names() if name not in SEARCHING | CURVED])
+def test_a_step_of_a_registered_optimizer_is_a_traced_rate_times_a_direction(name):
     optimizer = gdjax.optimizers.get(name)
     start = VALLEY.start(jax.random.key(0))
 
     def first_step(rate):
-        made = optimizer(rate)
-        return made.update(start, made.init(start), start)[0]
+        made = gdjax.optimizers.make(optimizer, rate, {})
+        return made.update(start, made.init(start), start, value=rate, grad=start, value_fn=valley)[0]
 
-    once, twice = jax.jit(first_step)(0.1), jax.jit(first_step)(0.2)
-    assert jax.tree.structure(once) == jax.tree.structure(start)
-    for leaf, double in zip(jax.tree.leaves(once), jax.tree.leaves(twice), strict=True):
-        assert np.asarray(double) == pytest.approx(2 * np.asarray(leaf), rel=1e-5), "a step is the rate × a direction"
-        assert leaf.dtype == jnp.float32 and np.isfinite(leaf).all() and np.abs(leaf).max() > 0
+    step = jax.jit(first_step)
+    once, twice = np.asarray(step(0.01)), np.asarray(step(0.02))
+    assert twice == pytest.approx(2 * once, rel=1e-4, abs=1e-7)
+    assert once.dtype == np.float32 and np.isfinite(once).all() and np.abs(once).max() > 0
     assert gdjax.optimizers.name_of(optimizer) == name
+
+
+def test_every_alias_of_optax_is_there_by_its_name():
+    functions = {name: each for name, each in vars(optax).items() if isinstance(each, FunctionType | functools.partial)}
+    called = {name for name, thing in functions.items() if not name.startswith(("_", "scale_by"))
+              and next(iter(inspect.signature(thing).parameters), "").endswith("learning_rate")}
+    assert called - set(gdjax.optimizers.names()) == {"optimistic_adam"}, "which optax says is deprecated"
+    assert len(called) >= 31
 
 
 def test_momentum_and_nesterov_are_those_of_the_textbook():
@@ -117,7 +129,7 @@ def test_momentum_and_nesterov_are_those_of_the_textbook():
 
 def test_names_and_what_is_no_optimizer():
     assert gdjax.optimizers.name_of(optax.lamb) == "lamb"
-    assert gdjax.optimizers.name_of(optax.nadam) == "adam(nesterov=True)"
+    assert gdjax.optimizers.name_of(optax.nadam) == "nadam"
     assert gdjax.optimizers.name_of(ALIASES["heavy_ball"]) == "sgd(momentum=0.9)"
     with pytest.raises(ValueError, match=r"unknown name \(got 'adm'\). Did you mean 'adam'\?"):
         gdjax.optimizers.get("adm")

@@ -8,7 +8,8 @@ import pandas as pd
 from bench.tables import CELL, Tables
 
 Key = tuple[str, str, int, str, str]  # problem, optimizer, batch size, schedule, device
-_KEPT = {"lanes": ["rate", "horizon", "start", "status", "steps", "final_loss", "best_loss", "max_steps"],
+_KEPT = {"lanes": ["rate", "horizon", "start", "status", "steps", "final_loss", "best_loss", "held_out_loss",
+                   "accuracy", "max_steps"],
          "hits": ["rate", "horizon", "start", "target", "hit", "steps_before", "steps", "steps_after", "examples",
                   "steps_spent"],
          "curves": ["rate", "horizon", "start", "step", "loss"]}

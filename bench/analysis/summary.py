@@ -21,8 +21,8 @@ FIXED = ["problem", "optimizer", "batch_size", "schedule", "rate", "device", "la
          "final_loss_median", "final_loss_low", "final_loss_high", "diverged", "compile_s", "step_s_solo",
          "step_s_batched", "edge_of_grid"]
 EXTRA = ["gap", "horizon", "ert_low", "ert_high", "best_loss_median",
-         "final_gap_median", "final_gap_low", "final_gap_high", "diverged_hits",
-         "budget_steps", "budget_epochs", "problem_examples", "tuning_ert", "tuning_hits"]
+         "final_gap_median", "final_gap_low", "final_gap_high", "held_out_loss_median", "accuracy_median",
+         "diverged_hits", "budget_steps", "budget_epochs", "problem_examples", "tuning_ert", "tuning_hits"]
 COLUMNS = FIXED + EXTRA
 
 __all__ = ["COLUMNS", "ProblemFacts", "Tables", "problem_facts", "summarise"]
@@ -48,9 +48,9 @@ def summarise(tables: Tables) -> pd.DataFrame:
 
     Returns:
         columns `COLUMNS`: those of design section 6, then gap, horizon (share of the budget), ert_low, ert_high,
-        best_loss_median, final_gap_* (final loss above the optimum), diverged_hits (lanes that diverged after
-        their hit), budget_steps, budget_epochs, problem_examples, tuning_ert, tuning_hits. What was not
-        measured is NaN.
+        best_loss_median, final_gap_* (final loss above the optimum), held_out_loss_median and accuracy_median (of the
+        final parameters, NaN where the problem has none), diverged_hits (lanes that diverged after their hit),
+        budget_steps, budget_epochs, problem_examples, tuning_ert, tuning_hits. What was not measured is NaN.
 
     Example:
         >>> from bench.tables import empty
@@ -124,11 +124,19 @@ def _lane_columns(lanes: pd.DataFrame, hits: pd.DataFrame, batch_size: int, fact
             "final_gap_median": loss.value - facts.optimum, "final_gap_low": loss.low - facts.optimum,
             "final_gap_high": loss.high - facts.optimum,
             "best_loss_median": float(np.median(np.where(np.isnan(best), np.inf, best))) if len(lanes) else math.nan,
+            "held_out_loss_median": _median(lanes["held_out_loss"], math.inf),
+            "accuracy_median": _median(lanes["accuracy"], 0.0),
             "budget_steps": budget, "budget_epochs": budget * batch_size / facts.examples}
 
 
 def _bracket(hits: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return hits["steps_before"].to_numpy(float), hits["steps"].to_numpy(float), hits["steps_after"].to_numpy(float)
+
+
+def _median(values: pd.Series, worst: float) -> float:
+    """Median over the lanes, NaN counting as the worst; NaN where the problem has no such score at all."""
+    numbers = values.to_numpy(float)
+    return math.nan if np.isnan(numbers).all() else float(np.median(np.where(np.isnan(numbers), worst, numbers)))
 
 
 def _losses(losses: pd.Series, diverged: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ The queue, the slots and the outcome table are arrays of fixed shape: one execut
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from jax.typing import ArrayLike
 from gdjax import sampling
 from gdjax.engine import step as one
 from gdjax.engine.step import Hyper
-from gdjax.optimizers import Optimizer
+from gdjax.optimizers import Optimizer, scored
 from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Formula
 from gdjax.stopping import BUDGET, RUNNING, Rules, status
@@ -35,6 +36,7 @@ class Shape:
     optimizer: Optimizer
     batch_size: int
     formulas: tuple[Formula, ...]
+    numbers: tuple[str, ...]
     sampling: str
     slots: int
     members: int
@@ -162,7 +164,8 @@ def _step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
 
         loss, gradient = jax.value_and_grad(loss_of)(params)
         rate = one.rate_at(shape.formulas, hyper, slot.step).astype(loss.dtype)
-        next_params, next_state = one.update(shape.optimizer, rate, params, state, loss, gradient, loss_of)
+        next_params, next_state = one.update(
+            shape.optimizer, rate, hyper.numbers, params, state, loss, gradient, loss_of)
         if not shape.full_batch:  # lanes end at marks only; one that has ended runs on unread
             return next_params, next_state, code, loss_before
         decrease = loss_before - loss if shape.stall else None
@@ -205,7 +208,7 @@ def _score(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Ru
         return loss, one.norm(gradient)
 
     def score(slots: Slots) -> Slots:
-        loss, norm = _in_blocks(lane, slots.params, running.shape)
+        loss, norm = _in_blocks(lane, scored(shape.optimizer, slots.params, slots.state), running.shape)
         here = running & at_mark[:, None]
         loss = jnp.where(here, loss, slots.seen.loss)
         found = jax.vmap(jax.vmap(lambda loss, norm, step: status(
@@ -242,7 +245,8 @@ def _retire(shape: Shape, slots: Slots, outcome: Outcome) -> tuple[Slots, Outcom
 
     def write(outcome: Outcome) -> Outcome:
         row = jnp.where(ended, slots.group[:, None] * shape.members + jnp.arange(shape.members), NEVER).ravel()
-        seen = slots.seen._replace(params=slots.params, best=jnp.fmin(slots.seen.best, slots.seen.loss))
+        params = scored(shape.optimizer, slots.params, slots.state)
+        seen = slots.seen._replace(params=params, best=jnp.fmin(slots.seen.best, slots.seen.loss))
 
         def scatter(table: jax.Array, lanes: jax.Array) -> jax.Array:
             flat = table.reshape(-1, *table.shape[2:]).at[row].set(
@@ -284,7 +288,7 @@ def _begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
         return jnp.broadcast_to(leaf[:, None], (lanes[0], shape.members, *leaf.shape[1:]))
 
     params, loss = jax.tree.map(spread, chosen.params), spread(chosen.loss)
-    state = jax.vmap(jax.vmap(lambda rate, params: shape.optimizer(rate).init(params)))(chosen.hyper.rate, params)
+    state = jax.vmap(jax.vmap(functools.partial(one.begin, shape.optimizer)))(chosen.hyper, params)
     found = jax.vmap(lambda loss, norm: status(rules, loss, norm, None, jnp.int32(0), at_mark=True))(
         chosen.loss, chosen.norm)
     valid = chosen.hyper.valid & (group < queue.length)[:, None]

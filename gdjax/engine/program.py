@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from gdjax import lanes as lane_tables
+from gdjax import optimizers
 from gdjax.engine import pool
 from gdjax.engine.measure import measure
 from gdjax.engine.step import Hyper
@@ -69,9 +70,10 @@ class Program:
         seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
         table = np.arange(shape.queue * shape.members).reshape(shape.queue, shape.members) % len(settings)
         pace = problem.examples / shape.batch_size
-        hyper = lane_tables.hyper_table(settings, shape.formulas, max_steps, pace, loss.dtype)
+        numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
+        hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, max_steps, pace, loss.dtype)
         queue = pool.Queue(params, np.zeros_like(loss), np.ones_like(norm), seeds,
-                           Hyper(*(leaf[table] for leaf in hyper)), np.int32(shape.slots))
+                           jax.tree.map(lambda leaf: leaf[table], hyper), np.int32(shape.slots))
         data = problem.device_data()
         queue = jax.block_until_ready(jax.tree.map(jnp.asarray, queue))
         number = loss.dtype.type
@@ -114,7 +116,7 @@ def example_arguments(shape: pool.Shape) -> tuple[PyTree, pool.Queue, jax.Array,
     whole = functools.partial(_like, dtype=jnp.int32)
     many, queue = (shape.queue, shape.members), shape.queue
     hyper = Hyper(number(many), whole(many), number(many), number(many), number(many), number((*many, 4)),
-                  _like(many, jnp.bool))
+                  {name: number(many) for name in shape.numbers}, _like(many, jnp.bool))
     starts = jax.tree.map(lambda leaf: _like((queue, *leaf.shape), leaf.dtype), params)
     waiting = pool.Queue(starts, number((queue,)), number((queue,)), _like((queue, 2), jnp.uint32), hyper, whole(()))
     return data, waiting, whole((shape.marks,)), Rules(number(()), number(()), number(()), number(()), whole(()))
@@ -144,7 +146,7 @@ def run_lanes(
         part = np.arange(first, min(first + shape.queue, len(lanes.origin)))
         rows = np.resize(part, shape.queue)
         origin, table = lanes.origin[rows], lanes.table[rows]
-        chosen = Hyper(*(leaf[table] for leaf in hyper))._replace(valid=cast("jax.Array", table >= 0))
+        chosen = jax.tree.map(lambda leaf: leaf[table], hyper)._replace(valid=cast("jax.Array", table >= 0))
         queue = pool.Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
                            seeds[rows], chosen, np.int32(len(part)))
         with jax.enable_x64(x64):  # a thread does not inherit the caller's context

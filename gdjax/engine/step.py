@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from gdjax import schedules
-from gdjax.optimizers import Optimizer
+from gdjax.optimizers import Optimizer, make
 from gdjax.problem import Problem, PyTree
 
 
@@ -23,6 +23,7 @@ class Hyper(NamedTuple):
     last: jax.Array  # largest schedule time: 1, or inf when it counts epochs
     warmup: jax.Array  # steps
     shape: jax.Array
+    numbers: Mapping[str, jax.Array]  # what the optimizer takes beside the rate, by name
     valid: jax.Array  # False for padding
 
 
@@ -50,16 +51,21 @@ def batch_loss(problem: Problem, single: bool, params: PyTree, batch: PyTree | N
     return problem.objective(params, batch)
 
 
+def begin(optimizer: Optimizer, hyper: Hyper, params: PyTree) -> PyTree:
+    """The optimizer's state before the first step."""
+    return make(optimizer, hyper.rate, hyper.numbers).init(params)
+
+
 def update(
-    optimizer: Optimizer, rate: jax.Array, params: PyTree, state: PyTree, loss: jax.Array, gradient: PyTree,
-    loss_of: Callable[[PyTree], jax.Array],
+    optimizer: Optimizer, rate: jax.Array, numbers: Mapping[str, jax.Array], params: PyTree, state: PyTree,
+    loss: jax.Array, gradient: PyTree, loss_of: Callable[[PyTree], jax.Array],
 ) -> tuple[PyTree, PyTree]:
     """Parameters and optimizer state after one step.
 
     Optimizers that ask for it see the loss and may evaluate it again.
     """
-    transformation = optax.with_extra_args_support(optimizer(rate))
-    updates, state = transformation.update(gradient, state, params, value=loss, grad=gradient, value_fn=loss_of)
+    updates, state = make(optimizer, rate, numbers).update(
+        gradient, state, params, value=loss, grad=gradient, value_fn=loss_of)
     return optax.apply_updates(params, updates), state
 
 

@@ -148,7 +148,8 @@ def setting_tables(plan: Plan, name: dict[str, object], setting: tuple[float, fl
     start = np.arange(first, first + starts)
     lanes = pd.DataFrame({**fixed, "lane": start, "start": start, "status": np.where(diverged, "diverged", "budget"),
                           "steps": budget, "examples": budget * batch_size, "final_loss": loss[:, -1],
-                          "best_loss": loss.min(axis=1), "grad_norm": 0.01, "max_steps": budget})
+                          "best_loss": loss.min(axis=1), "grad_norm": 0.01,
+                          "held_out_loss": np.nan, "accuracy": np.nan, "max_steps": budget})
     curves = pd.DataFrame({**fixed, "lane": np.repeat(start, len(marks)), "start": np.repeat(start, len(marks)),
                            "step": np.tile(marks, starts), "examples": np.tile(marks * batch_size, starts),
                            "loss": loss.ravel()})

@@ -29,7 +29,8 @@ def cell(batch_size: int, schedule: str, steps: Sequence[float], *, diverged: Se
     losses[list(diverged)] = math.inf
     status = np.where(np.isin(starts, list(diverged)), "diverged", "budget")
     lanes = pd.DataFrame({**fixed, "status": status, "steps": BUDGET, "examples": BUDGET * batch_size,
-                          "final_loss": losses, "best_loss": 1.04, "grad_norm": 0.1, "max_steps": BUDGET})
+                          "final_loss": losses, "best_loss": 1.04, "grad_norm": 0.1, "held_out_loss": math.nan,
+                          "accuracy": math.nan, "max_steps": BUDGET})
     shown = np.where(hit, hit_steps, math.nan)
     hits = pd.DataFrame({**fixed, "target": TARGET, "gap": GAP, "hit": hit, "steps_before": shown * 0.9, "steps": shown,
                          "steps_after": shown * 1.1, "examples": shown * batch_size,

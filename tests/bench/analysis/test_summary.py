@@ -66,3 +66,11 @@ def test_timing_leaves_out_warm_ups_and_voided_samples() -> None:
     assert row["step_s_solo"] == 0.25
     assert (row["repeats"], row["voided"], row["width"]) == (2, 1, 16)
     assert row["scoring_share"] == 500 * 0.002 / 4.0  # scored lane-marks × seconds each / run seconds
+
+
+def test_held_out_loss_and_accuracy_are_medians_in_which_a_diverged_start_is_the_worst() -> None:
+    found = cell(10, "constant", [5.0, 6.0, 7.0], diverged=[2])
+    assert summarise(tables([found]))[["held_out_loss_median", "accuracy_median"]].isna().all(axis=None), "it has none"
+    found["lanes"] = found["lanes"].assign(held_out_loss=[0.5, 0.4, math.inf], accuracy=[0.8, 0.9, math.nan])
+    row = summarise(tables([found])).iloc[0]
+    assert (row["held_out_loss_median"], row["accuracy_median"]) == (0.5, 0.8)

@@ -1,9 +1,8 @@
-"""Real data bundled with scikit-learn, and the checks every data set passes before it is trained on."""
+"""The checks that every data set passes before it is trained on, and the fingerprint that tells data apart."""
 
 from __future__ import annotations
 
 import hashlib
-from types import ModuleType
 
 import jax
 import numpy as np
@@ -11,79 +10,6 @@ import numpy as np
 from gdjax.problem import PyTree
 
 SHOWN = 5  # rows named in an error: enough to find the fault, short enough to read
-
-
-def diabetes() -> tuple[np.ndarray, np.ndarray]:
-    """Diabetes: features (442, 10) in their own units and disease progression after a year (442,), both float64.
-
-    Raises:
-        ImportError: scikit-learn is not installed.
-
-    Example:
-        >>> gdjax.data.diabetes()[0].shape
-        (442, 10)
-
-    Source: Efron, Hastie, Johnstone & Tibshirani 2004, "Least angle regression", Annals of Statistics 32, table 1.
-    """
-    return _arrays(_datasets().load_diabetes(scaled=False))
-
-
-def breast_cancer() -> tuple[np.ndarray, np.ndarray]:
-    """Breast cancer: features (569, 30) in their own units and labels (569,), 0 malignant and 1 benign, both float64.
-
-    Raises:
-        ImportError: scikit-learn is not installed.
-
-    Example:
-        >>> gdjax.data.breast_cancer()[0].shape
-        (569, 30)
-
-    Source: Street, Wolberg & Mangasarian 1993, UCI "Breast Cancer Wisconsin (Diagnostic)".
-    """
-    return _arrays(_datasets().load_breast_cancer())
-
-
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Handwritten digits: pixels (1797, 64) from 0 to 16 and labels (1797,) from 0 to 9, both float64.
-
-    Raises:
-        ImportError: scikit-learn is not installed.
-
-    Example:
-        >>> int(gdjax.data.digits()[0].max())
-        16
-
-    Source: Alpaydin & Kaynak 1998, UCI "Optical Recognition of Handwritten Digits", its test part.
-    """
-    return _arrays(_datasets().load_digits())
-
-
-def standardise(X: np.ndarray) -> np.ndarray:
-    """Columns with mean 0 and standard deviation 1: (x − mean)/std, std = √((1/n) Σ(x − mean)²).
-
-    Args:
-        X: (examples, features) or (examples,). A column that does not vary becomes 0.
-
-    Returns:
-        The same shape in float64.
-
-    Raises:
-        ValueError: X is not finite, or has no rows.
-
-    Example:
-        >>> gdjax.data.standardise(np.array([[1.0, 5.0], [3.0, 5.0]])).tolist()
-        [[-1.0, 0.0], [1.0, 0.0]]
-    """
-    X = _numbers("features", X)
-    if X.ndim == 0 or len(X) == 0:
-        raise ValueError(f"features: need rows (got shape {X.shape}). Give an (examples, features) array.")
-    _check_finite("features", X)
-    # compared, not subtracted: the rounded mean of equal values may differ from them by one bit
-    varies = X.max(axis=0) > X.min(axis=0)
-    centred = np.where(varies, X - X.mean(axis=0), 0.0)
-    spread = np.where(varies, X.std(axis=0), 1.0)
-    # a spread that underflows to 0 cannot be divided by
-    return centred / np.where(spread > 0, spread, 1.0)
 
 
 def check_features(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +32,7 @@ def check_features(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray
         >>> X.dtype
         dtype('float64')
     """
-    X, y = _numbers("features", X), _numbers("labels", y)
+    X, y = numbers("features", X), numbers("labels", y)
     shapes = f"got features {X.shape} and labels {y.shape}"
     if X.ndim != 2:
         raise ValueError(f"features: must have two axes, (examples, features) ({shapes}). "
@@ -117,8 +43,8 @@ def check_features(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray
         raise ValueError(f"features: need rows and columns ({shapes}). At least one example with one feature.")
     if len(X) != len(y):
         raise ValueError(f"labels: must be as many as the rows of the features ({shapes}). Cut both to one length.")
-    _check_finite("features", X)
-    _check_finite("labels", y)
+    check_finite("features", X)
+    check_finite("labels", y)
     return X, y
 
 
@@ -141,7 +67,7 @@ def check_labels(y: np.ndarray, classes: int) -> np.ndarray:
         >>> gdjax.data.check_labels(np.array([0.0, 2.0, 1.0]), classes=3)
         array([0, 2, 1], dtype=int32)
     """
-    labels = _numbers("labels", y)
+    labels = numbers("labels", y)
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"labels: must have one axis with at least one example (got shape {labels.shape}). "
                          "Give one number per example.")
@@ -182,27 +108,16 @@ def fingerprint(data: PyTree) -> str:
     return digest.hexdigest()
 
 
-def _datasets() -> ModuleType:
-    try:
-        from sklearn import datasets
-    except ImportError as error:
-        raise ImportError("data: scikit-learn, which carries this data set, is missing. "
-                          "Install it with: pip install scikit-learn (or gdjax[bench])") from error
-    return datasets
-
-
-def _arrays(bunch: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    return np.asarray(bunch["data"], np.float64), np.asarray(bunch["target"], np.float64)
-
-
-def _numbers(field: str, values: np.ndarray) -> np.ndarray:
+def numbers(field: str, values: np.ndarray) -> np.ndarray:
+    """An array in float64, or a TypeError when it does not hold real numbers."""
     array = np.asarray(values)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{field}: must hold real numbers (got dtype {array.dtype}). Encode text and categories first.")
     return array.astype(np.float64)
 
 
-def _check_finite(field: str, array: np.ndarray) -> None:
+def check_finite(field: str, array: np.ndarray) -> None:
+    """Raise a ValueError that names row and column of the first five values that are not finite."""
     places = np.argwhere(~np.isfinite(array))
     if len(places):
         seen = ", ".join(f"{array[tuple(place)]:g} at row " + " column ".join(str(index) for index in place)

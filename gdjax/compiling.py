@@ -1,0 +1,90 @@
+"""The program that a call runs in: its shape chosen by what is static in the call, compiled ahead of time and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from gdjax import arguments, optimizers
+from gdjax import lanes as lane_tables
+from gdjax import schedules as schedule_table
+from gdjax.engine import pool
+from gdjax.engine.program import Program, example_arguments, program_for
+from gdjax.lanes import Setting
+from gdjax.optimizers import Optimizer
+from gdjax.problem import Problem
+from gdjax.schedules import Schedule
+
+Schedules = str | Schedule | Sequence[str | Schedule]
+MARK_BLOCK = 32  # marks of a program are a multiple of this, so that one more mark compiles nothing
+DATA_WIDTH, PLAIN_WIDTH = 128, 1024  # lanes side by side with and without data, found by measuring
+QUEUE = 1 << 20  # lanes that wait on the device at once
+
+
+def compile(
+    problem: Problem, *, batch_size: int, optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant",
+    sampling: str = "shuffle", batches: str = "per-start", marks: int = 1, tolerance: float = 0.0,
+    stall: float | None = None, width: int | None = None, settings: int = 1, starts: int | None = None,
+    hyper: Sequence[str] = (),
+) -> Program:
+    """The program that a call of `minibatch` with these arguments runs in, compiled ahead of time and kept.
+
+    Args:
+        schedules: all kinds it should hold; each one adds to the cost of a step.
+        marks: most marks a lane may have.
+        settings: how many settings share a batch (per-start), rounded up to a power of two of at most 16.
+        starts: how many starts are coming, to choose the width by; None fills the width.
+        hyper: names of the optimizer's further numbers that its settings will give.
+
+    Example:
+        >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"],
+        ...                         width=16)
+        >>> program.width
+        16
+    """
+    size = arguments.batch_size(problem, batch_size)
+    optimizer = optimizers.get(optimizer)
+    named = [schedules] if isinstance(schedules, str | Schedule) else schedules
+    kinds = [schedule_table.get(each) for each in named]
+    full = size == problem.examples
+    members = lane_tables.members_for(settings, batches, full)
+    widest = arguments.positive_int("width", width, "lanes") if width is not None else (
+        PLAIN_WIDTH if problem.data is None else DATA_WIDTH)
+    members = min(members, widest)
+    groups = None if starts is None else starts * -(-settings // members)
+    slots = max(1, widest // members)
+    if groups is not None and width is None:
+        slots = min(slots, max(_power(groups), min(slots, -(-16 // members))))
+    waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
+    queue = slots if waves or groups is None else max(slots, min(_power(groups), QUEUE))
+    numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
+    shape = pool.Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
+                       queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK, stall=stall is not None,
+                       norm_at_marks=tolerance > 0)
+    return program_for(shape, example_arguments(shape))
+
+
+def check_program(
+    program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting],
+    numbers: Collection[str], sampling: str, batches: str, marks: int, tolerance: float, stall: bool,
+) -> None:
+    """Raise ValueError where a call cannot run in a program that was compiled before."""
+    shape = program.shape
+    wanted = {"problem": problem, "optimizer": optimizer, "batch_size": size, "sampling": sampling,
+              "norm_at_marks": tolerance > 0, "stall": stall}
+    for field, value in wanted.items():
+        if getattr(shape, field) != value:
+            raise ValueError(f"program: was compiled for another {field} "
+                             f"(got {getattr(shape, field)!r}, needs {value!r}).")
+    lacks = set(numbers) - set(shape.numbers)
+    if lacks:
+        raise ValueError(f"program: does not hold the number {sorted(lacks)[0]!r} (got {list(shape.numbers)}). "
+                         "Compile it with hyper=[…].")
+    missing = set(lane_tables.formulas_of([each.schedule for each in found])) - set(shape.formulas)
+    if missing or marks > shape.marks or (batches != "per-start" and shape.members > 1):
+        raise ValueError("program: does not hold this call's schedules, marks or batches "
+                         f"(got {len(shape.formulas)} kinds, {shape.marks} marks, {shape.members} lanes a batch). "
+                         "Compile it with all of them.")
+
+
+def _power(count: int) -> int:
+    return 1 << max(0, (count - 1).bit_length())

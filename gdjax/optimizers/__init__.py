@@ -1,0 +1,96 @@
+"""The optimizers by name: functions of the rate, built inside the trace from a traced rate.
+
+An optimizer here is anything optax calls by one learning rate: `optax.sgd` itself, or
+`lambda rate: optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))`. Because the rate of the step is an array
+when the transformation is built, a new rate or schedule compiles nothing (optax issue 577). Further keyword arguments
+that are numbers, such as `momentum`, become lane data where a call names them in `hyper`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from types import FunctionType
+
+import optax
+
+from gdjax.names import closest
+from gdjax.optimizers.making import NotATransformation, Optimizer, Wrapper, accepted, check_number, defaults, make
+from gdjax.optimizers.reacting import backtracking, line_search, newton, plateau
+from gdjax.optimizers.wrappers import averaged, averages, delayed, mixed, scored
+
+__all__ = [
+    "NotATransformation", "Optimizer", "Wrapper", "accepted", "averaged", "averages", "backtracking", "check_number",
+    "defaults", "delayed", "get", "line_search", "make", "mixed", "name_of", "names", "newton", "plateau", "scored",
+]
+
+
+def _aliases() -> dict[str, Optimizer]:
+    """Every optimizer of optax that is called by one learning rate, by its name there."""
+    found: dict[str, Optimizer] = {}
+    for name in sorted(dir(optax)):
+        alias = getattr(optax, name)
+        if name.startswith(("_", "scale_by")) or not isinstance(alias, FunctionType | functools.partial):
+            continue
+        first = next(iter(inspect.signature(alias).parameters), "")
+        if first in ("learning_rate", "max_learning_rate") and name != "optimistic_adam":  # deprecated for its _v2
+            found[name] = alias
+    return found
+
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": optax.sgd,
+    "momentum": functools.partial(optax.sgd, momentum=0.9),
+    "nesterov": functools.partial(optax.sgd, momentum=0.9, nesterov=True),
+    **{alias.__name__: alias for alias in (
+        optax.adam, optax.adamw, optax.rmsprop, optax.adagrad, optax.adadelta, optax.lion,
+        plateau, backtracking, line_search, newton,
+    )},
+}
+OPTIMIZERS |= {name: alias for name, alias in _aliases().items() if name not in OPTIMIZERS}
+OPTIMIZERS["noisy_sgd"] = functools.partial(optax.noisy_sgd, key=0)
+
+
+def names() -> list[str]:
+    """Names of the optimizers that suites and the front doors know.
+
+    >>> gdjax.optimizers.names()[:2]
+    ['sgd', 'momentum']
+    """
+    return list(OPTIMIZERS)
+
+
+def get(optimizer: Optimizer | str) -> Optimizer:
+    """An optimizer by name, or the function itself; unknown names raise ValueError with the closest one.
+
+    >>> gdjax.optimizers.get("adam") is optax.adam
+    True
+    """
+    if callable(optimizer):
+        return optimizer
+    if not isinstance(optimizer, str):
+        raise TypeError(f"optimizer: must be a name or a function rate -> optax transformation (got {optimizer!r}). "
+                        "Pass optax.sgd, not optax.sgd(0.1): the rate comes from `rates`.")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(closest("optimizer", optimizer, OPTIMIZERS))
+    return OPTIMIZERS[optimizer]
+
+
+def name_of(optimizer: Optimizer) -> str:
+    """What tables call an optimizer: its registered name, or the function's own; wrappers add theirs.
+
+    >>> gdjax.optimizers.name_of(functools.partial(optax.sgd, momentum=0.5))
+    'sgd(momentum=0.5)'
+    >>> gdjax.optimizers.name_of(gdjax.optimizers.averaged(optax.adam))
+    'adam, averaged'
+    """
+    if isinstance(optimizer, Wrapper):
+        return f"{name_of(optimizer.optimizer)}, {optimizer.label}"
+    for name, known in OPTIMIZERS.items():
+        if known is optimizer:
+            return name
+    if isinstance(optimizer, functools.partial):
+        given = [f"{name}={value}" for name, value in optimizer.keywords.items()
+                 if isinstance(value, int | float | str)]
+        return f"{name_of(optimizer.func)}({', '.join(given)})"
+    return getattr(optimizer, "__name__", type(optimizer).__name__)

@@ -1,0 +1,110 @@
+"""The schedules by name: each is registered where it is written; and what a maker does with its numbers."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+from collections.abc import Callable
+from typing import TypeVar
+
+from gdjax.names import closest
+from gdjax.schedules.schedule import Formula, Schedule
+
+Maker = Callable[..., Schedule]
+_Maker = TypeVar("_Maker", bound=Maker)
+
+KINDS: dict[str, Maker] = {}
+
+
+def register(maker: _Maker) -> _Maker:
+    """Decorator that registers a function as the maker of the schedule that bears its name.
+
+    Args:
+        maker: function whose arguments are the schedule's numbers, each with a default; the first line of its
+            docstring is "what it is: formula.", which lists and plots show.
+
+    Raises:
+        ValueError: the name is taken, or an argument has no default.
+
+    Example:
+        >>> @gdjax.schedules.register
+        ... def docs_dome(end: float = 0.0) -> gdjax.schedules.Schedule:
+        ...     "Dome: 1 − (1 − end)·t²."
+        ...     return gdjax.schedules.Schedule("docs_dome", lambda t, shape: 1 - (1 - shape[0]) * t**2, (end,))
+        >>> gdjax.schedules.get("docs_dome").shape
+        (0.0,)
+    """
+    name = maker.__name__
+    if name in KINDS:
+        raise ValueError(f"schedules: name is taken (got {name!r}). Choose another; taken: {', '.join(KINDS)}.")
+    bare = [each.name for each in inspect.signature(maker).parameters.values() if each.default is each.empty]
+    if bare:
+        raise ValueError(f"schedules: {name}: every argument needs a default (got none for {', '.join(bare)}). "
+                         "A suite names a schedule without its numbers.")
+    KINDS[name] = maker
+    return maker
+
+
+def names() -> list[str]:
+    """Names of all registered schedules.
+
+    >>> gdjax.schedules.names()[:2]
+    ['constant', 'exponential']
+    """
+    return list(KINDS)
+
+
+def get(schedule: Schedule | str) -> Schedule:
+    """A schedule by name with its default numbers, or the schedule itself.
+
+    Unknown names raise with the closest one.
+    """
+    if isinstance(schedule, Schedule):
+        return schedule
+    if not isinstance(schedule, str):
+        raise TypeError(f"schedules: must be names or schedules (got {schedule!r}). Names: {', '.join(KINDS)}; "
+                        "wrap a function with gdjax.schedules.custom.")
+    if schedule not in KINDS:
+        raise ValueError(closest("schedules", schedule, KINDS))
+    return KINDS[schedule]()
+
+
+def build(maker: Maker, formula: Formula, *shape: float) -> Schedule:
+    """The schedule of a maker: its name, its arguments in order as the shape, and in the label those changed."""
+    arguments = inspect.signature(maker).parameters.values()
+    detail = ", ".join(f"{each.name}={value:g}" for each, value in zip(arguments, shape, strict=True)
+                       if value != each.default)
+    return Schedule(maker.__name__, formula, tuple(float(value) for value in shape), detail=detail)
+
+
+def at_least(low: float, name: str, value: float) -> float:
+    """The number if it is finite and at least `low`."""
+    if not (_is_number(value) and math.isfinite(value) and value >= low):
+        raise ValueError(f"schedules: {name}: must be a finite number of at least {low} (got {value!r}).")
+    return value
+
+
+def above_zero(name: str, value: float) -> float:
+    """The number if it is a share above 0."""
+    if not (_is_number(value) and 0 < value <= 1):
+        raise ValueError(f"schedules: {name}: must be a number in (0, 1] (got {value!r}).")
+    return value
+
+
+def below_one(name: str, value: float) -> float:
+    """The number if it is a share below 1."""
+    if not (_is_number(value) and 0 <= value < 1):
+        raise ValueError(f"schedules: {name}: must be a number in [0, 1) (got {value!r}).")
+    return value
+
+
+def whole(name: str, value: int) -> int:
+    """The number if it is whole and at least 1."""
+    if not (_is_number(value) and math.isfinite(value) and value >= 1 and value == int(value)):
+        raise ValueError(f"schedules: {name}: must be a whole number of at least 1 (got {value!r}).")
+    return int(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

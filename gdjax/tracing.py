@@ -1,0 +1,119 @@
+"""What a caller hands over is traced once before anything runs: losses, optimizers, schedules; errors name them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax import optimizers
+from gdjax import schedules as schedule_table
+from gdjax.lanes import Setting
+from gdjax.optimizers import Optimizer
+from gdjax.problem import Problem, PyTree, check_dtype
+
+LOOKS = 4096  # steps at which a schedule is looked at; the same for every budget, so that a new one compiles nothing
+
+
+def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Sequence[str] = ()) -> None:
+    """Trace a problem's loss and a step of its optimizer, so that their errors name the user's function; runs nothing.
+
+    Args:
+        hyper: names of the optimizer's further numbers that are lane data.
+
+    Raises:
+        ValueError, TypeError: the loss cannot be traced or is not one real number, parameters are not floats, the
+            optimizer does not map a rate to an optax transformation.
+
+    Example:
+        >>> gdjax.preflight(gdjax.problems.get("bowl"))
+    """
+    check_dtype(problem.name, problem.dtype)
+    with _errors_of_the_user(f"problem {problem.name!r}: init {_called(problem.init)}"):
+        params = jax.eval_shape(problem.start, jax.random.key(0))
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ValueError(f"problem {problem.name!r}: init: parameters must be floats (got {leaf.dtype} at "
+                             f"{jax.tree_util.keystr(path)}). Keep whole numbers in the data.")
+    if not jax.tree.leaves(params):
+        raise ValueError(f"problem {problem.name!r}: init: must return parameters (got {params}). "
+                         "Return at least one array.")
+    data = problem.device_data()
+    example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), data)
+    for which, batch in ((problem.loss, example), (problem.batch_loss, data)):
+        if which is None:
+            continue
+        field = f"problem {problem.name!r}: loss {_called(which)}"
+        with _errors_of_the_user(field):
+            found = jax.eval_shape(which, *((params,) if data is None else (params, batch)))
+        if not _is_scalar(found, jnp.floating):
+            raise ValueError(f"{field}: must return one real number (got {_in_words(found)}). "
+                             "Return a float scalar, such as jnp.mean(…).")
+    make = optimizers.get(optimizer)
+    with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
+        _trace_step(problem, make, tuple(hyper))
+
+
+def check_schedules(found: Sequence[Setting], max_steps: int, pace: float) -> None:
+    """Every schedule over its whole budget: scalar, finite, not negative; the error names the step."""
+    steps = np.linspace(0, max_steps - 1, LOOKS).round().astype(np.int64)
+    for schedule in dict.fromkeys(setting.schedule for setting in found):
+        with _errors_of_the_user(f"schedules: {schedule.label}"):
+            result = jax.eval_shape(schedule.formula, jnp.float32(0), jnp.zeros(schedule_table.SHAPE_SIZE))
+        if not _is_scalar(result, jnp.integer, jnp.floating):
+            raise ValueError(f"schedules: {schedule.label}: must give one real factor for one time "
+                             f"(got {_in_words(result)}). Return a float scalar.")
+        factors = schedule_table.evaluate(schedule, steps, max_steps, pace)
+        bad = ~(np.isfinite(factors) & (factors >= 0))
+        if bad.any():
+            step, factor = steps[bad.argmax()], factors[bad.argmax()]
+            raise ValueError(f"schedules: {schedule.label}: factors must be finite and not negative over the budget of "
+                             f"{max_steps} steps (got {factor:g} at step {step}). Change its numbers or its horizon.")
+
+
+@functools.lru_cache(maxsize=256)
+def _trace_step(problem: Problem, optimizer: Optimizer, hyper: tuple[str, ...]) -> None:
+    """Trace a step of the optimizer: the rate and its further numbers are arrays, as they are in a program."""
+    names = tuple(optimizers.defaults(optimizer, problem, hyper))
+    data = problem.device_data()
+
+    def step(params: PyTree, rate: jax.Array, values: tuple[jax.Array, ...]) -> PyTree:
+        made = optimizers.make(optimizer, rate, dict(zip(names, values, strict=True)))
+        return made.update(params, made.init(params), params, value=rate, grad=params,
+                           value_fn=lambda moved: problem.objective(moved, data))
+
+    number = jax.eval_shape(problem.objective, jax.eval_shape(problem.start, jax.random.key(0)), data)
+    jax.eval_shape(step, jax.eval_shape(problem.start, jax.random.key(0)), number, (number,) * len(names))
+
+
+@contextmanager
+def _errors_of_the_user(field: str) -> Iterator[None]:
+    """What a user's function raises, as one line that names the function."""
+    try:
+        yield
+    except optimizers.NotATransformation:
+        raise
+    except Exception as error:  # whatever else it is, it is the user's
+        first = (str(error).splitlines() or [""])[0]
+        raise ValueError(f"{field}: cannot be traced by JAX (got {type(error).__name__}: {first}). "
+                         "Write it with jax.numpy, without branches on values.") from error
+
+
+def _called(function: object) -> str:
+    return repr(getattr(function, "__name__", function))
+
+
+def _is_scalar(found: object, *kinds: type) -> bool:
+    if not (hasattr(found, "shape") and hasattr(found, "dtype")):
+        return False
+    return found.shape == () and any(jnp.issubdtype(found.dtype, kind) for kind in kinds)
+
+
+def _in_words(found: object) -> str:
+    if hasattr(found, "shape") and hasattr(found, "dtype"):
+        return f"{found.dtype}{list(found.shape)}"
+    return repr(found)
