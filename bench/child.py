@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self, TypedDict, cast
 
-from bench.store import Cell
+from bench.cells import Cell, ClaimCell
 
 LOG = "log.txt"
 STOP_S = 5.0  # seconds a worker asked to stop has
@@ -30,7 +30,7 @@ class Message(TypedDict, total=False):
     """What a worker says; `kind` decides which other keys are there."""
 
     kind: str
-    cells: list[Cell]
+    cells: list[Cell | ClaimCell]
     problems: dict[str, dict[str, object]]
     environment: dict[str, object]
     device: str

@@ -14,7 +14,7 @@ from bench import doctor as checks
 from bench import store
 from bench.bad_input import SuiteError
 from bench.display import Display
-from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, run_suite, write_report
+from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, modules_of, run_suite, write_report
 from bench.size import size_of
 from bench.store import FolderError
 from bench.suite import Suite, load_suite, shipped_suites
@@ -47,11 +47,12 @@ def run(suite: str, device: str, out: Path | None, resume: bool, yes: bool) -> N
     if resume and out is None:
         display.error("error: --resume: needs the folder of the run (got no --out). Add --out DIR.")
         sys.exit(BAD_INPUT)
-    size = size_of(loaded)
-    display.line(f"{loaded.name}: {size}")
-    if size.too_large and not yes:
-        display.error(f"error: {suite}: is very large (got {size}). Shorten its axes, or add --yes.")
-        sys.exit(BAD_INPUT)
+    if loaded.claims is None:
+        size = size_of(loaded)
+        display.line(f"{loaded.name}: {size}")
+        if size.too_large and not yes:
+            display.error(f"error: {suite}: is very large (got {size}). Shorten its axes, or add --yes.")
+            sys.exit(BAD_INPUT)
     folder = out or default_folder(loaded, device)
     display.line(f"run folder: {folder}")
     code = run_suite(loaded, folder, device, resume)
@@ -67,19 +68,20 @@ def report(folder: Path) -> None:
     """Make tables and report of the run in DIR again from its finished parts."""
     display = Display()
     try:
-        store.read_run(folder)
+        modules = modules_of(store.read_run(folder)["config"])
         for text in store.collect(folder):
             display.line(f"warning: {text}")
     except FolderError as error:
         display.error(f"error: {error}")
         sys.exit(FOLDER)
-    sys.exit(0 if write_report(folder, "bench.report", display) else 1)
+    sys.exit(0 if write_report(folder, modules.report, display) else 1)
 
 
 @cli.command("list")
 def list_() -> None:
-    """Problems, schedules, optimizers and suites, one line each."""
+    """Problems, schedules, optimizers, claims and suites, one line each."""
     import gdjax  # only here: it imports jax
+    from bench.study.registry import known_claims  # so does this
 
     display = Display()
     problems = {}
@@ -91,6 +93,7 @@ def list_() -> None:
     _section(display, "problems", problems)
     _section(display, "schedules", {name: _first_line(each) for name, each in schedules.items()})
     _section(display, "optimizers", {name: _of(gdjax.optimizers.get(name)) for name in gdjax.optimizers.names()})
+    _section(display, "claims", {f"{each.number:>2} {each.name}": each.statement for each in known_claims().values()})
     _section(display, "suites", {name: _comment(path) for name, path in shipped_suites().items()})
 
 
@@ -113,7 +116,7 @@ def default_folder(suite: Suite, device: str) -> Path:
 
 def _section(display: Display, title: str, entries: dict[str, str]) -> None:
     display.line(f"{title}:")
-    width = max(len(name) for name in entries)
+    width = max((len(name) for name in entries), default=0)
     for name, text in entries.items():
         display.line(f"  {name:<{width}}  {text}".rstrip())
 

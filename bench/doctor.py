@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import environment, store
+from bench.cells import cell_name, groups_of
 from bench.store import FolderError
 
 LOW_DISK_BYTES = 10**9
@@ -83,7 +84,7 @@ def check_run(folder: Path) -> Findings:
              f"cells    {counts['finished']} of {len(run['cells'])} finished"]
     lines += [f"         {count} {status}" for status, count in sorted(counts.items()) if status != "finished"]
     failed = [cell for cell in run["cells"] if cell["status"] in ("failed", "oom")]
-    lines += [f"{cell['status']:<8} {store.group_of(cell)} {cell['schedule']}: {cell['note'][:200]}"
+    lines += [f"{cell['status']:<8} {cell_name(cell)}: {cell['note'][:200]}"
               for cell in failed[:20]]
     absent = missing_parts(folder, run)
     lines += [f"missing  parts/{name}" for name in absent[:20]]
@@ -99,9 +100,7 @@ def check_run(folder: Path) -> Findings:
 
 def missing_parts(folder: Path, run: store.Run) -> list[str]:
     """Part folders that the manifest's cells need and that are not there: groups, and step times of each problem."""
-    groups = [store.group_of(cell) for cell in run["cells"]]
-    groups += [store.timing_group(cell["problem"]) for cell in run["cells"]]
-    names = [store.part_name(group) for group in dict.fromkeys(groups)]
+    names = [store.part_name(group) for group in groups_of(run["cells"])]
     return [name for name in names if not (folder / "parts" / name).is_dir()]
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import environment, store
 from bench.bad_input import show
+from bench.cells import group_of, groups_of, timing_group_of
 from bench.child import LOG, Child, Message, Signals, Stopping
 from bench.display import Display
-from bench.store import Cell, FolderError, Run
+from bench.store import FolderError, Run
 from bench.suite import Suite, config_hash
 
 FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
@@ -19,7 +22,7 @@ NOTE_LIMIT = 2_000  # characters
 
 
 def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, *,
-              worker: str = "bench.worker", report: str = "bench.report") -> int:
+              worker: str | None = None, report: str | None = None) -> int:
     """Run what is missing of a suite in a folder, write the report, and return the exit code.
 
     Args:
@@ -27,8 +30,8 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         folder: where parts, tables and report go; missing or empty, or with `resume` a folder of the same suite.
         device: "auto", "cpu" or "gpu".
         resume: go on with the run in the folder; starts one where there is none.
-        worker: module with `main(connection, payload)`, run in a process of its own.
-        report: module with `write_report(folder)`.
+        worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
+        report: module with `write_report(folder)`; None: the suite's.
 
     Returns:
         0 fine, 1 the report failed, 2 bad input, 3 some cells failed, 4 the folder, 5 no such device, 130 interrupted.
@@ -39,7 +42,9 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
             run = _opened(suite, folder, device, resume)
             for note in suite.notes:
                 display.line(f"note: {note}")
-            return _Session(suite, folder, device, run, worker, report, display, signals).execute()
+            modules = modules_of(suite.config())
+            return _Session(suite, folder, device, run, worker or modules.worker, report or modules.report, display,
+                            signals).execute()
     except FolderError as error:
         display.error(f"error: {error}")
         return FOLDER
@@ -85,6 +90,23 @@ def _differences(before: Run, now: Run) -> list[str]:
     if now["device"] != "auto" and before["device"] not in ("auto", now["device"]):
         texts.append(f"device: {before['device']} -> {now['device']}")
     return texts + environment.changes(before["environment"], now["environment"])
+
+
+class Modules(NamedTuple):
+    """Names of the modules that run and report a suite."""
+
+    worker: str
+    report: str
+
+
+def modules_of(config: Mapping[str, object]) -> Modules:
+    """Who runs and reports a suite: those of cells, or those of claims.
+
+    >>> modules_of({"name": "textbook", "claims": "all"}).report
+    'bench.study.report'
+    """
+    return Modules("bench.study.worker", "bench.study.report") if "claims" in config else Modules(
+        "bench.worker", "bench.report")
 
 
 class _Session:
@@ -174,7 +196,7 @@ class _Session:
         run, again = self.run, self.planned or bool(self.run["cells"])
         if again:
             self._check_data(message)
-        run["cells"] = [_cell(cell) for cell in message["cells"]]
+        run["cells"] = message["cells"]
         run["problems"] = message["problems"]
         run["mark_ratio"].update(message.get("mark_ratio", {}))
         run["device"] = message.get("device") or (run["cells"][0]["device"] if run["cells"] else run["device"])
@@ -183,7 +205,7 @@ class _Session:
         self.planned = True
         finished = set(store.finished_groups(self.folder, self._warn))
         for cell in run["cells"]:
-            group = store.group_of(cell)
+            group = group_of(cell)
             note = self.given_up.get(group)
             cell["status"] = "finished" if group in finished else "failed" if note is not None else "pending"
             cell["note"] = note or ""
@@ -200,7 +222,7 @@ class _Session:
 
     def _group(self, group: str, status: str, note: str) -> None:
         for cell in self.run["cells"]:
-            if store.group_of(cell) == group:
+            if group_of(cell) == group:
                 cell["status"], cell["note"] = status, note[:NOTE_LIMIT]
 
     def _give_up(self, group: str, status: str, note: str) -> None:
@@ -208,7 +230,7 @@ class _Session:
         self.display.line(f"{group}: {status}: {note[:300]}")
         self._group(group, status, note)
         for cell in self.run["cells"]:
-            if store.timing_group(cell["problem"]) == group:
+            if timing_group_of(cell) == group:
                 cell["status"], cell["note"] = status, f"step times: {note}"[:NOTE_LIMIT]
         store.write_run(self.folder, self.run)
 
@@ -234,15 +256,13 @@ class _Session:
 
     def _unfinished(self) -> list[str]:
         there = {*store.finished_groups(self.folder, self._warn), *self.given_up}
-        groups = [store.group_of(cell) for cell in self.run["cells"]]
-        groups += [store.timing_group(cell["problem"]) for cell in self.run["cells"]]
-        return [group for group in dict.fromkeys(groups) if group not in there]
+        return [group for group in groups_of(self.run["cells"]) if group not in there]
 
     def _settle(self) -> None:
         """Parts on the disk are the truth: a part written just before the end counts."""
         finished = set(store.finished_groups(self.folder, self._warn))
         for cell in self.run["cells"]:
-            if cell["status"] == "pending" and store.group_of(cell) in finished:
+            if cell["status"] == "pending" and group_of(cell) in finished:
                 cell["status"] = "finished"
 
     def _failed(self) -> bool:
@@ -294,10 +314,3 @@ def answer(report: Path) -> list[str]:
         if text.strip() and not text.startswith("# "):
             lines.append(text.strip())
     return lines
-
-
-def _cell(cell: Cell) -> Cell:
-    """A cell with every key of the manifest, "pending" where the plan does not say."""
-    return {"problem": cell["problem"], "optimizer": cell["optimizer"], "batch_size": int(cell["batch_size"]),
-            "schedule": cell["schedule"], "device": cell["device"], "status": cell.get("status", "pending"),
-            "note": cell.get("note", "")}

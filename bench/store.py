@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 import filelock
 
+from bench.cells import Cell, ClaimCell
+
 if TYPE_CHECKING:
     import pandas
 
 SCHEMA = 1
-TABLES = ("lanes", "hits", "curves", "chosen", "timing")
+TABLES = ("lanes", "hits", "curves", "chosen", "timing", "claims", "findings", "points")
 MANIFEST = "run.json"
 LOCK = ".lock"
 PART_NAME_LIMIT = 100  # characters; file systems allow 255 bytes
@@ -28,18 +30,6 @@ PART_NAME_LIMIT = 100  # characters; file systems allow 255 bytes
 
 class FolderError(Exception):
     """The results folder cannot be used, or holds another run (exit code 4)."""
-
-
-class Cell(TypedDict):
-    """One cell and how it ended: status "pending", "finished", "failed" or "oom"."""
-
-    problem: str
-    optimizer: str
-    batch_size: int
-    schedule: str
-    device: str
-    status: str
-    note: str
 
 
 class Run(TypedDict):
@@ -56,32 +46,9 @@ class Run(TypedDict):
     environment: dict[str, object]
     mark_ratio: dict[str, float]
     problems: dict[str, dict[str, object]]
-    cells: list[Cell]
+    cells: list[Cell | ClaimCell]
     warnings: list[str]
     resumed: NotRequired[list[str]]
-
-
-def group_name(problem: str, optimizer: str, batch_size: int) -> str:
-    """Name of a group of cells: all schedules of one problem, optimizer and batch size.
-
-    >>> group_name("digits-softmax", "sgd", 32)
-    'digits-softmax.sgd.32'
-    """
-    return f"{problem}.{optimizer}.{batch_size}"
-
-
-def group_of(cell: Cell) -> str:
-    """Name of the group that a cell belongs to."""
-    return group_name(cell["problem"], cell["optimizer"], cell["batch_size"])
-
-
-def timing_group(problem: str) -> str:
-    """Name of the group that holds the step times of one problem.
-
-    >>> timing_group("digits-softmax")
-    'digits-softmax.timing'
-    """
-    return f"{problem}.timing"
 
 
 def part_name(group: str) -> str:
@@ -179,7 +146,7 @@ def write_group(folder: Path, group: str, tables: Mapping[str, pandas.DataFrame]
 
     Args:
         folder: the run folder.
-        group: `group_name(...)` or `timing_group(...)`.
+        group: its name, as `bench.cells` gives it.
         tables: name in TABLES -> rows; an existing part is never changed.
 
     Raises:
