@@ -31,7 +31,7 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         device: "auto", "cpu" or "gpu".
         resume: go on with the run in the folder; starts one where there is none.
         worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
-        report: module with `write_report(folder)`; None: the suite's.
+        report: module with `write_report(folder)`, which may return what to show at the end; None: the suite's.
 
     Returns:
         0 fine, 1 the report failed, 2 bad input, 3 some cells failed, 4 the folder, 5 no such device, 130 interrupted.
@@ -277,7 +277,8 @@ class _Session:
         for text in store.collect(self.folder):
             self._warn(text)
         reported = write_report(self.folder, self.report, self.display)
-        self.display.line(f"{len(done)} of {len(run['cells'])} cells finished in {self.folder}")
+        unit = "claims" if self.suite.claims else "cells"
+        self.display.line(f"{len(done)} of {len(run['cells'])} {unit} finished in {self.folder}")
         return reported
 
     def _warn(self, text: str) -> None:
@@ -288,17 +289,20 @@ class _Session:
 
 
 def write_report(folder: Path, module: str, display: Display) -> bool:
-    """Write the report of a run folder and show its answer; False, with the reason shown, when that failed."""
+    """Write the report of a run folder and show what it returns, else its answer; False, and why, when that failed."""
     try:
-        import_module(module).write_report(folder)
+        shown = import_module(module).write_report(folder)
     except Exception as error:  # whatever is wrong with a report must not cost the run that it tells of
         with open(folder / LOG, "a", encoding="utf-8") as log:
             traceback.print_exc(file=log)
         display.error(f"error: report: could not be written (got {type(error).__name__}: {str(error)[:300]}). "
                       f"The results are kept; see {folder / LOG}, then python -m bench report {folder}.")
         return False
-    for text in answer(folder / "report.md"):
-        display.line(text)
+    if shown is None:
+        for text in answer(folder / "report.md"):
+            display.line(text)
+    else:
+        display.show(shown)
     display.line(f"report: {folder / 'report.md'}")
     return True
 
