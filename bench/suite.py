@@ -233,7 +233,7 @@ def _across_fields(config: dict[str, object]) -> list[str]:
 
 def _kind_errors(config: dict[str, object]) -> list[str]:
     """Problems, batch sizes and schedules are needed without claims, and out of place beside them."""
-    if "claims" not in config:
+    if config.get("claims") is None:
         return [needed(key) for key in OF_CELLS if key not in config]
     return [field_error(key, "has no place beside claims", config[key], "Remove it, or claims.")
             for key in Suite.model_fields if key in config and key not in OF_CLAIMS]

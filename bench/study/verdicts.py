@@ -10,7 +10,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-_ROOMY = 100  # columns from which the figure has room beside the verdict
+_NUMBER, _VERDICT, _GAP = 2, 19, 2  # columns of a terminal
+_FIXED = _NUMBER + _GAP + _VERDICT + _GAP  # all but the name
+_ROOMY = 30  # columns that are left, from which the figure is worth its room
 
 
 class Look(NamedTuple):
@@ -45,23 +47,23 @@ class VerdictTable:
 
     Example:
         >>> from rich.console import Console
-        >>> Console(width=40, no_color=True).print(VerdictTable([Judged(3, "noise-floor", "holds", "1.02×")]))
-         3  noise-floor  ✓ holds
+        >>> table = VerdictTable([Judged(3, "noise floor", "holds", "1.02×")])
+        >>> Console(width=40, no_color=True).print(table)  # doctest: +NORMALIZE_WHITESPACE
+        3  noise floor  ✓ holds
     """
 
     def __init__(self, rows: Sequence[Judged]) -> None:
         self.rows = rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        roomy = options.max_width >= _ROOMY
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
-        table.add_column(justify="right", no_wrap=True, width=2)
-        table.add_column(no_wrap=True, overflow="ellipsis", max_width=max(options.max_width - 25, 6))
-        table.add_column(no_wrap=True)
-        if roomy:
-            table.add_column(no_wrap=True, overflow="ellipsis")
+        name = min(max((len(row.name) for row in self.rows), default=1), max(options.max_width - _FIXED, 6))
+        room = options.max_width - _FIXED - name - _GAP
+        table = Table(box=None, show_header=False, padding=(0, _GAP, 0, 0), pad_edge=False)
+        table.add_column(justify="right", width=_NUMBER)
+        for width in (name, _VERDICT, *([room] if room >= _ROOMY else [])):
+            table.add_column(no_wrap=True, overflow="ellipsis", width=width)
         for row in self.rows:
             look = LOOKS[row.verdict]
             cells = [Text(str(row.number)), Text(row.name), Text(f"{look.symbol} {row.verdict}", style=look.colour)]
-            table.add_row(*cells, *([Text(row.figure)] if roomy else []))
+            table.add_row(*cells, *([Text(row.figure)] if room >= _ROOMY else []))
         yield table
