@@ -11,12 +11,14 @@ from bench.study.claim import Picture
 from bench.study.lines import Line, panel_of
 
 _MANY = 40  # points: markers would hide the line
+_NAME = 44  # characters of a legend's entry
 
 
 def picture_figure(picture: Picture) -> Figure:
     """One panel with its title, axes with their units, and a legend beside it."""
     panel = panel_of(picture)
-    figure, axes = new_figure((5.4, 3.5), 1, 1, left=0.9, right=3.0, bottom=0.65, top=0.5)
+    longest = max((len(line.name) for line in panel.lines), default=0)
+    figure, axes = new_figure((5.4, 3.5), 1, 1, left=0.9, right=0.7 + 0.07 * min(longest, _NAME), bottom=0.65, top=0.5)
     place: Axes = axes[0][0]
     for line in panel.lines:
         _draw(place, line)
@@ -33,7 +35,7 @@ def picture_figure(picture: Picture) -> Figure:
 
 
 def _draw(axes: Axes, line: Line) -> None:
-    name = plain(line.name, 44)
+    name = plain(line.name, _NAME)
     if line.theory:
         axes.plot(line.x, line.y, color=line.colour, linestyle="--", linewidth=1.4, label=name)
         return

@@ -34,10 +34,9 @@ def write_report(folder: Path) -> VerdictTable:
     """
     folder = Path(folder)
     tables = load(folder)
-    frames = {"claims.csv": tables.claims.sort_values("number", kind="stable"), "findings.csv": tables.findings,
-              "points.csv": tables.points}
-    for name in ("claims.csv", "findings.csv"):
-        write_whole(folder / name, frames[name].to_csv(index=False).encode())
+    frames = {"claims.csv": tables.claims.sort_values("number", kind="stable"), "findings.csv": tables.findings}
+    for name, frame in frames.items():
+        write_whole(folder / name, frame.to_csv(index=False).encode())
     entries = entries_of(tables)
     pictures = _write_figures(entries, folder / "figures")
     said = content(tables.run, entries)
@@ -46,10 +45,10 @@ def write_report(folder: Path) -> VerdictTable:
                           for place, picture in enumerate(entry.pictures)] for entry in entries}
     shown = [{"kind": each.kind, "caption": each.caption, "src": embedded(folder / "figures" / each.svg)}
              for each in pictures]
-    page = render("study.html.j2", {
-        **said, "plots": plots, "pictures": shown, "downloads": [(name, csv_link(frames[name])) for name in frames],
-        "tables": sorted(path.name for path in folder.glob("*.parquet")),
-    }, [plot for each in plots.values() for plot in each], folder=TEMPLATES)
+    content_of_page = {**said, "plots": plots, "pictures": shown,
+                       "downloads": [(name, csv_link(frame)) for name, frame in frames.items()],
+                       "tables": sorted(path.name for path in folder.glob("*.parquet"))}
+    page = render("study.html.j2", content_of_page, [plot for each in plots.values() for plot in each], folder=TEMPLATES)
     write_whole(folder / "report.html", page.encode())
     return VerdictTable(judged(entries))
 

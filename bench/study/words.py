@@ -57,8 +57,8 @@ def value_words(value: float, unit: str) -> str:
 
 
 def _told_apart(values: Sequence[float]) -> list[str]:
-    """Numbers with as many digits as it takes, from 3 to 7, that unequal ones don't read the same."""
-    for digits in range(3, 8):
+    """Numbers with as many digits as it takes, from 3 to 5, that unequal ones don't read the same."""
+    for digits in range(3, 6):
         texts = [number(value, digits) for value in values]
         if len(set(texts)) == len(set(values)):
             break

@@ -73,6 +73,7 @@ def test_theory_has_the_colour_of_what_it_is_compared_with_or_ink():
 @pytest.mark.parametrize(("finding", "words"), [
     (Finding("q", 0.49981, 0.49952, 0.50013), "0.4998 [0.4995, 0.5001]"),
     (Finding("q", 3.0, 3.0, 3.0), "3"),
+    (Finding("q", 1.0, 0.9999999, 1.0000001), "1 [1, 1]"),
     (Finding("q", 3.14159), "3.14"),
     (Finding("q", math.inf, 7.0, math.inf, "steps"), "∞ steps [7, ∞]"),
     (Finding("q", 0.5, 0.25, 0.75, "share"), "50 % [25, 75]"),
