@@ -45,11 +45,10 @@ def write_report(folder: Path) -> VerdictTable:
                           for place, picture in enumerate(entry.pictures)] for entry in entries}
     shown = [{"kind": each.kind, "caption": each.caption, "src": embedded(folder / "figures" / each.svg)}
              for each in pictures]
-    content_of_page = {**said, "plots": plots, "pictures": shown,
-                       "downloads": [(name, csv_link(frame)) for name, frame in frames.items()],
-                       "tables": sorted(path.name for path in folder.glob("*.parquet"))}
-    page = render("study.html.j2", content_of_page, [plot for each in plots.values() for plot in each], folder=TEMPLATES)
-    write_whole(folder / "report.html", page.encode())
+    more = {"plots": plots, "pictures": shown, "tables": sorted(path.name for path in folder.glob("*.parquet")),
+            "downloads": [(name, csv_link(frame)) for name, frame in frames.items()]}
+    drawn = [plot for each in plots.values() for plot in each]
+    write_whole(folder / "report.html", render("study.html.j2", {**said, **more}, drawn, folder=TEMPLATES).encode())
     return VerdictTable(judged(entries))
 
 

@@ -34,27 +34,20 @@ class StudyWorker(Worker):
     def work(self, platform: str, began: float) -> None:
         """Plan, then every claim that is not finished."""
         known, wanted = self.known(), self.suite.claims
-        names = [wanted] if isinstance(wanted, str) else wanted or []
+        names = list(known) if wanted == "all" else list(wanted or [])
         strangers = [f"claims[{place}]: unknown name (got {name!r}). {closest(name, known)}"
-                     for place, name in enumerate(names) if name not in known and name != "all"]
+                     for place, name in enumerate(names) if name not in known]
         if strangers:
             self.say(kind="error", code=2, text="\n".join(strangers))
             return
-        claims = [claim for claim in known.values() if names == ["all"] or claim.name in names]
+        claims = [claim for claim in known.values() if claim.name in names]
         self._plan_claims(claims, platform, time.perf_counter() - began)
         for claim in claims:
-            self._run_claim(claim)
+            self.run_claim(claim)
         self.say(kind="done")
 
-    def _plan_claims(self, claims: list[Claim], platform: str, opened_s: float) -> None:
-        cells: list[ClaimCell] = [
-            {"claim": claim.name, "number": claim.number, "statement": claim.statement, "device": platform,
-             "status": "pending", "note": ""} for claim in claims]
-        self.total = float(len(claims))
-        self.say(kind="plan", cells=cells, problems={}, environment=self.facts(opened_s), total=self.total,
-                 device=platform, lines=[f"{self.suite.name}: {len(claims)} claims on {platform}"])
-
-    def _run_claim(self, claim: Claim) -> None:
+    def run_claim(self, claim: Claim) -> None:
+        """Measure one claim and store what came of it, or say how it failed."""
         group = claim_group(claim.name)
         if group not in self.finished:
             self.say(kind="progress", done=self.done, total=self.total, text=f"claim {claim.number}: {claim.name}",
@@ -71,3 +64,11 @@ class StudyWorker(Worker):
                 store.write_group(self.folder, group, tables)
                 self.say(kind="group", group=group)
         self.done += 1.0
+
+    def _plan_claims(self, claims: list[Claim], platform: str, opened_s: float) -> None:
+        cells: list[ClaimCell] = [
+            {"claim": claim.name, "number": claim.number, "statement": claim.statement, "device": platform,
+             "status": "pending", "note": ""} for claim in claims]
+        self.total = float(len(claims))
+        self.say(kind="plan", cells=cells, problems={}, environment=self.facts(opened_s), total=self.total,
+                 device=platform, lines=[f"{self.suite.name}: {len(claims)} claims on {platform}"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import multiprocessing
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from bench import cli, store
 from bench.executors import run_suite
+from bench.study.claim import Claim, Outcome
 from bench.study.verdicts import LOOKS, Judged, VerdictTable
 from bench.suite import suite_from
 
@@ -63,6 +65,26 @@ def test_an_unknown_claim_is_answered_with_the_closest_and_leaves_no_folder(
     assert "error: claims[1]: unknown name (got 'evli'). Did you mean 'evil'? Known: edge, broken, evil." in (
         capfd.readouterr().err)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_stop_heard_within_a_claim_is_no_failure_of_it(tmp_path: Path) -> None:
+    """A warning of the experiment is a message to the parent, and every message hears whether to stop."""
+    from bench.study.worker import StudyWorker
+    from bench.worker import Stopped
+
+    ours, theirs = multiprocessing.Pipe()
+    worker = StudyWorker(theirs, suite_from({"name": "t", "claims": "all"}), tmp_path, set())
+
+    def warns(seed: int) -> Outcome:
+        ours.send({"kind": "stop"})
+        worker.say(kind="warning", text="loss is not finite at a start")
+        return Outcome("holds", "never said", [])
+
+    with pytest.raises(Stopped):
+        worker.run_claim(Claim(1, "warns", "Statement.", "Method.", warns))
+    assert ours.recv()["kind"] == "progress"
+    assert ours.recv()["kind"] == "warning"
+    assert not ours.poll() and not (tmp_path / "parts").exists()
 
 
 @pytest.mark.parametrize("width", [40, 80, 140])
