@@ -1,1 +1,16 @@
-"""The claims of the textbooks, each an experiment; importing one of these modules registers its claims."""
+"""The fourteen claims; importing this package fills `bench.study.claim.CLAIMS` (only workers do: it imports jax)."""
+
+from __future__ import annotations
+
+from bench.study.claims import (
+    batches,
+    differences,
+    flat,
+    minima,
+    noise,
+    rates,
+    speed,
+    timing,
+)
+
+__all__ = ["batches", "differences", "flat", "minima", "noise", "rates", "speed", "timing"]
