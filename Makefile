@@ -1,4 +1,4 @@
-# make install | bench | test | lint | clean. `make bench SUITE=full DEVICE=gpu OUT=results/mine`
+# make install | bench | textbook | test | lint | clean. `make bench SUITE=full DEVICE=gpu OUT=results/mine`
 PYTHON ?= python3
 SUITE ?= quick
 DEVICE ?= auto
@@ -12,7 +12,7 @@ EXTRAS := $(EXTRAS),$(CUDA)
 STAMP := $(VENV)/.installed-$(CUDA)
 endif
 
-.PHONY: install bench test lint clean
+.PHONY: install bench textbook test lint clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -27,6 +27,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 bench: install
 	$(RUN) -m bench run $(SUITE) --device $(DEVICE) $(if $(OUT),--out '$(OUT)')
+
+textbook: install
+	$(RUN) -m bench run textbook --device $(DEVICE) $(if $(OUT),--out '$(OUT)')
 
 test: install
 	JAX_PLATFORMS=cpu $(RUN) -m pytest

@@ -22,7 +22,7 @@ from typing import Self, TypedDict, cast
 
 import psutil
 
-from bench.store import Cell
+from bench.cells import Cell, ClaimCell
 from bench.watch import oom_kills
 
 LOG = "log.txt"
@@ -36,7 +36,7 @@ class Message(TypedDict, total=False):
     """What a worker says; `kind` decides which other keys are there."""
 
     kind: str
-    cells: list[Cell]
+    cells: list[Cell | ClaimCell]
     problems: dict[str, dict[str, object]]
     environment: dict[str, object]
     device: str

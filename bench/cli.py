@@ -15,7 +15,7 @@ from bench import store
 from bench.bad_input import SuiteError
 from bench.display import Display
 from bench.doctor import check_machine
-from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, run_suite, write_report
+from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, modules_of, run_suite, write_report
 from bench.folder_check import check_run
 from bench.opening import place_for
 from bench.size import Room, size_of
@@ -53,7 +53,8 @@ def run(suite: str, device: str, out: Path | None, resume: bool, force_new: bool
                       "Add --out DIR.")
         sys.exit(BAD_INPUT)
     size = size_of(loaded)
-    display.line(f"{loaded.name}: {size}")
+    if loaded.claims is None:
+        display.line(f"{loaded.name}: {size}")
     if size.too_large and not yes:
         display.error(f"error: {suite}: is very large (got {size}). Shorten its axes, or add --yes.")
         sys.exit(BAD_INPUT)
@@ -83,10 +84,10 @@ def report(folder: Path) -> None:
     """Make tables and report of the run in DIR again from its finished parts."""
     display = Display()
     try:
-        store.read_run(folder)
+        modules = modules_of(store.read_run(folder)["config"])
         for text in store.collect(folder):
             display.line(f"warning: {text}")
-        sys.exit(0 if write_report(folder, "bench.report", display) else 1)
+        sys.exit(0 if write_report(folder, modules.report, display) else 1)
     except FolderError as error:
         display.error(f"error: {error}")
         sys.exit(FOLDER)
@@ -97,7 +98,7 @@ def report(folder: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png",
               help="Where --schedules draws, an .svg beside it [default: schedules.png].")
 def list_(draw: bool, out: Path | None) -> None:
-    """Problems, schedules, optimizers and suites, one line each."""
+    """Problems, schedules, optimizers, claims and suites, one line each."""
     display = Display()
     if out is not None and not draw:
         display.error(f"error: --out: is for the picture of the schedules (got {out}). Add --schedules.")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import environment, store
+from bench.cells import group_of, groups_of, timing_group_of
 from bench.child import LOG, Child, Message, Signals, Stopping
 from bench.display import Display
 from bench.opening import check_data, opened
-from bench.store import Cell, FolderError, Run
+from bench.store import FolderError, Run
 from bench.suite import Suite
 from bench.watch import Watch, ran_out_of_memory
 
@@ -24,7 +27,7 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, e
 
 
 def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, *,
-              worker: str = "bench.worker", report: str = "bench.report") -> int:
+              worker: str | None = None, report: str | None = None) -> int:
     """Run what is missing of a suite in a folder, write the report, and return the exit code.
 
     Args:
@@ -32,8 +35,8 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         folder: where parts, tables and report go; missing or empty, or with `resume` a folder of the same suite.
         device: "auto", "cpu" or "gpu".
         resume: go on with the run in the folder; starts one where there is none.
-        worker: module with `main(connection, payload)`, run in a process of its own.
-        report: module with `write_report(folder)`.
+        worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
+        report: module with `write_report(folder)`, which may return what to show at the end; None: the suite's.
 
     Returns:
         0 fine, 1 the report failed, 2 bad input, 3 some cells failed, 4 the folder, 5 no such device, 130 interrupted.
@@ -44,7 +47,9 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
             run = opened(suite, folder, device, resume)
             for note in suite.notes:
                 display.line(f"note: {note}")
-            return _Session(suite, folder, device, run, worker, report, display, signals).execute()
+            modules = modules_of(suite.config())
+            return _Session(suite, folder, device, run, worker or modules.worker, report or modules.report, display,
+                            signals).execute()
     except FolderError as error:
         display.error(f"error: {error}")
         return FOLDER
@@ -57,6 +62,23 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         return INTERRUPTED
     finally:
         display.close()
+
+
+class Modules(NamedTuple):
+    """Names of the modules that run and report a suite."""
+
+    worker: str
+    report: str
+
+
+def modules_of(config: Mapping[str, object]) -> Modules:
+    """Who runs and reports a suite: those of cells, or those of claims.
+
+    >>> modules_of({"name": "textbook", "claims": "all"}).report
+    'bench.study.report'
+    """
+    return Modules("bench.study.worker", "bench.study.report") if "claims" in config else Modules(
+        "bench.worker", "bench.report")
 
 
 class _Session:
@@ -160,8 +182,8 @@ class _Session:
         run, again = self.run, self.planned or bool(self.run["cells"])
         if again:
             check_data(self.folder, self.run, message)
-        notes = {store.group_of(cell): cell["note"] for cell in run["cells"] if cell["status"] == "finished"}
-        run["cells"] = [_cell(cell) for cell in message["cells"]]
+        notes = {group_of(cell): cell["note"] for cell in run["cells"] if cell["status"] == "finished"}
+        run["cells"] = message["cells"]
         run["problems"] = message["problems"]
         run["mark_ratio"].update(message.get("mark_ratio", {}))
         run["device"] = message.get("device") or (run["cells"][0]["device"] if run["cells"] else run["device"])
@@ -170,7 +192,7 @@ class _Session:
         self.planned = True
         finished = set(store.finished_groups(self.folder, self._warn))
         for cell in run["cells"]:
-            group = store.group_of(cell)
+            group = group_of(cell)
             cell["status"] = "finished" if group in finished else "pending"
             cell["note"] = notes.get(group, "") if group in finished else ""
         for group, (status, note) in self.given_up.items():
@@ -181,7 +203,7 @@ class _Session:
 
     def _group(self, group: str, status: str, note: str) -> None:
         for cell in self.run["cells"]:
-            if store.group_of(cell) == group:
+            if group_of(cell) == group:
                 cell["status"], cell["note"] = status, note[:NOTE_LIMIT]
 
     def _give_up(self, group: str, status: str, note: str) -> None:
@@ -193,7 +215,7 @@ class _Session:
     def _mark_given_up(self, group: str, status: str, note: str) -> None:
         self._group(group, status, note)
         for cell in self.run["cells"]:
-            if store.timing_group(cell["problem"]) == group:
+            if timing_group_of(cell) == group:
                 cell["status"], cell["note"] = status, f"step times: {note}"[:NOTE_LIMIT]
 
     def _try_again(self, how: str) -> bool:
@@ -232,15 +254,13 @@ class _Session:
 
     def _unfinished(self) -> list[str]:
         there = {*store.finished_groups(self.folder, self._warn), *self.given_up}
-        groups = [store.group_of(cell) for cell in self.run["cells"]]
-        groups += [store.timing_group(cell["problem"]) for cell in self.run["cells"]]
-        return [group for group in dict.fromkeys(groups) if group not in there]
+        return [group for group in groups_of(self.run["cells"]) if group not in there]
 
     def _settle(self) -> None:
         """Parts on the disk are the truth: a part written just before the end counts."""
         finished = set(store.finished_groups(self.folder, self._warn))
         for cell in self.run["cells"]:
-            if cell["status"] == "pending" and store.group_of(cell) in finished:
+            if cell["status"] == "pending" and group_of(cell) in finished:
                 cell["status"] = "finished"
 
     def _failed(self) -> bool:
@@ -260,7 +280,8 @@ class _Session:
         else:
             reported = True
             self.display.line(f"no report: python -m bench report {self.folder} makes one of what is finished.")
-        self.display.line(f"{len(done)} of {len(run['cells'])} cells finished in {self.folder}")
+        unit = "claims" if self.suite.claims else "cells"
+        self.display.line(f"{len(done)} of {len(run['cells'])} {unit} finished in {self.folder}")
         return reported
 
     def _warn(self, text: str) -> None:
@@ -271,13 +292,13 @@ class _Session:
 
 
 def write_report(folder: Path, module: str, display: Display) -> bool:
-    """Write the report of a run folder and show its answer; False, with the reason shown, when that failed.
+    """Write the report of a run folder and show what it returns, else its answer; False, and why, when that failed.
 
     Raises:
         FolderError: the folder is full or may not be written.
     """
     try:
-        import_module(module).write_report(folder)
+        shown = import_module(module).write_report(folder)
     except Exception as error:  # whatever is wrong with a report must not cost the run that it tells of
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise FolderError(f"{error.filename or folder}: cannot be written (got {error.strerror}). "
@@ -287,8 +308,11 @@ def write_report(folder: Path, module: str, display: Display) -> bool:
         display.error(f"error: report: could not be written (got {type(error).__name__}: {str(error)[:300]}). "
                       f"The results are kept; see {folder / LOG}, then python -m bench report {folder}.")
         return False
-    for text in answer(folder / "report.md"):
-        display.line(text)
+    if shown is None:
+        for text in answer(folder / "report.md"):
+            display.line(text)
+    else:
+        display.show(shown)
     display.line(f"report: {folder / 'report.md'}")
     return True
 
@@ -304,10 +328,3 @@ def answer(report: Path) -> list[str]:
         if text.strip() and not text.startswith("# "):
             lines.append(text.strip())
     return lines
-
-
-def _cell(cell: Cell) -> Cell:
-    """A cell with every key of the manifest, "pending" where the plan does not say."""
-    return {"problem": cell["problem"], "optimizer": cell["optimizer"], "batch_size": int(cell["batch_size"]),
-            "schedule": cell["schedule"], "device": cell["device"], "status": cell.get("status", "pending"),
-            "note": cell.get("note", "")}

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import files, store
+from bench.cells import cell_name, groups_of
 from bench.doctor import Findings
 from bench.store import FolderError, Run
 
 SHOWN = 20  # lines of one kind
-MADE_AGAIN = {"summary.csv", "scaling.csv", "comparisons.csv", "report.md", "report.html", "figures"}
+MADE_AGAIN = {"summary.csv", "scaling.csv", "comparisons.csv", "claims.csv", "findings.csv", "report.md", "report.html", "figures"}
 KNOWN = MADE_AGAIN | {store.MANIFEST, store.LOCK, "log.txt", "parts", "corrupt"} | {
     f"{name}.parquet" for name in store.TABLES}
 
@@ -30,7 +31,7 @@ def check_run(folder: Path) -> Findings:
              f"time     started {run['started']}, finished {run.get('finished') or 'no'}",
              f"cells    {counts['finished']} of {len(run['cells'])} finished"]
     lines += [f"         {count} {status}" for status, count in sorted(counts.items()) if status != "finished"]
-    lines += _some("", [f"{cell['status']:<8} {store.group_of(cell)} {cell['schedule']}: {cell['note'][:200]}"
+    lines += _some("", [f"{cell['status']:<8} {cell_name(cell)}: {cell['note'][:200]}"
                         for cell in run["cells"] if cell["status"] in ("failed", "oom")])
     lines += [*_some("missing  ", [f"parts/{name}" for name in absent]), *_some("damaged  ", damaged),
               *_some("extra    ", extra)]
@@ -94,9 +95,7 @@ def _remedies(folder: Path, damaged: bool, incomplete: bool, extra: bool) -> Ite
 
 
 def _wanted(run: Run) -> list[str]:
-    groups = [store.group_of(cell) for cell in run["cells"]]
-    groups += [store.timing_group(cell["problem"]) for cell in run["cells"]]
-    return [store.part_name(group) for group in dict.fromkeys(groups)]
+    return [store.part_name(group) for group in groups_of(run["cells"])]
 
 
 def _rows(part: Path) -> dict[str, int]:

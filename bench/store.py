@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 import filelock
 
 from bench import files
+from bench.cells import Cell, ClaimCell, group_of
 from bench.checks import check_tables
 
 if TYPE_CHECKING:
     import pandas
 
 SCHEMA = 1
-TABLES = ("lanes", "hits", "curves", "chosen", "timing", "memory")
+TABLES = ("lanes", "hits", "curves", "chosen", "timing", "memory", "claims", "findings", "points")
 MANIFEST = "run.json"
 KEYS: dict[str, type] = {"schema": int, "suite": str, "config": dict, "config_hash": str, "started": str, "device": str,
                          "environment": dict, "mark_ratio": dict, "problems": dict, "cells": list, "warnings": list}
@@ -32,18 +33,6 @@ PART_NAME_LIMIT = 100  # characters; file systems allow 255 bytes
 
 class FolderError(Exception):
     """The results folder cannot be used, or holds another run (exit code 4)."""
-
-
-class Cell(TypedDict):
-    """One cell and how it ended: status "pending", "finished", "failed" or "oom"."""
-
-    problem: str
-    optimizer: str
-    batch_size: int
-    schedule: str
-    device: str
-    status: str
-    note: str
 
 
 class Run(TypedDict):
@@ -60,32 +49,9 @@ class Run(TypedDict):
     environment: dict[str, object]
     mark_ratio: dict[str, float]
     problems: dict[str, dict[str, object]]
-    cells: list[Cell]
+    cells: list[Cell | ClaimCell]
     warnings: list[str]
     resumed: NotRequired[list[str]]
-
-
-def group_name(problem: str, optimizer: str, batch_size: int) -> str:
-    """Name of a group of cells: all schedules of one problem, optimizer and batch size.
-
-    >>> group_name("digits-softmax", "sgd", 32)
-    'digits-softmax.sgd.32'
-    """
-    return f"{problem}.{optimizer}.{batch_size}"
-
-
-def group_of(cell: Cell) -> str:
-    """Name of the group that a cell belongs to."""
-    return group_name(cell["problem"], cell["optimizer"], cell["batch_size"])
-
-
-def timing_group(problem: str) -> str:
-    """Name of the group that holds the step times of one problem.
-
-    >>> timing_group("digits-softmax")
-    'digits-softmax.timing'
-    """
-    return f"{problem}.timing"
 
 
 def part_name(group: str) -> str:
@@ -184,7 +150,7 @@ def write_group(folder: Path, group: str, tables: Mapping[str, pandas.DataFrame]
 
     Args:
         folder: the run folder.
-        group: `group_name(...)` or `timing_group(...)`.
+        group: its name, as `bench.cells` gives it.
         tables: name in TABLES -> rows; an existing part is never changed.
 
     Raises:

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.bad_input import SHOWN, SuiteError, closest, field_error, from_pydantic, show
+from bench.bad_input import SHOWN, SuiteError, closest, field_error, from_pydantic, needed, show
 from bench.toml_file import read_toml
 
 SUITES = Path(__file__).parent / "suites"
@@ -48,6 +48,12 @@ def _batch_size(value: object) -> int | str:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**9:
         return value
     raise _bad('must be a whole number of examples from 1 on, or "all"', 'Use for example 32, or "all" for BGD.')
+
+
+def _all(value: object) -> str:
+    if value == "all":
+        return "all"
+    raise _bad('must be "all" or a list of names', 'Use claims = "all", or claims = ["NAME", ...].')
 
 
 def _axis(values: list[Item], info: ValidationInfo) -> list[Item]:
@@ -80,6 +86,12 @@ Rates = Annotated[
     Annotated[RateCount, Tag("<count>")] | Annotated[RateGrid, Tag("<grid>")],
     Discriminator(lambda value: "<grid>" if isinstance(value, list) else "<count>"),
 ]
+Claims = Annotated[
+    Annotated[str, PlainValidator(_all), Tag("<all>")] | Annotated[Names, Tag("<names>")],
+    Discriminator(lambda value: "<names>" if isinstance(value, list) else "<all>"),
+]
+OF_CELLS = ("problems", "batch_sizes", "schedules")  # what a suite of cells cannot do without
+OF_CLAIMS = ("name", "claims", "seed", "dtype", "matmul_precision", "timeout_s")  # all that a suite of claims has
 
 
 class Override(BaseModel):
@@ -116,6 +128,7 @@ class Settings:
 class Suite(BaseModel):
     """One experiment: the cells (problems × optimizers × batch sizes × schedules) and how they are measured.
 
+    Or the claims of the textbook study, "all" or by name: such a suite has no problems, batch sizes or schedules.
     `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves;
     `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps. `timeout_s`
     are the seconds after which a worker is taken for hung (see `bench.watch`): no part of the experiment.
@@ -124,9 +137,9 @@ class Suite(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     name: Name
-    problems: Names
-    batch_sizes: BatchSizes
-    schedules: Names
+    problems: Names = []
+    batch_sizes: BatchSizes = []
+    schedules: Names = []
     optimizers: Names = ["sgd"]
     rates: Rates = 5
     rate_span: Annotated[float, Field(ge=1, le=1e12, allow_inf_nan=False)] = 100.0
@@ -146,6 +159,7 @@ class Suite(BaseModel):
     matmul_precision: Literal["default", "high", "highest"] = "highest"
     timeout_s: Annotated[float, Field(ge=1, le=1e9, allow_inf_nan=False)] = 3600.0
     problem: dict[str, Override] = {}
+    claims: Claims | None = None
     _notes: tuple[str, ...] = PrivateAttr(())
 
     @property
@@ -155,7 +169,7 @@ class Suite(BaseModel):
 
     def config(self) -> dict[str, object]:
         """The suite as plain data that JSON holds and `suite_from` reads back."""
-        return self.model_dump(exclude_none=True)
+        return self.model_dump(exclude_none=True, include=None if self.claims is None else set(OF_CLAIMS))
 
     def settings_for(self, problem: str) -> Settings:
         """Budget, batch sizes and targets of one problem: its own where it has them, the suite's otherwise."""
@@ -218,6 +232,18 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _across_fields(config: dict[str, object]) -> list[str]:
+    return _kind_errors(config) + _stranger_errors(config)
+
+
+def _kind_errors(config: dict[str, object]) -> list[str]:
+    """Problems, batch sizes and schedules are needed without claims, and out of place beside them."""
+    if config.get("claims") is None:
+        return [needed(key) for key in OF_CELLS if key not in config]
+    return [field_error(key, "has no place beside claims", config[key], "Remove it, or claims.")
+            for key in Suite.model_fields if key in config and key not in OF_CLAIMS]
+
+
+def _stranger_errors(config: dict[str, object]) -> list[str]:
     problems, own, shared = (config.get(key) for key in ("problems", "problem", "targets"))
     if not isinstance(problems, list):
         return []

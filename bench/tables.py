@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -29,12 +29,22 @@ COLUMNS: dict[str, dict[str, str]] = {
     "timing": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "program": "str",
                "width": "int64", "quantity": "str", "repeat": "int64", "warmup": "bool", "voided": "bool",
                "order": "int64", "steps": "int64", "seconds": "float64"},
+    "claims": {"claim": "str", "number": "int64", "statement": "str", "method": "str", "verdict": "str",
+               "sentence": "str", "seconds": "float64", "cpu_seconds": "float64"},
+    "findings": {"claim": "str", "quantity": "str", "value": "float64", "low": "float64", "high": "float64",
+                 "unit": "str", "expected": "float64"},
+    "points": {"claim": "str", "picture": "int64", "title": "str", "x_label": "str", "y_label": "str", "x_log": "bool",
+               "y_log": "bool", "line": "int64", "series": "str", "joined": "bool", "theory": "bool", "x": "float64",
+               "y": "float64", "low": "float64", "high": "float64"},
 }
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Everything a run folder holds: five tables and the manifest `run` (run.json)."""
+    """Everything a run folder holds: its tables, those of a study in the last three, and the manifest `run` (run.json).
+
+    `lanes` to `timing` are empty for a study of claims, `claims` to `points` for a run of cells.
+    """
 
     lanes: pd.DataFrame
     hits: pd.DataFrame
@@ -42,6 +52,9 @@ class Tables:
     chosen: pd.DataFrame
     timing: pd.DataFrame
     run: Mapping[str, object]
+    claims: pd.DataFrame = field(default_factory=lambda: empty("claims"))
+    findings: pd.DataFrame = field(default_factory=lambda: empty("findings"))
+    points: pd.DataFrame = field(default_factory=lambda: empty("points"))
 
 
 def load(folder: Path | str) -> Tables:
@@ -75,7 +88,7 @@ def load(folder: Path | str) -> Tables:
 
 
 def empty(name: str) -> pd.DataFrame:
-    """A table with its columns and no rows: "lanes", "hits", "curves", "chosen" or "timing"."""
+    """A table with its columns and no rows: a key of COLUMNS, "lanes" for example."""
     return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()})
 
 

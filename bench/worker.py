@@ -20,6 +20,7 @@ import pandas as pd
 import gdjax
 from bench import clock, store
 from bench.bad_input import closest
+from bench.cells import group_name, timing_group
 from bench.experiment import Group, measure, target_losses
 from bench.memory import Meter, device_peak_bytes
 from bench.step_times import step_times
@@ -33,14 +34,19 @@ MESSAGE_LIMIT = 500
 Done = TypeVar("Done")
 
 
-class Stopped(Exception):
-    """The parent asked for the end."""
+class Stopped(BaseException):
+    """The parent asked for the end; no handler of a cell's own errors may take it for one."""
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
     """Run what is missing of a suite; messages to the parent tell what happens (see bench.child.Message)."""
+    serve(Worker, connection, payload)
+
+
+def serve(kind: type[Worker], connection: Connection, payload: dict[str, object]) -> None:
+    """Run a worker of this kind until it is through, is told to stop, or can't write."""
     suite = suite_from(payload["suite"])  # type: ignore[arg-type]
-    worker = Worker(connection, suite, Path(str(payload["folder"])), set(payload["finished"]))  # type: ignore[call-overload]
+    worker = kind(connection, suite, Path(str(payload["folder"])), set(payload["finished"]))  # type: ignore[call-overload]
     worker.widths = dict(payload.get("widths", {}))  # type: ignore[call-overload]
     try:
         worker.run(str(payload["device"]))
@@ -63,12 +69,16 @@ class Worker:
         self.fresh = True  # no group has run in this process
 
     def run(self, device: str) -> None:
-        """Plan, then every problem: its groups, then its step times."""
+        """Open the device, then do the work."""
         began = time.perf_counter()
         platform = self._open_device(device)
         if platform is None:
             return
         warnings.showwarning = lambda message, *_, **__: self.say(kind="warning", text=str(message)[:MESSAGE_LIMIT])
+        self.work(platform, began)
+
+    def work(self, platform: str, began: float) -> None:
+        """Plan, then every problem: its groups, then its step times."""
         groups, errors = self._groups(platform)
         if errors:
             self.say(kind="error", code=2, text="\n".join(errors))
@@ -86,6 +96,16 @@ class Worker:
         self.connection.send(message)
         if self.connection.poll() and self.connection.recv().get("kind") == "stop":
             raise Stopped
+
+    def memory_hint(self, width: int) -> str:
+        """What to do where memory runs out at a width, as the end of an error text."""
+        return f" Try width = {max(1, width // 2)} in the suite."
+
+    def facts(self, opened_s: float) -> dict[str, object]:
+        """What only this process knows of the environment; `opened_s`: seconds until the plan."""
+        return {"backend": jax.default_backend(), "device_kind": jax.devices()[0].device_kind,
+                "device_count": jax.device_count(), "x64": jax.config.read("jax_enable_x64"),
+                "matmul_precision": self.suite.matmul_precision, "dtype": self.suite.dtype, "worker_opened_s": opened_s}
 
     def _open_device(self, device: str) -> str | None:
         jax.config.update("jax_enable_compilation_cache", False)  # a cached program would hide its compile time
@@ -175,12 +195,10 @@ class Worker:
                     "steps": group.steps, "epochs": group.steps * group.batch_size / problem.examples,
                 } for group in mine},
             }
-        facts = {"backend": jax.default_backend(), "device_kind": jax.devices()[0].device_kind,
-                 "device_count": jax.device_count(), "x64": jax.config.read("jax_enable_x64"),
-                 "matmul_precision": suite.matmul_precision, "dtype": suite.dtype, "worker_opened_s": opened_s}
         lanes = sum(sum(group.lane_counts) for group in groups)
-        self.say(kind="plan", cells=cells, problems=problems, environment=facts, total=self.total, device=platform,
-                 lines=[f"{suite.name}: {len(cells)} cells ({len(groups)} groups), {lanes:,} lanes on {platform}"])
+        self.say(kind="plan", cells=cells, problems=problems, environment=self.facts(opened_s), total=self.total,
+                 device=platform, lines=[f"{suite.name}: {len(cells)} cells ({len(groups)} groups), {lanes:,} "
+                                         f"lanes on {platform}"])
 
     def _run_group(self, group: Group) -> None:
         name = _name(group)
@@ -202,7 +220,7 @@ class Worker:
         self.done += _weight(group)
 
     def _time_problem(self, problem: str, groups: list[Group]) -> None:
-        name = store.timing_group(problem)
+        name = timing_group(problem)
         if name not in self.finished:
             self._progress(groups[0], f"{problem}: step times", name, expected_s=self._timing_s(groups))
             known = {place: self.results[_name(group)] for place, group in enumerate(groups)
@@ -251,8 +269,8 @@ class Worker:
     def _failed(self, name: str, error: Exception, width: int | None = None) -> None:
         traceback.print_exc()
         short = _is_for_memory(error)
-        advice = f" Try width = {max(1, (width or self.suite.width) // 2)} in the suite." if short else ""
-        self.say(kind="failed", group=name, status="oom" if short else "failed", note=_text(error) + advice)
+        self.say(kind="failed", group=name, status="oom" if short else "failed",
+                 note=_text(error) + (self.memory_hint(width or self.suite.width) if short else ""))
 
 
 def _text(error: Exception) -> str:
@@ -278,7 +296,7 @@ def _narrowed(width: int, wanted: int) -> str:
 
 
 def _name(group: Group) -> str:
-    return store.group_name(group.problem.name, group.optimizer, group.batch_size)
+    return group_name(group.problem.name, group.optimizer, group.batch_size)
 
 
 def _weight(group: Group) -> float:

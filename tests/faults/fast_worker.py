@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bench import files, store
+from bench.cells import group_name, timing_group
 
 LANES = 40
 
@@ -39,7 +40,7 @@ def work(connection: Connection, payload: dict[str, object], fault: str) -> None
     connection.send({"kind": "plan", "cells": cells, "environment": {"backend": "cpu"}, "total": float(len(groups)),
                      "problems": {problem: {"examples": 99, "data_sha256": None} for problem in suite["problems"]}})
     for done, (problem, size) in enumerate(groups):
-        group = store.group_name(problem, "sgd", size)
+        group = group_name(problem, "sgd", size)
         if group not in finished:
             connection.send({"kind": "progress", "done": float(done), "total": float(len(groups)), "group": group})
             time.sleep(float(os.environ.get("FAULT_PACE_S", "0")))
@@ -50,7 +51,7 @@ def work(connection: Connection, payload: dict[str, object], fault: str) -> None
             if connection.poll() and connection.recv()["kind"] == "stop":
                 return
     for problem in suite["problems"]:
-        group = store.timing_group(problem)
+        group = timing_group(problem)
         if group not in finished:
             store.write_group(folder, group, {"timing": pd.DataFrame({"problem": [problem], "seconds": [time.time()]})})
             connection.send({"kind": "group", "group": group})

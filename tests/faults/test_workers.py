@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from bench import store
-from bench.store import Cell
 from bench.watch import Watch, oom_kills, ran_out_of_memory
 from tests.faults import runs
 from tests.faults.conftest import LONG, Tally, times
@@ -76,8 +75,7 @@ def test_half_the_width_is_enough(trial: int, folder: Path, tally: Tally, monkey
     monkeypatch.setenv("FAULT_WIDTH", "16")
     with tally("memory limit that half the width meets (RLIMIT_AS, real worker)", "finished, the narrower width noted"):
         assert runs.run(folder, ODD, runs.suite(runs.REAL_SUITE)) == 0
-        cells: list[Cell] = store.read_run(folder)["cells"]
-        notes = {cell["batch_size"]: cell["note"] for cell in cells}
+        notes = {size: note for size, (_, note) in _statuses(folder).items()}
         assert notes[10] == ""
         assert notes[100].startswith("ran at width 8, memory ran out at 16")
         memory = pd.read_parquet(folder / "memory.parquet").set_index("batch_size")
