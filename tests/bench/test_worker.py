@@ -121,7 +121,7 @@ def test_bad_names_are_refused_before_anything_runs(
     assert not (tmp_path / "run" / "parts").exists()
 
 
-def test_a_missing_gpu_is_exit_5_with_the_devices_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_row_17_a_missing_gpu_is_exit_5_with_what_was_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import jax
 
     if jax.devices()[0].platform == "gpu":
