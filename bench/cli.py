@@ -36,7 +36,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("suite")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: results/SUITE-DEVICE-TIME].")
+@click.option("--out", type=Path, help="Run folder [default: results/SUITE-DEVICE-TIME].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; starts it where there is none.")
 @click.option("--force-new", is_flag=True, help="Where --out is used or can't be resumed, run in a new folder beside.")
 @click.option("--yes", is_flag=True, help="Run a very large suite too, and where memory or disk look short.")
@@ -79,7 +79,7 @@ def run(suite: str, device: str, out: Path | None, resume: bool, force_new: bool
 
 
 @cli.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=Path)
 def report(folder: Path) -> None:
     """Make tables and report of the run in DIR again from its finished parts."""
     display = Display()
@@ -95,7 +95,7 @@ def report(folder: Path) -> None:
 
 @cli.command("list")
 @click.option("--schedules", "draw", is_flag=True, help="The schedules alone, and a picture of them.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png",
+@click.option("--out", type=Path, metavar="FILE.png",
               help="Where --schedules draws, an .svg beside it [default: schedules.png].")
 def list_(draw: bool, out: Path | None) -> None:
     """Problems, schedules, optimizers, claims and suites, one line each."""
@@ -118,7 +118,7 @@ def list_(draw: bool, out: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", metavar="[DIR]", required=False, type=Path)
 def doctor(folder: Path | None) -> None:
     """Check this machine, or the run in DIR: what is missing and how to mend it."""
     display = Display()
