@@ -103,13 +103,13 @@ def same_tables(folder: Path, reference: Path) -> None:
 def no_orphans(folder: Path) -> None:
     """No worker on this folder outlives its parent by more than five seconds."""
     deadline = time.monotonic() + 5
-    while workers := [each.pid for each in psutil.process_iter() if _works_on(each, folder)]:
+    while workers := [each.pid for each in psutil.process_iter() if works_on(each, folder)]:
         if time.monotonic() > deadline:
             pytest.fail(f"processes {workers} still work on {folder}")
         time.sleep(0.1)
 
 
-def _works_on(process: psutil.Process, folder: Path) -> bool:
+def works_on(process: psutil.Process, folder: Path) -> bool:
     """Whether a process writes the log of a run folder."""
     try:
         return Path(f"/proc/{process.pid}/fd/1").resolve() == folder / "log.txt"
