@@ -1,5 +1,6 @@
-"""A walk over the registries: every problem × optimizer × schedule family steps, alike each time, and goes on from where
-it was saved. Problems whose parameters and examples have the same shapes share a program, and so do all schedules.
+"""A walk over the registries: every problem × optimizer × schedule family steps, repeats, and goes on from a saved state.
+
+Problems whose parameters and examples have the same shapes share a program, and so do all schedules.
 """
 
 from __future__ import annotations
@@ -116,12 +117,12 @@ def test_every_problem_optimizer_and_schedule_steps_repeats_and_goes_on(group, n
 
 
 @pytest.mark.parametrize("name", gdjax.problems.names())
-def test_every_problem_runs_all_schedules_in_one_program_of_the_engine(name):
+def test_every_problem_runs_through_the_engine(name):
     problem = gdjax.problems.get(name)
-    runs = gdjax.minibatch(problem, batch_size=min(EXAMPLES, problem.examples), schedules=SCHEDULES, rates=1e-6, starts=2,
-                           key=0, max_steps=STEPS, width=32)
+    runs = gdjax.minibatch(problem, batch_size=min(EXAMPLES, problem.examples), schedules=["constant", "one_cycle"],
+                           rates=1e-6, starts=8, key=0, max_steps=STEPS, width=16)
     frame = runs.frame()
-    assert len(frame) == 2 * len(SCHEDULES) and np.isfinite(frame.final_loss).all()
+    assert len(frame) == 16 and np.isfinite(frame.final_loss).all()
     assert set(frame.status) <= {"budget", "converged"} and (frame.steps[frame.status == "budget"] == STEPS).all()
     assert {"accuracy", "held_out_loss"} & set(frame) == {
         column for column, there in (("accuracy", problem.accuracy), ("held_out_loss", problem.held_out))
