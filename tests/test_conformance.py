@@ -1,4 +1,4 @@
-"""A walk over the registries: every problem × optimizer × schedule family steps, repeats, and goes on from a saved state.
+"""A walk over the registries: every problem × optimizer × schedule family steps, repeats, goes on from a saved state.
 
 Problems whose parameters and examples have the same shapes share a program, and so do all schedules.
 """
