@@ -7,6 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 EXTRAS := bench,test,dev,examples
 STAMP := $(VENV)/.installed
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 ifeq ($(DEVICE),gpu)
 EXTRAS := $(EXTRAS),$(CUDA)
 STAMP := $(VENV)/.installed-$(CUDA)
@@ -29,8 +30,8 @@ bench: install
 	$(RUN) -m bench run $(SUITE) --device $(DEVICE) $(if $(OUT),--out '$(OUT)')
 
 test: install
-	JAX_PLATFORMS=cpu $(RUN) -m pytest
-	JAX_PLATFORMS=cpu $(RUN) -m pytest --doctest-modules gdjax bench --ignore-glob='bench/test_*.py'
+	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE)
+	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE) --doctest-modules gdjax bench --ignore-glob='bench/test_*.py'
 
 lint: install
 	$(VENV)/bin/ruff check .
