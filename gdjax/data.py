@@ -8,8 +8,10 @@ from types import ModuleType
 import jax
 import numpy as np
 
+from gdjax.names import closest
 from gdjax.problem import PyTree
 
+BODY = ("weight", "waist", "pulse")  # the order of scikit-learn's columns
 SHOWN = 5  # rows named in an error: enough to find the fault, short enough to read
 
 
@@ -56,6 +58,62 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     Source: Alpaydin & Kaynak 1998, UCI "Optical Recognition of Handwritten Digits", its test part.
     """
     return _arrays(_datasets().load_digits())
+
+
+def iris() -> tuple[np.ndarray, np.ndarray]:
+    """Iris: sepal and petal length and width in cm (150, 4) and labels (150,), both float64.
+
+    Labels: 0 setosa, 1 versicolor, 2 virginica, 50 each.
+
+    Raises:
+        ImportError: scikit-learn is not installed.
+
+    Example:
+        >>> gdjax.data.iris()[0][0].tolist()
+        [5.1, 3.5, 1.4, 0.2]
+
+    Source: Fisher 1936, "The use of multiple measurements in taxonomic problems", Annals of Eugenics 7, as printed
+    there: UCI's copy differs in two rows.
+    """
+    return _arrays(_datasets().load_iris())
+
+
+def wine() -> tuple[np.ndarray, np.ndarray]:
+    """Wine: 13 chemical measurements in their own units (178, 13) and the cultivar 0…2 (178,), both float64.
+
+    Raises:
+        ImportError: scikit-learn is not installed.
+
+    Example:
+        >>> gdjax.data.wine()[0].shape
+        (178, 13)
+
+    Source: Forina et al. 1991, PARVUS; UCI "Wine".
+    """
+    return _arrays(_datasets().load_wine())
+
+
+def linnerud(outcome: str = "weight") -> tuple[np.ndarray, np.ndarray]:
+    """Linnerud: chin-ups, sit-ups and jumps of 20 men (20, 3) and one measure of their bodies (20,), both float64.
+
+    Args:
+        outcome: "weight" in pounds, "waist" in inches or "pulse" in beats per minute. The data have all three; a
+            problem has one.
+
+    Raises:
+        ImportError: scikit-learn is not installed.
+        ValueError: an unknown outcome.
+
+    Example:
+        >>> gdjax.data.linnerud("pulse")[1][:3].tolist()
+        [50.0, 52.0, 58.0]
+
+    Source: Linnerud, NC State University; Tenenhaus 1998, "La régression PLS".
+    """
+    if outcome not in BODY:
+        raise ValueError(closest("outcome", outcome, BODY))
+    bunch = _datasets().load_linnerud()
+    return np.asarray(bunch["data"], np.float64), np.asarray(bunch["target"][:, BODY.index(outcome)], np.float64)
 
 
 def standardise(X: np.ndarray) -> np.ndarray:
