@@ -22,12 +22,12 @@ def representatives(points: np.ndarray, norm: np.ndarray, diagonal: float) -> tu
 def link(points: np.ndarray, radius: float) -> np.ndarray:
     """Single linkage: points that steps of at most `radius` from point to point connect share a number, (points,).
 
-    Points in one cell of a quarter of the radius count as one, at their mean: coincident points make no pairs.
+    Points in one cell of half the radius count as one, at their mean: coincident points make no pairs.
 
     >>> gdjax.linkage.link(np.array([[0.0], [0.9], [1.8], [3.0]]), 1.0).tolist()
     [0, 0, 0, 1]
     """
-    cell = _cells(points, radius / 4)
+    cell = _cells(points, radius / 2)
     count = np.bincount(cell)
     centre = np.stack([np.bincount(cell, column) / count for column in points.T], axis=1)
     if len(centre) == 1:
