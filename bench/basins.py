@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +58,6 @@ class Basins:
     table: pd.DataFrame  # one row per minimum
     points: np.ndarray  # (minima, 2)
     paths: np.ndarray  # (paths, points, 2)
-    lane_steps: int
 
 
 def check(problem: str, optimizer: str, starts: int, rate: float | None, steps: int, out: Path | None) -> Request:
@@ -85,9 +84,10 @@ def check(problem: str, optimizer: str, starts: int, rate: float | None, steps: 
     return Request(problem=made, optimizer=optimizer, side=math.isqrt(starts - 1) + 1, rate=rate, steps=steps, out=path)
 
 
-def find(request: Request) -> Basins:
-    """Run the starts of a request and sort them by where they end."""
+def find(request: Request, say: Callable[[str], None]) -> Basins:
+    """Run the starts of a request and sort them by where they end; `say` is told how far it is."""
     problem, optimizer, side = request.problem, request.optimizer, request.side
+    say(f"{problem.name}: {side} x {side} = {side**2:,} starts, {optimizer}, at most {request.steps:,} steps each")
     box = _box(problem)
     tolerance = SMALLEST * _steepness(problem, box)
     program = gdjax.compile(problem, batch_size=problem.examples, optimizer=optimizer, tolerance=tolerance,
@@ -102,32 +102,34 @@ def find(request: Request) -> Basins:
     rate = request.rate
     if rate is None:
         trial = run(_grid(box, TRIAL), RATES, max(1, request.steps // QUARTER))
-        rate = calm_rate(trial.status.reshape(-1, len(RATES)) == gdjax.stopping.CONVERGED,
-                         trial.final_loss.reshape(-1, len(RATES)))
+        rate = calm_rate(trial.status.reshape(-1, len(RATES)), trial.final_loss.reshape(-1, len(RATES)))
+        say(f"rate {rate:g}, found by a range test")
     runs = run(_grid(box, side), rate, request.steps)
+    say(f"{runs.lane_steps_needed:,} lane-steps run")
     found = gdjax.minima.find(runs, problem=problem)
     return Basins(
         problem=problem.name, optimizer=optimizer, rate=rate, searched=request.rate is None, steps=request.steps,
         side=side, names=_names(problem), box=box, loss=runs.start_loss.reshape(side, side),
         label=found.label.reshape(side, side), table=found.table, points=found.points,
-        paths=_paths(problem, optimizer, rate, request.steps, _grid(box, PATHS)), lane_steps=runs.lane_steps_needed,
+        paths=_paths(problem, optimizer, rate, request.steps, _grid(box, PATHS)),
     )
 
 
-def calm_rate(converged: np.ndarray, loss: np.ndarray) -> float:
+def calm_rate(status: np.ndarray, loss: np.ndarray) -> float:
     """The smallest of `RATES` at which nearly as many trial lanes converge as at the best one.
 
-    Small, because a lane near the edge of divergence jumps from basin to basin. Where none converges: the rate of the
-    lowest median loss.
+    Small, because a lane near the edge of divergence jumps from basin to basin. Where fewer than half converge at any: of the
+    rates at which the fewest diverge, the one of the lowest median loss.
 
     Args:
-        converged, loss: (starts, rates).
+        status, loss: (starts, rates) of the trial lanes' ends.
     """
-    count = converged.sum(axis=0)
-    if count.max() == 0:
-        middle = np.median(np.where(np.isfinite(loss), loss, np.finfo(np.float64).max), axis=0)
-        return RATES[int(middle.argmin())]
-    return RATES[int((count >= 0.98 * count.max()).argmax())]
+    converged = (status == gdjax.stopping.CONVERGED).sum(axis=0)
+    if 2 * converged.max() >= len(status):
+        return RATES[int((converged >= 0.98 * converged.max()).argmax())]
+    diverged = (status == gdjax.stopping.DIVERGED).sum(axis=0)
+    middle = np.median(np.where(np.isfinite(loss), loss, np.finfo(np.float64).max), axis=0)
+    return RATES[int(np.where(diverged == diverged.min(), middle, np.inf).argmin())]
 
 
 def _box(problem: gdjax.Problem) -> np.ndarray:
@@ -203,3 +205,18 @@ def _paths(problem: gdjax.Problem, optimizer: str, rate: float, steps: int, star
                             axis=2)
     shown = np.unique(np.geomspace(1, steps + 1, 300).astype(int)) - 1
     return points[:, shown].astype(np.float64)
+
+
+def words(basins: Basins) -> list[str]:
+    """What the picture shows, a line for each minimum, at most ten of them."""
+    lines = []
+    for row in basins.table.to_dict("records"):
+        name = f"{row['kind']} {row['minimum']}" if row["minimum"] > 0 else row["kind"]
+        share, low, high = (f"{100 * row[each]:.4g} %" for each in ("share", "share_low", "share_high"))
+        lines.append(f"{name}: loss {row['loss']:.4g}, {row['lanes']:,} starts, {share} [{low}, {high}]")
+    found = int((basins.table.minimum > 0).sum())
+    if found > 10:
+        lines[10:found] = [f"and {found - 10:,} more minima"]
+    if (basins.table.share[basins.table.minimum == 0] > 0.05).any():
+        lines.append("many starts are not at rest yet: more --steps, another --rate, or --optimizer adam")
+    return lines
