@@ -24,7 +24,7 @@ QUEUE = 1 << 15  # starts that one core takes at a time: pieces run side by side
 RATES = (*(float(f"{digit}e{power}") for power in range(-5, 1) for digit in (1, 2, 5)), 10.0)
 TRIAL = 7  # a range test runs 7 × 7 starts with each of these rates
 QUARTER = 4  # and a quarter of the steps
-SMALLEST = 1e-4  # tolerance on the gradient norm, as a share of the median norm over the landscape
+SMALLEST = 3e-6  # tolerance on the gradient norm, as a share of the median norm over the landscape
 LOOK = 33  # looks along each axis for that median
 PATHS = 3  # 3 × 3 paths are drawn
 
@@ -118,8 +118,8 @@ def find(request: Request, say: Callable[[str], None]) -> Basins:
 def calm_rate(status: np.ndarray, loss: np.ndarray) -> float:
     """The smallest of `RATES` at which nearly as many trial lanes converge as at the best one.
 
-    Small, because a lane near the edge of divergence jumps from basin to basin. Where fewer than half converge at any: of the
-    rates at which the fewest diverge, the one of the lowest median loss.
+    Small, because a lane near the edge of divergence jumps from basin to basin. Where fewer than half converge at any:
+    of the rates at which the fewest diverge, the one of the lowest median loss.
 
     Args:
         status, loss: (starts, rates) of the trial lanes' ends.

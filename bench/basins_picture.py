@@ -128,8 +128,9 @@ def _title(figure: Figure, basins: Basins) -> None:
     figure.text(0.062, 0.945, f"{plain(basins.problem)}: which minimum does each start reach?", fontsize=15,
                 fontweight="bold")
     how = " (found by a range test)" if basins.searched else ""
-    figure.text(0.062, 0.907, f"optimizer {plain(basins.optimizer)}, rate {basins.rate:g}{how}, {basins.side} × "
-                f"{basins.side} = {basins.side**2:,} starts, at most {basins.steps:,} steps each", fontsize=11, color=INK)
+    starts = f"{basins.side} × {basins.side} = {basins.side**2:,} starts"
+    figure.text(0.062, 0.907, f"optimizer {plain(basins.optimizer)}, rate {basins.rate:g}{how}, {starts}, "
+                f"at most {basins.steps:,} steps each", fontsize=11, color=INK)
 
 
 def _legend(figure: Figure, axes: Axes, basins: Basins, colours: list[Colour],
@@ -142,7 +143,8 @@ def _legend(figure: Figure, axes: Axes, basins: Basins, colours: list[Colour],
     for row, point, colour in zip(shown.to_dict("records"), basins.points, _pale(colours), strict=False):
         handles.append(Patch(facecolor=colour, edgecolor=INK))
         where = ", ".join(number(float(x)).replace("-", "−") for x in point)
-        texts.append(f"{row['minimum']}  {row['kind']} at ({where})\n    loss {number(_tidy(row['loss']))}, {_share(row)}")
+        texts.append(f"{row['minimum']}  {row['kind']} at ({where})\n"
+                     f"    loss {number(_tidy(row['loss']))}, {_share(row)}")
     if len(found) > len(shown):
         rest = found[len(shown):]
         handles.append(Line2D([], [], marker="o", markersize=2.5, color="black", linestyle="none"))
