@@ -17,6 +17,7 @@ DENSE = 200  # parameters up to which the Hessian is written out; above, Lanczos
 KRYLOV = 100  # Hessian-vector products of one Lanczos run
 STEPS = 50  # Newton steps: a quartic minimum, where each step gains only a third, is met to 1e-9 of the distance
 ARRIVED, STOP = 1e-3, 1e-8  # last step of one that has arrived, and step at which nothing is left to gain, in reaches
+DETOUR = 2.0  # reaches that a first, long step may lead away before the next ones lead back
 FLOOR = 1e-8  # curvature that a step divides by is at least this share of the largest: no wild steps along a valley
 FLAT = 1e-6  # below this share of the largest (or of the landscape's own) a curvature counts as 0
 NUMBERS = 1 << 21  # float64 numbers of one block's Hessians
@@ -39,7 +40,7 @@ class Settled(NamedTuple):
 
     point: np.ndarray  # (points, parameters)
     arrived: np.ndarray  # within reach, at a stationary point
-    near: np.ndarray  # has not left the reach yet
+    near: np.ndarray  # has not gone too far yet
     loss: np.ndarray  # at `point`, as all below
     norm: np.ndarray  # of the gradient
     lowest: np.ndarray  # smallest eigenvalue of the Hessian
@@ -184,11 +185,11 @@ def _settler(
 
         def going(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
             count, x, step = carry
-            return (count < steps) & (step > STOP * reach) & (jnp.linalg.norm(x - begin) <= reach)
+            return (count < steps) & (step > STOP * reach) & (jnp.linalg.norm(x - begin) <= DETOUR * reach)
 
         _, x, step = jax.lax.while_loop(going, newton, (jnp.int32(0), begin, jnp.full_like(begin[0], jnp.inf)))
-        near = jnp.linalg.norm(x - begin) <= reach
-        arrived = near & (step <= ARRIVED * reach)
+        away = jnp.linalg.norm(x - begin)
+        near, arrived = away <= DETOUR * reach, (away <= reach) & (step <= ARRIVED * reach)
         x = jnp.where(arrived, x, begin)
         values, vectors = spectrum(x, jax.random.normal(jax.random.key(1), x.shape, x.dtype))
         flat = jnp.abs(values) <= FLAT * jnp.maximum(jnp.max(jnp.abs(values)), curvature)
