@@ -128,7 +128,7 @@ def calm_rate(status: np.ndarray, loss: np.ndarray) -> float:
     if 2 * converged.max() >= len(status):
         return RATES[int((converged >= 0.98 * converged.max()).argmax())]
     diverged = (status == gdjax.stopping.DIVERGED).sum(axis=0)
-    middle = np.median(np.where(np.isfinite(loss), loss, np.finfo(np.float64).max), axis=0)
+    middle = np.sort(np.where(np.isfinite(loss), loss, np.inf), axis=0)[len(loss) // 2]
     return RATES[int(np.where(diverged == diverged.min(), middle, np.inf).argmin())]
 
 

@@ -28,6 +28,7 @@ Colour = tuple[float, float, float]
 DISTINCT = 6  # minima that have a colour of their own; more are coloured by their loss
 LISTED = 8  # rows of the legend
 PALE = 0.5  # white in the colour of a basin, so that paths and contours stand out
+MOSTLY_BORDER = 0.2  # basins so fine that lines between them would hide their colours
 UNFINISHED, LOST = "#9a9a9a", "#2b2b2b"
 CONTOURS, CONTOUR_SIDE = 12, 256
 MARKERS = {"minimum": "o", "saddle": "D", "plateau": "s"}
@@ -82,7 +83,8 @@ def _landscape(axes: Axes, basins: Basins, colours: list[Colour]) -> np.ndarray:
         edge = np.zeros(basins.label.shape, bool)
         edge[1:] |= basins.label[1:] != basins.label[:-1]
         edge[:, 1:] |= basins.label[:, 1:] != basins.label[:, :-1]
-        image[edge & (basins.label > 0)] = 1.0
+        if edge.mean() < MOSTLY_BORDER:
+            image[edge & (basins.label > 0)] = 1.0
     (left, right), (bottom, top) = basins.box
     axes.imshow(image, origin="lower", extent=(left, right, bottom, top), aspect="auto", interpolation="nearest")
     step = max(1, basins.side // CONTOUR_SIDE)
@@ -108,8 +110,8 @@ def _landscape(axes: Axes, basins: Basins, colours: list[Colour]) -> np.ndarray:
 def _paths(axes: Axes, basins: Basins) -> None:
     halo = [withStroke(linewidth=3.4, foreground="white")]
     for path in basins.paths:
-        inside = np.isfinite(path).all(axis=1)
-        path = path[: int(inside.argmin()) if not inside.all() else len(path)]
+        lost = ~np.isfinite(path).all(axis=1)
+        path = path[: max(1, int(lost.argmax())) if lost.any() else len(path)]
         axes.plot(*path.T, color="black", linewidth=1.3, path_effects=halo, zorder=3)
         axes.plot(*path[0], marker="o", markersize=6, markerfacecolor="white", markeredgecolor="black", zorder=4)
 

@@ -157,7 +157,7 @@ def test_kinds_of_stationary_points(ended):
         (30, inside, "plateau"), (40, circle * draw.uniform(0.996, 1.004, (800, 1)), "minimum"),
         (50, near[near[:, 0] > 1e-3], "not stationary"), (60, near, "saddle"), (70, near, "not stationary"),
     ]
-    params = np.concatenate([points + [shift, 0] for shift, points, _ in groups])
+    params = np.concatenate([points + np.array([shift, 0]) for shift, points, _ in groups])
     found = gdjax.minima.find(ended(problem, params), problem=problem)
     place = np.repeat(np.arange(8), [len(points) for _, points, _ in groups])
     kind = dict(zip(found.table.minimum, found.table.kind, strict=True))
@@ -248,7 +248,8 @@ def test_linkage_joins_chains_and_nothing_farther_than_two_radii():
     draw = np.random.default_rng(3)
     for dimension in (1, 2, 5):
         along = np.linspace(0, 30, 101)[:, None] * np.eye(dimension)[0]
-        lines = np.concatenate([along, along + [33, *[0] * (dimension - 1)], along - [33, *[0] * (dimension - 1)]])
+        aside = 33 * np.eye(dimension)[0]
+        lines = np.concatenate([along, along + aside, along - aside])
         order = draw.permutation(303)
         label = linkage.link(lines[order] + draw.normal(size=dimension), 1.0)
         assert [len(set(label[(order // 101) == each])) for each in range(3)] == [1, 1, 1]
@@ -319,9 +320,9 @@ def test_a_bad_tolerance_is_refused(valley, tolerance):
 
 
 def test_the_problem_must_be_the_one_that_ran(valley):
-    with pytest.raises(ValueError, match="problem: 'mine' is not registered.*Pass the problem that ran"):
+    with pytest.raises(ValueError, match=r"problem: 'mine' is not registered.*Pass the problem that ran"):
         dataclasses.replace(valley, problem="mine").minima()
-    with pytest.raises(ValueError, match="problem: is not the one that ran.*got 'bowl'"):
+    with pytest.raises(ValueError, match=r"problem: is not the one that ran.*got 'bowl'"):
         valley.minima(problem=gdjax.problems.get("bowl"))
     with pytest.raises(ValueError, match="problem: is not the one that ran"):
         dataclasses.replace(valley, problem="parabola").minima()
