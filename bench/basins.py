@@ -111,7 +111,7 @@ def find(request: Request, say: Callable[[str], None]) -> Basins:
         problem=problem.name, optimizer=optimizer, rate=rate, searched=request.rate is None, steps=request.steps,
         side=side, names=_names(problem), box=box, loss=runs.start_loss.reshape(side, side),
         label=found.label.reshape(side, side), table=found.table, points=found.points,
-        paths=_paths(problem, optimizer, rate, request.steps, _grid(box, PATHS)),
+        paths=_paths(problem, optimizer, rate, request.steps, _beside(box, _grid(box, PATHS))),
     )
 
 
@@ -148,6 +148,11 @@ def _grid(box: np.ndarray, side: int) -> np.ndarray:
     middle = (np.arange(side) + 0.5) / side
     x, y = (low + (high - low) * middle for low, high in box)
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+
+def _beside(box: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points moved a little: on an axis of symmetry a path would lead to a saddle, or nowhere."""
+    return points + (box[:, 1] - box[:, 0]) * (0.037, -0.023)
 
 
 def _params(problem: gdjax.Problem, points: np.ndarray) -> object:
@@ -218,5 +223,5 @@ def words(basins: Basins) -> list[str]:
     if found > 10:
         lines[10:found] = [f"and {found - 10:,} more minima"]
     if (basins.table.share[basins.table.minimum == 0] > 0.05).any():
-        lines.append("many starts are not at rest yet: more --steps, another --rate, or --optimizer adam")
+        lines.append("many starts are not at rest: more --steps, another --rate, or --optimizer adam")
     return lines

@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 Colour = tuple[float, float, float]
 DISTINCT = 6  # minima that have a colour of their own; more are coloured by their loss
-LISTED = 8  # rows of the legend
+LISTED = 5  # rows of the legend where there are many
 PALE = 0.5  # white in the colour of a basin, so that paths and contours stand out
 MOSTLY_BORDER = 0.2  # basins so fine that lines between them would hide their colours
 UNFINISHED, LOST = "#9a9a9a", "#2b2b2b"
 CONTOURS, CONTOUR_SIDE = 12, 256
 MARKERS = {"minimum": "o", "saddle": "D", "plateau": "s"}
-MAP = mpl.colormaps["cividis"]  # reads alike with and without colour blindness
+MAP = mpl.colormaps["viridis"]  # safe for the colour-blind, and without the grey of starts that are not at rest
 
 
 def draw(basins: Basins) -> bytes:
@@ -89,12 +89,10 @@ def _landscape(axes: Axes, basins: Basins, colours: list[Colour]) -> np.ndarray:
     axes.imshow(image, origin="lower", extent=(left, right, bottom, top), aspect="auto", interpolation="nearest")
     step = max(1, basins.side // CONTOUR_SIDE)
     loss = basins.loss[step // 2 :: step, step // 2 :: step].astype(np.float64)
-    sound = loss[np.isfinite(loss)]
-    if min(loss.shape) < 2 or len(sound) == 0:
+    finite = loss[np.isfinite(loss)]
+    if min(loss.shape) < 2 or len(finite) == 0:
         return np.zeros(0)
-    floor = min(sound.min(), basins.table.loss[basins.table.minimum > 0].min())
-    if np.isnan(floor):
-        floor = sound.min()
+    floor = float(np.min([finite.min(), *basins.table.loss[basins.table.minimum > 0]]))
     gap = loss - floor
     low, high = np.percentile(gap[np.isfinite(gap)], [1, 99])
     if not 0 < low < high:
@@ -102,8 +100,8 @@ def _landscape(axes: Axes, basins: Basins, colours: list[Colour]) -> np.ndarray:
     levels = np.geomspace(low, high, CONTOURS)
     x, y = (start + (end - start) * (np.arange(step // 2, basins.side, step) + 0.5) / basins.side
             for start, end in basins.box)
-    axes.contour(x, y, np.ma.masked_invalid(gap), levels=levels, colors=INK, linewidths=0.6, alpha=0.55,
-                 norm=LogNorm(low, high))
+    sound = np.ma.masked_where(~(np.isfinite(gap) & (gap > 0)), gap)
+    axes.contour(x, y, sound, levels=levels, colors=INK, linewidths=0.6, alpha=0.55, norm=LogNorm(low, high))
     return levels + floor
 
 
@@ -144,24 +142,24 @@ def _legend(figure: Figure, axes: Axes, basins: Basins, colours: list[Colour],
     texts: list[str] = []
     for row, point, colour in zip(shown.to_dict("records"), basins.points, _pale(colours), strict=False):
         handles.append(Patch(facecolor=colour, edgecolor=INK))
-        where = ", ".join(number(float(x)).replace("-", "−") for x in point)
+        where = ", ".join(_number(x, size) for x, size in zip(point, basins.box[:, 1] - basins.box[:, 0], strict=True))
         texts.append(f"{row['minimum']}  {row['kind']} at ({where})\n"
-                     f"    loss {number(_tidy(row['loss']))}, {_share(row)}")
+                     f"    loss {_number(row['loss'], 1.0)}, {_share(row)}")
     if len(found) > len(shown):
         rest = found[len(shown):]
         handles.append(Line2D([], [], marker="o", markersize=2.5, color="black", linestyle="none"))
         texts.append(f"{len(rest):,} more, {100 * rest.lanes.sum() / basins.side**2:.1f} % of starts\n"
-                     f"    loss {number(_tidy(rest.loss.min()))} to {number(_tidy(rest.loss.max()))}")
+                     f"    loss {_number(rest.loss.min(), 1.0)} to {_number(rest.loss.max(), 1.0)}")
     for row in table[table.minimum < 1].to_dict("records"):
         moving = row["minimum"] == 0
         handles.append(Patch(facecolor=UNFINISHED if moving else LOST, edgecolor=INK))
-        texts.append(f"{'not at rest yet' if moving else 'diverged'}\n    {_share(row)}")
+        texts.append(f"{'not at rest' if moving else 'diverged'}\n    {_share(row)}")
     handles.append(Line2D([], [], marker="o", color="black", markerfacecolor="white", linewidth=1.3))
     texts.append("path of one start, from its circle")
     if len(levels):
         handles.append(Line2D([], [], color=INK, linewidth=0.8, alpha=0.7))
         texts.append(f"contours, evenly spaced in log(loss − lowest)\n"
-                     f"    loss {number(levels[0])} to {number(levels[-1])}")
+                     f"    loss {_number(levels[0], 1.0)} to {_number(levels[-1], 1.0)}")
     legend = figure.legend(handles, texts, loc="upper left", bbox_to_anchor=(0.632, 0.897), frameon=False, fontsize=10,
                            handlelength=1.6, labelspacing=0.85, title="colour = where the start ends\n"
                            "share of starts [95 % interval]", title_fontsize=10, alignment="left")
@@ -175,10 +173,10 @@ def _legend(figure: Figure, axes: Axes, basins: Basins, colours: list[Colour],
 
 def _share(row: Mapping[Hashable, float]) -> str:
     share, low, high = (100 * row[name] for name in ("share", "share_low", "share_high"))
-    digits = 1 if share >= 1 else 3
+    digits = 1 if share >= 10 else 2 if share >= 1 else 3
     return f"{share:.{digits}f} % [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def _tidy(loss: float) -> float:
-    """A loss without the rounding of a float64 minimum at 0."""
-    return 0.0 if abs(loss) < 1e-12 else loss
+def _number(value: float, size: float) -> str:
+    """A number with a real minus; what is only rounding beside this size is 0."""
+    return number(0.0 if abs(value) < 1e-12 * size else float(value)).replace("-", "−")

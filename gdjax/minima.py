@@ -58,8 +58,9 @@ def find(runs: Runs, *, problem: Problem | None = None, tolerance: float = 1e-2)
       point is a saddle (x³), where nothing changes in any direction it is a plateau, else a minimum (x⁴).
     * A plateau is also where a lane stands still short of any stationary point: gradient and curvature that would
       change the loss by less than 1e-4 of the runs' usual fall over the whole spread of the starts.
-    * What is left is not stationary: lanes that ran out of budget, or that a large rate or noise keeps moving. For
-      stochastic runs, whose lanes hover, use a tolerance of 0.05 to 0.2.
+    * What is left is not stationary: lanes that ran out of budget, that a large rate or noise keeps moving, or that
+      hop over a kink (|x|), where the gradient is nowhere small. For stochastic runs, whose lanes hover, use a
+      tolerance of 0.05 to 0.2.
 
     Stationary points at least reach/100 apart are distinct. A connected valley or plateau is one as far as lanes in it
     are a reach apart or less. Points are compared as parameters: two networks that differ by the order of their hidden

@@ -64,6 +64,7 @@ def test_every_minimum_lies_in_its_own_basin(found):
 def test_paths_end_where_the_colours_say(found):
     assert found.paths.shape[0] == 9
     for path in found.paths:
+        assert path[0] % (5 / 3) == pytest.approx([0.37, 5 / 3 - 0.23], abs=1e-5), "off every axis of symmetry"
         near = np.linalg.norm(found.points - path[-1], axis=1)
         assert near.min() < 0.01
         around = found.label[tuple(np.clip(np.array(at(found, path[0]))[:, None] + [[-1, 0, 1]], 0, SIDE - 1))]
@@ -81,7 +82,7 @@ def test_it_says_what_it_does_and_found(found, said):
     many = dataclasses.replace(found, table=pd.concat([found.table.iloc[:1]] * 12, ignore_index=True))
     assert basins.words(many)[10:] == ["and 2 more minima"]
     moving = found.table.assign(minimum=0, kind="not stationary")
-    assert "not at rest yet" in basins.words(dataclasses.replace(found, table=moving))[-1]
+    assert "not at rest" in basins.words(dataclasses.replace(found, table=moving))[-1]
 
 
 def test_a_calm_rate_is_the_smallest_that_does():
@@ -160,11 +161,12 @@ def test_many_minima_are_coloured_by_their_loss():
     assert max(line) == 1, "a white line parts them"
 
 
-@pytest.mark.parametrize("case", ["one start", "all diverged", "not finite"])
+@pytest.mark.parametrize("case", ["one start", "all diverged", "not finite", "below the minimum"])
 def test_odd_landscapes_are_drawn(found, case):
     odd = {"one start": plane(np.array([[1]]), 1), "all diverged": plane(np.full((4, 4), -1), 0),
            "not finite": dataclasses.replace(found, loss=np.where(found.label == 1, np.inf, found.loss),
-                                             paths=np.full_like(found.paths, np.nan))}[case]
+                                             paths=np.full_like(found.paths, np.nan)),
+           "below the minimum": dataclasses.replace(found, loss=found.loss - 5)}[case]
     assert pixels(odd).std() > 0
 
 
