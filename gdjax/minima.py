@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from gdjax import arguments, lanes, linkage, newton, problems
-from gdjax.newton import Landscape, Settled
+from gdjax.newton import Landscape, Survey
 from gdjax.problem import Problem
 from gdjax.stopping import DIVERGED, STATUSES
 
@@ -102,21 +102,28 @@ def find(runs: Runs, *, problem: Problem | None = None, tolerance: float = 1e-2)
     ends = newton.flatten(runs.params)
     if len(alive) == 0:
         nobody = np.zeros(0, int)
-        return Found(_table(runs, label, newton.nothing(ends.shape[1]), nobody, nobody), label, ends[:0])
+        return Found(_table(runs, label, Survey(*[np.zeros(0)] * 7), nobody, nobody), label, ends[:0])
 
     landscape = _landscape(problem, runs, alive)
     reach = tolerance * landscape.scale
-    ends = ends[alive]
-    chosen, cell = linkage.representatives(ends, runs.grad_norm[alive], reach / FINE)
+    ends, norm = ends[alive], runs.grad_norm[alive]
+    chosen, cell = linkage.representatives(ends, norm, reach / FINE)
     one = jax.tree.map(lambda leaf: leaf[0], runs.params)
-    settled = newton.settle(problem, ends[chosen], one, reach, landscape)
-    kind = _kinds(settled, landscape)
-    group = _groups(settled, kind, reach)
-    best, number = _order(settled, group, np.bincount(group[cell] + 1), runs.grad_norm[alive[chosen]],
+    place, arrived = newton.settle(problem, ends[chosen], one, reach, landscape)
+    rest = np.flatnonzero(arrived | (norm[chosen] * landscape.scale <= FLAT * landscape.height))
+    # most arrive at few places: curvature is measured once at each
+    first, spot = linkage.representatives(place[rest], np.where(arrived, norm[chosen], np.inf)[rest], reach / FINE)
+    points, standing = place[rest[first]], chosen[rest[first]]
+    survey = newton.survey(problem, points, one, reach, landscape)
+    kind = _kinds(survey, arrived[rest[first]], landscape)
+    group = _groups(points, kind, survey.isolated, reach)
+    of_lane = np.full(len(chosen), -1)
+    of_lane[rest] = group[spot]
+    best, number = _order(points, survey.loss, group, np.bincount(of_lane[cell] + 1), norm[standing],
                           landscape.height, reach)
-    label[alive] = np.append(number, NONE)[group[cell]]
-    points = Settled(*(leaf[best] for leaf in settled))
-    return Found(_table(runs, label, points, kind[best], alive[chosen[best]]), label, points.point)
+    label[alive] = np.append(number, NONE)[of_lane[cell]]
+    at_best = Survey(*(leaf[best] for leaf in survey))
+    return Found(_table(runs, label, at_best, kind[best], alive[standing[best]]), label, points[best])
 
 
 def wilson(hits: int, starts: int, confidence: float = 0.95) -> Interval:
@@ -224,43 +231,44 @@ def _landscape(problem: Problem, runs: Runs, alive: np.ndarray) -> Landscape:
     return Landscape(scale, float(np.median(np.abs(fall))) or 1.0)
 
 
-def _kinds(settled: Settled, landscape: Landscape) -> np.ndarray:
-    bend = np.maximum(np.abs(settled.lowest), np.abs(settled.highest))
+def _kinds(survey: Survey, arrived: np.ndarray, landscape: Landscape) -> np.ndarray:
+    bend = np.maximum(np.abs(survey.lowest), np.abs(survey.highest))
     zero = newton.FLAT * np.maximum(bend, landscape.curvature)
     seen = SEEN * landscape.height
-    still = (settled.rise <= seen) & (settled.drop <= seen) & (bend <= zero)
-    kind = np.where((settled.lowest < -zero) | (settled.drop > seen), SADDLE, np.where(still, PLATEAU, MINIMUM))
-    slow = (settled.norm * landscape.scale <= FLAT * landscape.height) & (bend <= FLAT * landscape.curvature)
-    return np.where(settled.arrived, kind, np.where(slow, PLATEAU, MOVING))
+    still = (survey.rise <= seen) & (survey.drop <= seen) & (bend <= zero)
+    kind = np.where((survey.lowest < -zero) | (survey.drop > seen), SADDLE, np.where(still, PLATEAU, MINIMUM))
+    slow = (survey.norm * landscape.scale <= FLAT * landscape.height) & (bend <= FLAT * landscape.curvature)
+    return np.where(arrived, kind, np.where(slow, PLATEAU, MOVING))
 
 
-def _groups(settled: Settled, kind: np.ndarray, reach: float) -> np.ndarray:
-    """Number of the cluster of each settled point, (points,) 0, 1, …; −1 where it moves."""
+def _groups(points: np.ndarray, kind: np.ndarray, isolated: np.ndarray, reach: float) -> np.ndarray:
+    """Number of the cluster of each point, (points,) 0, 1, …; −1 where it moves."""
     group = np.full(len(kind), -1)
     for each in (MINIMUM, SADDLE, PLATEAU):
-        for isolated in (True, False):
-            rows = np.flatnonzero((kind == each) & (settled.isolated == isolated))
+        for alone in (True, False):
+            rows = np.flatnonzero((kind == each) & (isolated == alone))
             if len(rows):
-                group[rows] = 1 + group.max() + linkage.link(settled.point[rows], reach / FINE if isolated else reach)
+                group[rows] = 1 + group.max() + linkage.link(points[rows], reach / FINE if alone else reach)
     return group
 
 
 def _order(
-    settled: Settled, group: np.ndarray, count: np.ndarray, norm: np.ndarray, height: float, reach: float
+    points: np.ndarray, loss: np.ndarray, group: np.ndarray, count: np.ndarray, norm: np.ndarray, height: float,
+    reach: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The row that stands for each cluster, clusters by loss, lanes and place; and each cluster's number from 1."""
     by_group = np.lexsort((norm, group))
     first = by_group[np.flatnonzero(np.diff(group[by_group], prepend=-2))]
     first = first[group[first] >= 0]
-    level = np.round(settled.loss[first] / (SAME_LOSS * height))
-    place = np.round(settled.point[first] / reach).T
+    level = np.round(loss[first] / (SAME_LOSS * height))
+    place = np.round(points[first] / reach).T
     rank = np.lexsort((*place[::-1], -count[group[first] + 1], level))
     number = np.empty(len(first), int)
     number[rank] = 1 + np.arange(len(first))
     return first[rank], number
 
 
-def _table(runs: Runs, label: np.ndarray, points: Settled, kind: np.ndarray, lane: np.ndarray) -> pd.DataFrame:
+def _table(runs: Runs, label: np.ndarray, points: Survey, kind: np.ndarray, lane: np.ndarray) -> pd.DataFrame:
     import pandas as pd
 
     found = len(lane)

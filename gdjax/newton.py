@@ -35,13 +35,10 @@ class Landscape(NamedTuple):
         return self.height / self.scale**2
 
 
-class Settled(NamedTuple):
-    """Where Newton's method led each of some points, leading axis (points,); the point itself where it led too far."""
+class Survey(NamedTuple):
+    """What the landscape is like at some points, (points,) each."""
 
-    point: np.ndarray  # (points, parameters)
-    arrived: np.ndarray  # within reach, at a stationary point
-    near: np.ndarray  # has not gone too far yet
-    loss: np.ndarray  # at `point`, as all below
+    loss: np.ndarray
     norm: np.ndarray  # of the gradient
     lowest: np.ndarray  # smallest eigenvalue of the Hessian
     highest: np.ndarray
@@ -50,48 +47,34 @@ class Settled(NamedTuple):
     rise: np.ndarray
 
 
-def nothing(dimension: int) -> Settled:
-    """What comes of no points."""
-    number, truth = np.zeros(0), np.zeros(0, bool)
-    return Settled(np.zeros((0, dimension)), truth, truth, number, number, number, number, truth, number, number)
-
-
-def settle(problem: Problem, points: np.ndarray, tree: PyTree, reach: float, landscape: Landscape) -> Settled:
-    """Newton's method from each point, for as long as it stays within `reach` of it.
+def settle(
+    problem: Problem, points: np.ndarray, tree: PyTree, reach: float, landscape: Landscape
+) -> tuple[np.ndarray, np.ndarray]:
+    """Newton's method from each point: where it leads, (points, parameters), and whether it arrived within `reach`.
 
     x ← x − V |Λ|ᶠ⁻¹ sign(Λ) Vᵀ ∇J(x), H = V Λ Vᵀ: eigenvalues keep their sign (a saddle attracts like a minimum) and
     their size is at least `FLOOR` of the largest. In float64 whatever the run's dtype: what is measured here is where
-    a lane has stopped, and a lane is not moved by it.
+    a lane has stopped, and a lane is not moved by it. A point that does not arrive is returned as it was.
 
     Args:
         points: (points, parameters), as `flatten` makes them.
         tree: the parameters of one lane, for their shapes.
         reach: the farthest that a stationary point may be away.
     """
-    shapes = tuple(tuple(leaf.shape) for leaf in jax.tree.leaves(tree))
-    dimension = points.shape[1]
-    with jax.enable_x64(True):
-        run = _settler(problem, jax.tree.structure(tree), shapes, dimension)
-        data = problem.device_data()
-        block = _block(problem, dimension, len(points))
+    # a block takes as long as its slowest point, and most that are not done after a step have left
+    place, arrived, near = _in_blocks(_newton, problem, points, tree, reach, landscape, 1)
+    again = np.flatnonzero(near)
+    if len(again):
+        place[again], arrived[again], _ = _in_blocks(_newton, problem, points[again], tree, reach, landscape, STEPS)
+    return place, arrived
 
-        def settled(points: np.ndarray, steps: int) -> Settled:
-            pieces = []
-            for first in range(0, len(points), block):
-                part = points[first : first + block]
-                rows = np.resize(part, (block, dimension))  # one shape, one program
-                found = run(data, rows, np.float64(reach), np.float64(landscape.curvature), np.int32(steps))
-                pieces.append([np.asarray(leaf)[: len(part)] for leaf in found])
-            return Settled(*(np.concatenate(leaves) for leaves in zip(*pieces, strict=True)))
 
-        # a block takes as long as its slowest point, and most that are not done after a step have left
-        found = settled(points, 1)
-        again = np.flatnonzero(found.near)
-        if len(again):
-            longer = settled(points[again], STEPS)
-            for old, new in zip(found, longer, strict=True):
-                old[again] = new
-    return found
+def survey(problem: Problem, points: np.ndarray, tree: PyTree, reach: float, landscape: Landscape) -> Survey:
+    """Loss, gradient and curvature at each point; arguments as for `settle`."""
+    if len(points) == 0:
+        number = np.zeros(0)
+        return Survey(number, number, number, number, np.zeros(0, bool), number, number)
+    return Survey(*_in_blocks(_look, problem, points, tree, reach, landscape, 0))
 
 
 def flatten(params: PyTree) -> np.ndarray:
@@ -155,9 +138,30 @@ ArrayIndex = jax.Array | int
 Lanczos = tuple[jax.Array, jax.Array, jax.Array]
 
 
-@functools.lru_cache(maxsize=32)
-def _settler(
-    problem: Problem, tree: jax.tree_util.PyTreeDef, shapes: tuple[tuple[int, ...], ...], dimension: int
+Work = Callable[[Callable[[jax.Array], jax.Array], jax.Array, jax.Array, jax.Array, jax.Array], tuple]
+
+
+def _in_blocks(
+    work: Work, problem: Problem, points: np.ndarray, tree: PyTree, reach: float, landscape: Landscape, steps: int
+) -> list[np.ndarray]:
+    """A function of one point for all of them, in blocks of one shape: one program."""
+    shapes = tuple(tuple(leaf.shape) for leaf in jax.tree.leaves(tree))
+    count, dimension = points.shape
+    block = _block(problem, dimension, count)
+    pieces = []
+    with jax.enable_x64(True):
+        run = _program(work, problem, jax.tree.structure(tree), shapes)
+        numbers = np.float64(reach), np.float64(landscape.curvature), np.int32(steps)
+        for first in range(0, count, block):
+            part = points[first : first + block]
+            found = run(problem.device_data(), np.resize(part, (block, dimension)), *numbers)
+            pieces.append([np.asarray(leaf)[: len(part)] for leaf in found])
+    return [np.concatenate(leaves) for leaves in zip(*pieces, strict=True)]
+
+
+@functools.lru_cache(maxsize=64)
+def _program(
+    work: Work, problem: Problem, tree: jax.tree_util.PyTreeDef, shapes: tuple[tuple[int, ...], ...]
 ) -> Callable[..., tuple[jax.Array, ...]]:
     places = np.cumsum([0, *(math.prod(shape) for shape in shapes)])
 
@@ -166,45 +170,54 @@ def _settler(
                   for first, last, shape in zip(places, places[1:], shapes, strict=False)]
         return problem.objective(jax.tree.unflatten(tree, leaves), data).astype(flat.dtype)
 
-    def one(data: PyTree, begin: jax.Array, reach: jax.Array, curvature: jax.Array, steps: jax.Array) -> tuple:
-        loss = functools.partial(objective, data)
-        gradient = jax.grad(loss)
+    def many(data: PyTree, points: jax.Array, *numbers: jax.Array) -> tuple:
+        def one(point: jax.Array) -> tuple:
+            return work(functools.partial(objective, data), point, *numbers)
 
-        def spectrum(x: jax.Array, start: jax.Array) -> tuple[jax.Array, jax.Array]:
-            if dimension <= DENSE:
-                return jnp.linalg.eigh(jax.hessian(loss)(x))
-            return lanczos(lambda v: jax.jvp(gradient, (x,), (v,))[1], start, min(KRYLOV, dimension))
-
-        def newton(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-            count, x, _ = carry
-            slope = gradient(x)
-            values, vectors = spectrum(x, slope)
-            floor = FLOOR * jnp.max(jnp.abs(values)) + 1e-12 * curvature
-            step = vectors @ ((vectors.T @ slope) / jnp.where(values < 0, -1, 1) / jnp.maximum(jnp.abs(values), floor))
-            return count + 1, x - step, jnp.linalg.norm(step)
-
-        def going(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
-            count, x, step = carry
-            return (count < steps) & (step > STOP * reach) & (jnp.linalg.norm(x - begin) <= DETOUR * reach)
-
-        _, x, step = jax.lax.while_loop(going, newton, (jnp.int32(0), begin, jnp.full_like(begin[0], jnp.inf)))
-        away = jnp.linalg.norm(x - begin)
-        near, arrived = away <= DETOUR * reach, (away <= reach) & (step <= ARRIVED * reach)
-        x = jnp.where(arrived, x, begin)
-        values, vectors = spectrum(x, jax.random.normal(jax.random.key(1), x.shape, x.dtype))
-        flat = jnp.abs(values) <= FLAT * jnp.maximum(jnp.max(jnp.abs(values)), curvature)
-        here = loss(x)
-        around = jax.vmap(lambda v: jnp.stack([loss(x + reach * v), loss(x - reach * v)]) - here)(vectors.T)
-        change = jnp.where(flat[:, None], around, 0.0)
-        return (x, arrived, near, here, jnp.linalg.norm(gradient(x)), values[0], values[-1], ~flat.any(),
-                jnp.max(-change), jnp.max(change))
-
-    def many(data: PyTree, points: jax.Array, reach: jax.Array, curvature: jax.Array, steps: jax.Array) -> tuple:
-        if dimension <= DENSE:
-            return jax.vmap(one, (None, 0, None, None, None))(data, points, reach, curvature, steps)
-        return jax.lax.map(lambda point: one(data, point, reach, curvature, steps), points)
+        return jax.vmap(one)(points) if places[-1] <= DENSE else jax.lax.map(one, points)
 
     return jax.jit(many)
+
+
+def _spectrum(loss: Callable[[jax.Array], jax.Array], x: jax.Array, start: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Eigenvalues, ascending, and eigenvectors of the Hessian; of many parameters those that Lanczos sees."""
+    if len(x) <= DENSE:
+        return jnp.linalg.eigh(jax.hessian(loss)(x))
+    return lanczos(lambda v: jax.jvp(jax.grad(loss), (x,), (v,))[1], start, min(KRYLOV, len(x)))
+
+
+def _newton(loss: Callable[[jax.Array], jax.Array], begin: jax.Array, reach: jax.Array, curvature: jax.Array,
+            steps: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Where Newton's method leads from a point, whether it arrived, and whether it has not gone too far yet."""
+
+    def step(carry: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        count, x, _ = carry
+        slope = jax.grad(loss)(x)
+        values, vectors = _spectrum(loss, x, slope)
+        floor = FLOOR * jnp.max(jnp.abs(values)) + 1e-12 * curvature
+        move = vectors @ ((vectors.T @ slope) / jnp.where(values < 0, -1, 1) / jnp.maximum(jnp.abs(values), floor))
+        return count + 1, x - move, jnp.linalg.norm(move)
+
+    def going(carry: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        count, x, move = carry
+        return (count < steps) & (move > STOP * reach) & (jnp.linalg.norm(x - begin) <= DETOUR * reach)
+
+    _, x, move = jax.lax.while_loop(going, step, (jnp.int32(0), begin, jnp.full_like(begin[0], jnp.inf)))
+    away = jnp.linalg.norm(x - begin)
+    arrived = (away <= reach) & (move <= ARRIVED * reach)
+    return jnp.where(arrived, x, begin), arrived, away <= DETOUR * reach
+
+
+def _look(loss: Callable[[jax.Array], jax.Array], x: jax.Array, reach: jax.Array, curvature: jax.Array,
+          _: jax.Array) -> tuple[jax.Array, ...]:
+    """A row of `Survey`."""
+    values, vectors = _spectrum(loss, x, jax.random.normal(jax.random.key(1), x.shape, x.dtype))
+    flat = jnp.abs(values) <= FLAT * jnp.maximum(jnp.max(jnp.abs(values)), curvature)
+    here = loss(x)
+    around = jax.vmap(lambda v: jnp.stack([loss(x + reach * v), loss(x - reach * v)]) - here)(vectors.T)
+    change = jnp.where(flat[:, None], around, 0.0)
+    return (here, jnp.linalg.norm(jax.grad(loss)(x)), values[0], values[-1], ~flat.any(), jnp.max(-change),
+            jnp.max(change))
 
 
 def _block(problem: Problem, dimension: int, points: int) -> int:
