@@ -37,7 +37,10 @@ ARROWS: dict[str, set[str]] = {
     "arguments": LOW | {"problem", "schedules", "optimizers", "lanes"},
     "tracing": {"problem", "schedules", "optimizers", "lanes"},
     "compiling": {"arguments", "problem", "schedules", "optimizers", "lanes", "engine"},
-    "runs": {"problem", "stopping"},
+    "newton": {"problem"},
+    "linkage": set(),
+    "minima": {"arguments", "lanes", "linkage", "newton", "problem", "problems", "stopping"},
+    "runs": {"minima", "problem", "stopping"},
     "gap": {"problem", "lanes", "engine"},
     "descent": {
         "gap", "arguments", "compiling", "tracing", "optimizers", "lanes", "schedules", "engine", "problem", "runs",
