@@ -8,6 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 EXTRAS := bench,test,dev,examples
 STAMP := $(VENV)/.installed
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist worksteal
 ifeq ($(DEVICE),gpu)
 EXTRAS := $(EXTRAS),$(CUDA)
 STAMP := $(VENV)/.installed-$(CUDA)
@@ -33,8 +34,8 @@ textbook: install
 	$(RUN) -m bench run textbook --device $(DEVICE) $(if $(OUT),--out '$(OUT)')
 
 test: install
-	JAX_PLATFORMS=cpu $(RUN) -m pytest
-	JAX_PLATFORMS=cpu $(RUN) -m pytest --doctest-modules gdjax bench --ignore-glob='bench/test_*.py'
+	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE)
+	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE) --doctest-modules gdjax bench --ignore-glob='bench/test_*.py'
 
 faults: install
 	FAULTS=long JAX_PLATFORMS=cpu $(RUN) -m pytest tests/faults

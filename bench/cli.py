@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run|report|list|doctor`. Imports neither jax nor gdjax, except to list."""
+"""The command line: `python -m bench run|report|basins|list|doctor`. Imports jax only where a command needs it here."""
 
 from __future__ import annotations
 
@@ -91,6 +91,37 @@ def report(folder: Path) -> None:
     except FolderError as error:
         display.error(f"error: {error}")
         sys.exit(FOLDER)
+
+
+@cli.command()
+@click.argument("problem")
+@click.option("--starts", type=int, default=512 * 512, show_default=True, help="At least so many, on a square grid.")
+@click.option("--rate", type=float, help="Learning rate [default: by a range test].")
+@click.option("--optimizer", default="sgd", show_default=True, help="A name (see list).")
+@click.option("--steps", type=int, default=2000, show_default=True, help="At most so many a start.")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG file [default: results/basins-PROBLEM.png].")
+def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps: int, out: Path | None) -> None:
+    """Draw where descent ends from every start of PROBLEM, which has two parameters: basins, paths, minima, shares."""
+    from bench import basins as work  # only here: it imports jax
+
+    display = Display()
+    try:
+        request = work.check(problem, optimizer, starts, rate, steps, out)
+    except (ValueError, ImportError) as error:
+        display.error(f"error: {error}")
+        sys.exit(BAD_INPUT)
+    found = work.find(request, display.line)
+    for text in work.words(found):
+        display.line(text)
+    from bench import basins_picture
+    from bench.report.files import write_whole
+
+    try:
+        write_whole(request.out, basins_picture.draw(found))
+    except OSError as error:
+        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
+        sys.exit(FOLDER)
+    display.line(f"picture: {request.out}")
 
 
 @cli.command("list")

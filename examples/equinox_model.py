@@ -21,8 +21,8 @@ except ImportError:
 
 
 def model(key: jax.Array) -> eqx.nn.MLP:
-    """One number -> two layers of 16 tanh units -> one number."""
-    return eqx.nn.MLP("scalar", "scalar", width_size=16, depth=2, activation=jax.nn.tanh, key=key)
+    """One number -> 32 tanh units -> one number."""
+    return eqx.nn.MLP("scalar", "scalar", width_size=32, depth=1, activation=jax.nn.tanh, key=key)
 
 
 FUNCTIONS = eqx.partition(model(jax.random.key(0)), eqx.is_array)[1]  # what is no array: the same for every start
@@ -49,7 +49,7 @@ def data() -> tuple[np.ndarray, np.ndarray]:
 def main(epochs: float = 300.0, starts: int = 16) -> gdjax.Runs:
     """Fit with Adam, print how the mean squared errors of the starts spread, and return the runs."""
     problem = gdjax.Problem(name="equinox sine", loss=loss, init=init, data=data())
-    runs = gdjax.minibatch(problem, batch_size=32, optimizer=optax.adam, rates=0.01, schedules=["constant", "cosine"],
+    runs = gdjax.minibatch(problem, batch_size=32, optimizer=optax.adam, rates=0.05, schedules=["constant", "cosine"],
                            starts=starts, key=0, max_epochs=epochs)
     for name, losses in runs.frame().groupby("schedule").final_loss:
         print(f"{name:>8}: mean squared error {losses.median():.4f} in the median of {starts} starts, "

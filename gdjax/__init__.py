@@ -1,6 +1,6 @@
 """gdjax: gradient descent over many starts at once, on JAX, measured so that it can be believed."""
 
-from gdjax import data, lanes, optimizers, problems, sampling, schedules, stopping
+from gdjax import data, lanes, minima, optimizers, problems, sampling, schedules, stopping
 from gdjax.compiling import compile
 from gdjax.descent import bgd, minibatch, range_test, sgd
 from gdjax.engine.program import Program
@@ -13,6 +13,6 @@ from gdjax.tracing import preflight
 
 __all__ = [
     "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "compile", "data", "initial_loss", "lanes",
-    "minibatch", "numerical_gradient", "optimizers", "preflight", "problems", "range_test", "sampling", "schedules",
-    "sgd", "stopping", "targets",
+    "minibatch", "minima", "numerical_gradient", "optimizers", "preflight", "problems", "range_test", "sampling",
+    "schedules", "sgd", "stopping", "targets",
 ]

@@ -70,7 +70,7 @@ class Problem:
     minima: PyTree | None = None
     domain: tuple[float, float] | None = None
     held_out: PyTree | None = None
-    accuracy: Callable[[PyTree, PyTree], jax.Array] | None = None
+    accuracy: Callable[..., jax.Array] | None = None
 
     def __post_init__(self) -> None:
         if self.loss is None and self.batch_loss is None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from gdjax.problem import PyTree
+from gdjax import minima
+from gdjax.problem import Problem, PyTree
 from gdjax.stopping import DIVERGED, STATUSES, interpolate
 
 if TYPE_CHECKING:
@@ -145,6 +146,14 @@ class Runs:
         if not np.isfinite(finite[lane]):
             raise ValueError(f"best: every one of the {len(finite)} lanes diverged. Use smaller rates.")
         return jax.tree.map(lambda leaf: leaf[lane], self.params), self.frame().iloc[lane]
+
+    def minima(self, *, problem: Problem | None = None, tolerance: float = 1e-2) -> pd.DataFrame:
+        """One row per distinct minimum, saddle or plateau that lanes ended at; arguments and columns of `minima.find`.
+
+        minimum (1 is the lowest; 0 not stationary, −1 diverged), kind, loss, lanes, share, share_low, share_high,
+        status, curvature_low, curvature_high, grad_norm, lane, starts_99.
+        """
+        return minima.find(self, problem=problem, tolerance=tolerance).table
 
     def save(self, path: str | os.PathLike) -> None:
         """Write everything to one NPZ file, whole or not at all; nothing in it is pickled."""

@@ -37,7 +37,10 @@ ARROWS: dict[str, set[str]] = {
     "arguments": LOW | {"problem", "schedules", "optimizers", "lanes"},
     "tracing": {"problem", "schedules", "optimizers", "lanes"},
     "compiling": {"arguments", "problem", "schedules", "optimizers", "lanes", "engine"},
-    "runs": {"problem", "stopping"},
+    "newton": {"problem"},
+    "linkage": set(),
+    "minima": {"arguments", "lanes", "linkage", "newton", "problem", "problems", "stopping"},
+    "runs": {"minima", "problem", "stopping"},
     "gap": {"problem", "lanes", "engine"},
     "descent": {
         "gap", "arguments", "compiling", "tracing", "optimizers", "lanes", "schedules", "engine", "problem", "runs",
@@ -188,4 +191,4 @@ def test_every_public_thing_says_what_it_is(name):
 def test_every_front_door_has_an_example_that_is_run(name):
     assert ">>> " in inspect.getdoc(getattr(gdjax, name))
     make = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"pytest --doctest-modules gdjax bench", make), "examples are run by make test"
+    assert re.search(r"--doctest-modules gdjax bench", make), "examples are run by make test"

@@ -8,7 +8,9 @@ from bench.analysis.intervals import Estimate
 
 _SCHEDULES = {"constant": "a constant rate", "inverse_time": "inverse-time decay", "exponential": "exponential decay",
               "staircase": "staircase decay", "linear": "linear decay", "inverse_sqrt": "inverse-square-root decay",
-              "polynomial": "polynomial decay", "cosine": "cosine decay", "step": "one step down"}
+              "polynomial": "polynomial decay", "cosine": "cosine decay", "step": "one step down",
+              "rex": "REX decay", "cosine_restarts": "cosine restarts", "triangular": "triangular cycles",
+              "one_cycle": "one cycle", "trapezoid": "warm-up, plateau and decay"}
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -22,6 +23,40 @@ def ill_conditioned_quadratic() -> Problem:
     Optimization", theorem 3.4.
     """
     return quadratic(np.geomspace(0.01, 1.0, 10), name="ill-conditioned-quadratic", initial_loss=1.0258014)
+
+
+@register("quadratic-10")
+def quadratic_10() -> Problem:
+    """A well-conditioned bowl: ½ Σᵢ hᵢ xᵢ² in 10 dimensions, h log-spaced from 0.1 to 1, condition number 10.
+
+    Minimum: 0 at the origin. Descent converges for rates below 2. Starts: N(0, 1) in each coordinate.
+
+    Source: as ill-conditioned-quadratic.
+    """
+    return conditioned_quadratic(10, name="quadratic-10", initial_loss=1.8503933)
+
+
+@register("quadratic-1000")
+def quadratic_1000() -> Problem:
+    """A very long valley: ½ Σᵢ hᵢ xᵢ² in 10 dimensions, h log-spaced from 0.001 to 1, condition number 1,000.
+
+    Minimum: 0 at the origin. Descent converges for rates below 2. Starts: N(0, 1) in each coordinate.
+
+    Source: as ill-conditioned-quadratic.
+    """
+    return conditioned_quadratic(1000, name="quadratic-1000", initial_loss=0.72000796)
+
+
+@register("rotated-quadratic")
+def rotated_quadratic_of_100() -> Problem:
+    """The spectrum of ill-conditioned-quadratic turned away from the coordinates: condition number 100, 10 dimensions.
+
+    Plain descent cannot tell the two apart; optimizers that scale every coordinate on its own (Adam) can.
+    Minimum: 0 at the origin. Descent converges for rates below 2. Starts: N(0, 1) in each coordinate.
+
+    Source: Hansen et al. 2011, "Impacts of invariance in search", Applied Soft Computing 11, on rotated ellipsoids.
+    """
+    return rotated_quadratic(np.geomspace(0.01, 1.0, 10), name="rotated-quadratic", initial_loss=1.0169768)
 
 
 @register("noisy-quadratic")
@@ -68,9 +103,95 @@ def quadratic(
         init=lambda key: jax.random.normal(key, curvatures.shape),
         optimum=0.0,
         minimizer=np.zeros(curvatures.shape),
+        minima=np.zeros((1, len(curvatures))),
         initial_loss=initial_loss,
         source=f"½ Σ h x², {len(curvatures)} dimensions, condition number {curvatures.max() / curvatures.min():.3g}",
     )
+
+
+def rotated_quadratic(
+    spectrum: Sequence[float] | np.ndarray,
+    *,
+    seed: int = 0,
+    name: str = "rotated-quadratic",
+    initial_loss: float | None = None,
+) -> Problem:
+    """A quadratic whose axes are not the coordinates': f(x) = ½ xᵀ Q diag(h) Qᵀ x, Q a random rotation.
+
+    Args:
+        spectrum: curvatures h, (dim,), all positive.
+        seed: of the numpy generator that draws Q.
+        name: what reports call it.
+        initial_loss: f₀ of the targets if known.
+
+    Returns:
+        A problem without data; minimum 0 at the origin, starts N(0, 1) in each coordinate.
+
+    Raises:
+        ValueError: the spectrum is empty, not one-dimensional, or holds a number that is not positive and finite.
+
+    Example:
+        >>> problem = gdjax.problems.rotated_quadratic([1.0, 4.0])
+        >>> np.linalg.eigvalsh(jax.hessian(problem.loss)(jnp.zeros(2))).round(4).tolist()
+        [1.0, 4.0]
+
+    Source: Q is the orthogonal factor of a normal matrix, signs of R's diagonal made positive: Mezzadri 2007, "How to
+    generate random matrices from the classical compact groups", Notices of the AMS 54(5).
+    """
+    curvatures = _positive("spectrum", spectrum)
+    drawn = np.random.default_rng(seed).normal(size=(len(curvatures), len(curvatures)))
+    basis, triangle = np.linalg.qr(drawn)
+    # rows √h qᵀ, so that f is ½ ‖A x‖²: never below 0, whatever the rounding
+    root = np.sqrt(curvatures)[:, None] * (basis * np.sign(np.diag(triangle))).T
+
+    def loss(x: jax.Array) -> jax.Array:
+        x = jnp.asarray(x)
+        return 0.5 * jnp.sum((jnp.asarray(root, x.dtype) @ x) ** 2)
+
+    return Problem(
+        name=name,
+        loss=loss,
+        init=lambda key: jax.random.normal(key, curvatures.shape),
+        optimum=0.0,
+        minimizer=np.zeros(curvatures.shape),
+        minima=np.zeros((1, len(curvatures))),
+        initial_loss=initial_loss,
+        source=f"½ xᵀ Q diag(h) Qᵀ x, {len(curvatures)} dimensions, condition number "
+               f"{curvatures.max() / curvatures.min():.3g}",
+    )
+
+
+def conditioned_quadratic(
+    condition: float, dim: int = 10, *, name: str = "conditioned-quadratic", initial_loss: float | None = None
+) -> Problem:
+    """A quadratic of a chosen condition number κ: ½ Σᵢ hᵢ xᵢ², h log-spaced from 1/κ to 1.
+
+    At the best fixed rate 2/(1 + 1/κ) the distance to the minimum shrinks by (κ − 1)/(κ + 1) a step.
+
+    Args:
+        condition: κ, at least 1.
+        dim: how many coordinates, at least 2.
+        name: what reports call it.
+        initial_loss: f₀ of the targets if known.
+
+    Returns:
+        A problem without data; minimum 0 at the origin, starts N(0, 1) in each coordinate.
+
+    Raises:
+        ValueError: a condition number below 1 or not finite, dim below 2.
+
+    Example:
+        >>> float(gdjax.problems.conditioned_quadratic(4, dim=2).loss(np.array([2.0, 1.0])))
+        1.0
+
+    Source: Nesterov 2004, "Introductory Lectures on Convex Optimization", theorem 2.1.15.
+    """
+    if not (math.isfinite(condition) and condition >= 1):
+        raise ValueError(f"condition: must be a finite number of at least 1 (got {condition}). "
+                         "It is the largest curvature over the smallest.")
+    if dim < 2:
+        raise ValueError(f"dim: must be at least 2 (got {dim}). One coordinate has one curvature.")
+    return quadratic(np.geomspace(1 / condition, 1.0, dim), name=name, initial_loss=initial_loss)
 
 
 def noisy_quadratic(
@@ -125,15 +246,16 @@ def noisy_quadratic(
         name=name,
         loss=loss,
         init=lambda key: jax.random.normal(key, h.shape),
-        data=_white(examples, len(h), seed),
+        data=white(examples, len(h), seed),
         optimum=0.0,
         minimizer=np.zeros(h.shape),
+        minima=np.zeros((1, len(h))),
         initial_loss=initial_loss,
         source="Zhang et al. 2019, arXiv 1907.04164: noisy quadratic model",
     )
 
 
-def _white(examples: int, dim: int, seed: int) -> np.ndarray:
+def white(examples: int, dim: int, seed: int) -> np.ndarray:
     """Normal draws moved and mixed so that their mean is 0 and their second moment the identity, (examples, dim)."""
     drawn = np.random.default_rng(seed).normal(size=(examples, dim))
     basis, _ = np.linalg.qr(drawn - drawn.mean(axis=0))

@@ -51,6 +51,8 @@ def bowl() -> Problem:
         init=lambda key: jax.random.uniform(key, (2,), minval=-5.0, maxval=5.0),
         optimum=0.0,
         minimizer=np.zeros(2),
+        minima=np.zeros((1, 2)),
+        domain=(-5.0, 5.0),
         initial_loss=16.436941,
         source="x0² + x1²",
     )
@@ -70,6 +72,8 @@ def parabola() -> Problem:
         init=lambda key: jax.random.uniform(key, (), minval=-7.0, maxval=13.0),
         optimum=0.0,
         minimizer=np.array(3.0),
+        minima=np.array([3.0]),
+        domain=(-7.0, 13.0),
         initial_loss=26.640560,
         source="(x − 3)²",
     )
@@ -89,6 +93,8 @@ def coupled_quadratic() -> Problem:
         init=lambda key: jax.random.uniform(key, (2,), minval=-5.0, maxval=5.0),
         optimum=0.0,
         minimizer=np.zeros(2),
+        minima=np.zeros((1, 2)),
+        domain=(-5.0, 5.0),
         initial_loss=17.407335,
         source="x0² + 2 x1² + 2 x0 x1",
     )

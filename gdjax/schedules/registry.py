@@ -34,6 +34,7 @@ def register(maker: _Maker) -> _Maker:
         ...     return gdjax.schedules.Schedule("docs_dome", lambda t, shape: 1 - (1 - shape[0]) * t**2, (end,))
         >>> gdjax.schedules.get("docs_dome").shape
         (0.0,)
+        >>> del gdjax.schedules.KINDS["docs_dome"]  # an example leaves nothing behind
     """
     name = maker.__name__
     if name in KINDS:

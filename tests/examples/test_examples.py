@@ -51,9 +51,10 @@ def test_an_equinox_model_fits_a_sine_down_to_its_noise(capsys: pytest.CaptureFi
     runs = names["main"]()
     x, y = names["data"]()
     noise = np.mean((np.sin(3 * x) - y) ** 2)
-    cosine = runs.final_loss[runs.frame().schedule == "cosine"]
-    assert len(cosine) == 16 and np.median(cosine) < 1.3 * noise, "the fit is as good as the truth, nearly"
-    assert cosine.min() > 0.7 * noise, "320 weights do not fit the noise in 300 epochs"
+    constant, cosine = (runs.final_loss[runs.frame().schedule == name] for name in ("constant", "cosine"))
+    assert len(constant) == len(cosine) == 16
+    assert 0.9 * noise < cosine.min() and cosine.max() < 1.8 * noise, "as good as the truth, nearly; the noise stays"
+    assert cosine.max() < np.median(constant), "what does not decay goes on jumping about the minimum"
     # gdjax's final loss is that of the equinox model put together again and called as equinox calls it
     for lane in (0, 17, 31):
         fitted = names["eqx"].combine(jax.tree.map(lambda leaf, lane=lane: leaf[lane], runs.params), names["FUNCTIONS"])

@@ -1,0 +1,117 @@
+"""What the problems on data share: checks of their arguments, held-out examples, cross entropy, accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax import data
+
+RIDGE = 1e-3
+SPREAD = 0.1  # standard deviation of random starts
+
+Examples = tuple[np.ndarray, np.ndarray]
+"""Features (examples, features) with their outcomes or labels (examples,)."""
+
+Params = dict[str, jax.Array]
+
+
+def check_examples(
+    X: np.ndarray,
+    y: np.ndarray,
+    held_out: Examples | None,
+    outcomes: Callable[[np.ndarray], np.ndarray] = np.asarray,
+) -> tuple[Examples, Examples | None]:
+    """Training examples and held-out ones, both checked alike, or the reason why they are none.
+
+    Args:
+        X: features, (examples, features).
+        y: outcomes, (examples,).
+        held_out: features and outcomes kept from training, with the columns of X, or None.
+        outcomes: what checks (and converts) outcomes that are finite numbers already.
+
+    Raises:
+        TypeError, ValueError: see `gdjax.data.check_features`; what `outcomes` raises; held-out examples that are not a
+            pair, or whose columns are not those of X. Errors of held-out examples begin with `held_out`.
+    """
+    X, y = data.check_features(X, y)
+    train = X, outcomes(y)
+    if held_out is None:
+        return train, None
+    if not (isinstance(held_out, tuple | list) and len(held_out) == 2):
+        raise TypeError(f"held_out: must be the pair (X, y) (got {type(held_out).__name__}). "
+                        "Give features and outcomes kept from training.")
+    try:
+        X_held, y_held = data.check_features(*held_out)
+        y_held = outcomes(y_held)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"held_out: {error}") from error
+    if X_held.shape[1] != X.shape[1]:
+        raise ValueError(f"held_out: must have the columns of X (got {X_held.shape[1]}, X has {X.shape[1]}). "
+                         "Cut both from one table.")
+    return train, (X_held, y_held)
+
+
+def labels_of(classes: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The check of labels 0…K−1 that `check_examples` takes."""
+    return lambda y: data.check_labels(y, classes)
+
+
+def count_classes(y: np.ndarray) -> int:
+    """Number of classes K when none is given: the largest label + 1, at least 2."""
+    return max(int(np.max(y, initial=1)) + 1, 2)
+
+
+def check_ridge(ridge: float) -> float:
+    """The ridge λ, or a ValueError when it is negative or not finite."""
+    if not (math.isfinite(ridge) and ridge >= 0):
+        raise ValueError(f"ridge: must be a finite number of at least 0 (got {ridge}). It is λ of (λ/2)‖W‖².")
+    return float(ridge)
+
+
+def cross_entropy(scores: jax.Array, label: jax.Array) -> jax.Array:
+    """Cross entropy of softmax(scores) against one label: log Σₖ exp(zₖ) − z_label, scores (classes,)."""
+    # a select, not scores[label]: its gradient needs no scatter, which is slow on CPU and unordered on GPU
+    return jax.nn.logsumexp(scores) - jnp.sum(jnp.where(jnp.arange(scores.size) == label, scores, 0))
+
+
+def mean_cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    """Mean cross entropy over a batch, scores (classes, examples), labels (examples,).
+
+    Examples are the last axis: sums over ten classes then run along vectors of examples. Against `cross_entropy` mapped
+    over examples (classes last) a full-batch step of digits-softmax took 0.6, a batch of 32 0.7 of the time.
+    """
+    chosen = jnp.where(jnp.arange(scores.shape[0])[:, None] == labels, scores, 0)
+    return jnp.mean(jax.nn.logsumexp(scores, axis=0) - jnp.sum(chosen, axis=0))
+
+
+def share_of_largest(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    """Share of a batch whose own class has the largest score, scores (classes, examples), labels (examples,).
+
+    Of equal largest scores the first counts.
+    """
+    return jnp.mean((jnp.argmax(scores, axis=0) == labels).astype(scores.dtype))
+
+
+def share_of_sign(scores: jax.Array, labels: jax.Array) -> jax.Array:
+    """Share of a batch whose score is above 0 for label 1 and not above 0 for label 0, both (examples,)."""
+    return jnp.mean(((scores > 0) == (labels > 0)).astype(scores.dtype))
+
+
+def linear_starts(features: int, spread: float = 1.0) -> Callable[[jax.Array], Params]:
+    """Starts of a linear predictor: w from N(0, spread²), (features,), and b = 0."""
+    return lambda key: {"w": spread * jax.random.normal(key, (features,)), "b": jnp.zeros(())}
+
+
+def linear_score(params: Params, x: jax.Array) -> jax.Array:
+    """z = w·x + b of one example, x (features,)."""
+    return params["w"] @ x + params["b"]
+
+
+def penalty(ridge: float, *weights: jax.Array) -> jax.Array:
+    """(λ/2) Σ ‖W‖² over the weights given."""
+    return 0.5 * ridge * sum((jnp.sum(each**2) for each in weights), start=jnp.zeros((), weights[0].dtype))
