@@ -70,7 +70,8 @@ def batches_past_which_more_buys_nothing(seed: int) -> Outcome:
         verdict=judge_batches(small, large),
         sentence=f"From batch 1 to 8 the steps to target fell as B to the power {precise(small)}, from 256 to all "
                  f"1,797 examples as {precise(large)}: seven times the examples saved a factor of "
-                 f"{estimate_words(gain)} in steps; by the fitted hyperbola steps are flat from about {estimate_words(flat)} examples on.",
+                 f"{estimate_words(gain)} in steps; by the fitted hyperbola steps are flat from about "
+                 f"{estimate_words(flat)} examples on.",
         findings=[
             finding("exponent of steps in B, batch 1 to 8", small, expected=-1.0),
             finding("exponent of steps in B, batch 256 to 1,797", large, expected=0.0),
@@ -111,8 +112,8 @@ def steps_against_seconds(seed: int) -> Outcome:
         verdict=judge_seconds(ordered, [[digits_sgd, digits_bgd], [line_sgd, line_bgd]]),
         sentence=f"On {DIGITS} batch {MINI[DIGITS]} reached the target in "
                  f"{seconds_words(spent[DIGITS, MINI[DIGITS]])}, {estimate_words(digits_sgd)} of SGD's time and "
-                 f"{estimate_words(digits_bgd)} of BGD's; on a line through 100 points batch {MINI[SMALL]} took {estimate_words(line_sgd)} of SGD's time and "
-                 f"{estimate_words(line_bgd)} of BGD's.",
+                 f"{estimate_words(digits_bgd)} of BGD's; on a line through 100 points batch {MINI[SMALL]} took "
+                 f"{estimate_words(line_sgd)} of SGD's time and {estimate_words(line_bgd)} of BGD's.",
         findings=[
             *(finding(f"seconds to target: {name}, batch {batch_label(size, sizes[name][-1])}", each, "seconds")
               for (name, size), each in spent.items()),
