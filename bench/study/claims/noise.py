@@ -85,7 +85,7 @@ def floor(rate: float, size: int) -> float:
 
     Example:
         >>> round(floor(1.0, 1), 6)
-        0.72619
+        0.738095
     """
     return float(np.sum(0.5 * rate * NOISE / (size * (2 - rate * CURVATURES))))
 

@@ -90,7 +90,7 @@ def contraction_steps(condition: float) -> float:
 
     Example:
         >>> round(contraction_steps(3.0), 3)
-        9.399
+        9.398
     """
     return float(np.log(0.6745 / NEAR) / np.log((condition + 1) / (condition - 1)))
 
