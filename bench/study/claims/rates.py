@@ -44,6 +44,7 @@ BOUNCE_STEPS, BOUNCE_STARTS = 1000, 64
 SCHEDULES = {"constant rate": gdjax.schedules.constant(),
              "inverse-time decay": gdjax.schedules.inverse_time(decay=300.0),
              "exponential decay": gdjax.schedules.exponential(decay=8.0)}
+ROUNDED = 1e-7  # distances below are rounding, and 0 has no place on a log axis
 BOUNCES, SETTLES = 0.1, 0.01  # distance from the minimum at the end, in lengths of the first step
 
 
@@ -228,7 +229,8 @@ def places_after(problem: gdjax.Problem, rate: float, steps: int, begin: Array) 
 def _bounce_picture(problem: str, found: Bounce) -> Picture:
     return Picture(f"Distance from the minimum with and without decay: {problem}", "steps",
                    "distance from the minimum, in first steps",
-                   [series(name, found.steps, medians(distances)) for name, distances in found.distances.items()])
+                   [series(name, found.steps, medians(np.maximum(distances, ROUNDED)))
+                    for name, distances in found.distances.items()])
 
 
 def _steps_picture(shares: Array, steps: Array, expected: Array) -> Picture:

@@ -50,9 +50,10 @@ CASES: list[tuple[Callable[..., str], str, tuple[object, ...]]] = [
     (noise.judge_variance, LIMITS, (OTHER_LAWS, [-1.0, 1.0], TRUER)),
     (noise.judge_variance, NOT, (EXACT_LAWS[::-1], [-1.0, 1.0], TRUER)),
     (noise.judge_variance, NOT, (EXACT_LAWS, [-1.0, 1.0], NO_TRUER)),
-    (batches.judge_batches, HOLDS, (about(-0.9, 0.1), about(-0.1, 0.1))),
-    (batches.judge_batches, LIMITS, (about(-0.9, 0.1), about(-0.6, 0.1))),
+    (batches.judge_batches, HOLDS, (about(-0.9, 0.1), about(-0.02, 0.05))),
+    (batches.judge_batches, LIMITS, (about(-0.9, 0.1), about(-0.2, 0.1))),
     (batches.judge_batches, NOT, (about(-0.9, 0.1), about(-0.9, 0.1))),
+    (batches.judge_batches, NOT, (about(-0.1, 0.1), about(-0.1, 0.1))),  # never fell: nothing stopped
     (batches.judge_seconds, HOLDS, ([True, True], [[about(0.5, 0.1)] * 2] * 2)),
     (batches.judge_seconds, LIMITS, ([True, True], [[about(0.5, 0.1)] * 2, [about(0.5, 0.1), about(1.2, 0.1)]])),
     (batches.judge_seconds, LIMITS, ([True, False], [[about(0.5, 0.1)] * 2] * 2)),
