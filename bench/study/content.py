@@ -17,6 +17,7 @@ from bench.study.verdicts import LOOKS, Judged, Look
 from bench.study.words import expected_words, figure_words, ratio_words
 from bench.tables import Tables
 
+_HEADER = ["quantity", "measured [95 % interval]", "theory", "measured / theory"]
 _ENDINGS = {"pending": "not run yet", "finished": "not run yet"}  # finished without a part: it is gone
 
 
@@ -57,10 +58,16 @@ class Entry:
         return expected_words(self.findings[0]) if self.findings else ""
 
     @property
+    def header(self) -> Row:
+        """Of the table of findings; what theory says has no columns where it says nothing."""
+        return _HEADER if any(expected_words(each) for each in self.findings) else _HEADER[:2]
+
+    @property
     def rows(self) -> list[Row]:
         """All findings: quantity, figure with interval, expected, ratio."""
-        return [[each.quantity, figure_words(each), expected_words(each) or "–", ratio_words(each) or "–"]
+        rows = [[each.quantity, figure_words(each), expected_words(each) or "–", ratio_words(each) or "–"]
                 for each in self.findings]
+        return [row[:len(self.header)] for row in rows]
 
 
 def entries_of(tables: Tables) -> list[Entry]:

@@ -23,7 +23,7 @@ def figure_words(finding: Finding) -> str:
     if finding.unit == "seconds":
         return seconds_words(Estimate(finding.value, finding.low, finding.high))
     scale = 100.0 if finding.unit == "share" else 1.0
-    value, low, high = _told_apart([scale * part for part in (finding.value, finding.low, finding.high)])
+    value, low, high = _together([scale * part for part in (finding.value, finding.low, finding.high)])
     return f"{_with_unit(value, finding.unit)} [{low}, {high}]"
 
 
@@ -56,13 +56,16 @@ def value_words(value: float, unit: str) -> str:
     return _with_unit(number(100.0 * value if unit == "share" else value), unit)
 
 
-def _told_apart(values: Sequence[float]) -> list[str]:
-    """Numbers with as many digits as it takes, from 3 to 5, that unequal ones don't read the same."""
-    for digits in range(3, 6):
-        texts = [number(value, digits) for value in values]
-        if len(set(texts)) == len(set(values)):
-            break
-    return texts
+def _together(values: Sequence[float]) -> list[str]:
+    """A figure and its ends to three digits, or to as many (five at most) as show two of the width."""
+    width, largest = max(values) - min(values), max(map(abs, values))
+    if not (0 < width < math.inf):
+        return [number(value) for value in values]
+    places = math.floor(-math.log10(width)) + 2
+    before = math.floor(math.log10(largest)) + 1
+    if before + places <= 3:
+        return [number(value) for value in values]
+    return [number(round(value, max(min(places, 5 - before), 0)), 6) for value in values]
 
 
 def _with_unit(value: str, unit: str) -> str:

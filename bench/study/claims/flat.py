@@ -80,9 +80,9 @@ def crossed(runs: gdjax.Runs) -> list[Estimate]:
 
 @claim(10, "saddles and plateaus",
        statement="A zero gradient may be a saddle or a plateau: descent stalls there.",
-       method="A saddle entered exactly along its stable direction, from random starts, and beside it at distances from "
-              "1e-2 to 1e-12 (steps to leave beside log(0.1/ε)/log(1 + η|λ|)); a plain with one hole. A lane stops at "
-              "a gradient norm of 1e-4.")
+       method="A saddle entered exactly along its stable direction, from random starts, and beside it at distances "
+              "from 1e-2 to 1e-12 (steps to leave beside log(0.1/ε)/log(1 + η|λ|)); a plain with one hole. A lane "
+              "stops at a gradient norm of 1e-4.")
 def saddles_and_plateaus(seed: int) -> Outcome:
     """Shares of starts that stop at a saddle or on a plain, and the steps that leaving a saddle takes."""
     draw = np.random.default_rng(seed)

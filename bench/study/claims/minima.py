@@ -87,7 +87,7 @@ def global_ends(problem: gdjax.Problem, rate: float, room: float, seed: int, lan
     """Which of the starts end within `room` of the smallest loss, (starts,) bool."""
     runs = gdjax.bgd(problem, rates=rate, starts=lanes, key=seed, max_steps=2000, tolerance=1e-2)
     assert problem.optimum is not None
-    return runs.final_loss < problem.optimum + room
+    return np.asarray(runs.final_loss < problem.optimum + room)
 
 
 def hunt(ends: Array) -> Hunt:
@@ -96,7 +96,7 @@ def hunt(ends: Array) -> Hunt:
     sizes = 2 ** np.arange(int(np.log2(len(rest) // GROUPS_AT_LEAST)) + 1)
     best = []
     for size in sizes:
-        groups = rest.reshape(-1, int(size)).any(axis=1)
+        groups = np.asarray(rest.reshape(-1, int(size)).any(axis=1))
         best.append(wilson(int(groups.sum()), len(groups)))
     return Hunt(wilson(int(single.sum()), len(single)), sizes, best)
 

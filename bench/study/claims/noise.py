@@ -32,6 +32,7 @@ RATES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SMALL_RATES = 3  # of them, where the floor is in proportion to the rate
 BATCHES = (1, 4, 16)
 STARTS, STEPS = 256, 1500
+CONSTANT = [gdjax.Setting(gdjax.schedules.constant(), rate) for rate in RATES]
 DECAYING = gdjax.Setting(gdjax.schedules.inverse_time(decay=100.0), 0.5)  # beside the constant rate 0.5
 
 DRAWS = 600
@@ -49,8 +50,7 @@ def noise_floor(seed: int) -> Outcome:
     losses, curves, marks = {}, {}, np.zeros(0)
     for size in BATCHES:
         runs = gdjax.minibatch(problem, batch_size=size, rates=None, starts=STARTS, key=seed, max_steps=STEPS,
-                               settings=[*(gdjax.Setting(gdjax.schedules.constant(), rate) for rate in RATES), DECAYING],
-                               sampling="replacement", marks=32)
+                               settings=[*CONSTANT, DECAYING], sampling="replacement", marks=32)
         losses[size] = by_start(runs.final_loss, runs).astype(float)
         curves[size], marks = by_start(runs.curve, runs).astype(float), runs.marks
     ratios = {size: [mean_interval(losses[size][:, i] / floor(rate, size), seed=seed) for i, rate in enumerate(RATES)]
@@ -85,7 +85,7 @@ def floor(rate: float, size: int) -> float:
 
     Example:
         >>> round(floor(1.0, 1), 6)
-        0.72619
+        0.738095
     """
     return float(np.sum(0.5 * rate * NOISE / (size * (2 - rate * CURVATURES))))
 
@@ -128,8 +128,8 @@ def variance_of_batch_gradients(seed: int) -> Outcome:
                                [(found[0], found[-1]) for found in cosines.values()]),
         sentence=f"On {first} the variance of a batch gradient fell as B to the power "
                  f"{precise(laws[first][0])} with replacement, and without it was {precise(ratios[first])} "
-                 f"times S²(1/B − 1/n); the cosine with the full gradient rose from {estimate_words(cosines[first][0])} "
-                 f"at B = 1 to {estimate_words(cosines[first][-1])} at B = 512.",
+                 "times S²(1/B − 1/n); the cosine with the full gradient rose from "
+                 f"{estimate_words(cosines[first][0])} at B = 1 to {estimate_words(cosines[first][-1])} at B = 512.",
         findings=[
             *(finding(f"exponent of the variance in B, with replacement: {name}", law[0], expected=-1.0)
               for name, law in laws.items()),
@@ -144,8 +144,8 @@ def variance_of_batch_gradients(seed: int) -> Outcome:
 
 def judge_variance(laws: Sequence[Estimate], expected: Sequence[float],
                    cosines: Sequence[tuple[Estimate, Estimate]]) -> str:
-    """Holds: every exponent's interval is within 5 % of the law's, and the direction is truer at the largest batch than at one. With
-    limits: the variance falls with B and the direction gets truer, by other exponents.
+    """Holds: every exponent's interval is within 5 % of the law's, and the direction is truer at the largest batch than
+    at one. With limits: the variance falls with B and the direction gets truer, by other exponents.
     """
     truer = all(large.low > small.high for small, large in cosines)
     lawful = all(near(value, law, 0.05) for law, value in zip(laws, expected, strict=True))
@@ -197,7 +197,7 @@ def _variance_picture(name: str, spread: Mapping[str, Sequence[Array]], total: f
                       seed: int) -> Picture:
     lines = [series({"shuffle": "without replacement", "replacement": "with replacement"}[sampling], SIZES,
                     [mean_interval(values, seed=seed) for values in columns]) for sampling, columns in spread.items()]
-    return Picture(f"Variance of a batch gradient: {name}", "batch size B, examples", "variance, summed over parameters",
+    return Picture(f"Variance of a batch gradient: {name}", "batch size B, examples", "variance over all parameters",
                    [*lines, theory("S²(1/B − 1/n)", SIZES, total * (1 / SIZES - 1 / examples)),
                     theory("σ²/B", SIZES, total * (1 - 1 / examples) / SIZES)])
 

@@ -35,7 +35,7 @@ SPECTRA: dict[str, Array] = {
 }
 DIM = 10
 STARTS, RATES, ROUNDS = 32, 32, 4
-EDGE_STEPS, EDGE_MARKS = 2000, 4  # scored at steps 2, 20, 200 and 2,000
+EDGE_STEPS, EDGE_MARKS = 2000, 16  # last but one at step 1,262, when only the steepest direction is left
 TOLERANCE = 1e-3
 SMALL = 0.05  # shares of the divergence edge up to which a rate counts as small
 EDGE_SLACK = 1e-3
@@ -44,6 +44,7 @@ BOUNCE_STEPS, BOUNCE_STARTS = 1000, 64
 SCHEDULES = {"constant rate": gdjax.schedules.constant(),
              "inverse-time decay": gdjax.schedules.inverse_time(decay=300.0),
              "exponential decay": gdjax.schedules.exponential(decay=8.0)}
+ROUNDED = 1e-7  # distances below are rounding, and 0 has no place on a log axis
 BOUNCES, SETTLES = 0.1, 0.01  # distance from the minimum at the end, in lengths of the first step
 
 
@@ -109,14 +110,14 @@ def bracket(shares: Array, grows: Array) -> tuple[float, float]:
         >>> bracket(np.array([1.0, 2.0, 3.0]), np.array([[False, False, True]]))
         (2.0, 3.0)
     """
-    some, whole = grows.any(axis=0), grows.all(axis=0)
+    some, whole = np.asarray(grows.any(axis=0)), np.asarray(grows.all(axis=0))
     first_some = int(np.argmax(some)) if some.any() else len(shares) - 1
     last_partial = len(shares) - 1 - int(np.argmax(~whole[::-1])) if not whole.all() else 0
     return float(shares[max(first_some - 1, 0)]), float(shares[min(last_partial + 1, len(shares) - 1)])
 
 
 def growing(spectrum: Array, shares: Array, seed: int) -> Array:
-    """Which (start, rate) end with a larger loss than at a tenth of the run, or diverge: (starts, rates) bool."""
+    """Which (start, rate) end with a larger loss than at the mark before, or diverge: (starts, rates) bool."""
     begin = problems.quadratic_starts(spectrum, DIM, STARTS, seed)
     runs = gdjax.bgd(problems.any_quadratic(DIM), rates=list(shares * 2 / spectrum.max()), starts=begin, key=seed,
                      max_steps=EDGE_STEPS, marks=EDGE_MARKS)
@@ -143,7 +144,7 @@ def crossings(shares: Array, seed: int) -> tuple[Estimate, Estimate]:
     begin = problems.quadratic_starts(np.ones(1), DIM, STARTS, seed)
     runs = gdjax.bgd(problems.any_quadratic(DIM), rates=list(2 * shares), starts=begin, key=seed, max_steps=1,
                      tolerance=TOLERANCE)
-    across = by_start(leaf_of(runs.params, "x")[:, 0], runs) * begin["x"][:, :1] < 0
+    across = np.asarray(by_start(leaf_of(runs.params, "x")[:, 0], runs) * begin["x"][:, :1] < 0)
     below, above = across[:, shares < 0.5].any(axis=1), across[:, shares > 0.5].all(axis=1)
     return wilson(int(below.sum()), STARTS), wilson(int(above.sum()), STARTS)
 
@@ -213,8 +214,8 @@ def bounce(problem: gdjax.Problem, rate: float, minimum: float, seed: int) -> Bo
     end = places[:, 0, -1]
     first_step = np.abs(places[:, 0, 0] - begin)
     distances = np.abs(places - minimum) / first_step[:, None, None]
-    scale = BOUNCES * first_step
-    repeats = wilson(int(np.sum((np.abs(end - before) < SETTLES * first_step) & (np.abs(end - last) > scale))), len(end))
+    back = (np.abs(end - before) < SETTLES * first_step) & (np.abs(end - last) > BOUNCES * first_step)
+    repeats = wilson(int(back.sum()), len(end))
     return Bounce(steps, {name: distances[:, i] for i, name in enumerate(SCHEDULES)}, repeats)
 
 
@@ -228,7 +229,8 @@ def places_after(problem: gdjax.Problem, rate: float, steps: int, begin: Array) 
 def _bounce_picture(problem: str, found: Bounce) -> Picture:
     return Picture(f"Distance from the minimum with and without decay: {problem}", "steps",
                    "distance from the minimum, in first steps",
-                   [series(name, found.steps, medians(distances)) for name, distances in found.distances.items()])
+                   [series(name, found.steps, medians(np.maximum(distances, ROUNDED)))
+                    for name, distances in found.distances.items()])
 
 
 def _steps_picture(shares: Array, steps: Array, expected: Array) -> Picture:

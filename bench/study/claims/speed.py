@@ -52,8 +52,8 @@ def feature_scaling(seed: int) -> Outcome:
         verdict=judge_scaling(slope, ratio),
         sentence=f"Steps grew as the condition number to the power {precise(slope)}; on diabetes standardised features "
                  f"took {estimate_words(median_interval(scaled))} steps to a tenth of the initial gap and raw ones "
-                 + (f"more than {DATA_STEPS:,} from {missed} of {len(raw)} starts, at least {number(ratio.value)} times "
-                    "as many." if missed else f"{estimate_words(ratio)} times as many."),
+                 + (f"more than {DATA_STEPS:,} from {missed} of {len(raw)} starts, at least {number(ratio.value)} "
+                    "times as many." if missed else f"{estimate_words(ratio)} times as many."),
         findings=[
             finding("slope of log steps against log condition number", slope, expected=theory_slope),
             *(finding(f"steps to the minimum, condition number {condition:g}", each, "steps", said)
@@ -90,7 +90,7 @@ def contraction_steps(condition: float) -> float:
 
     Example:
         >>> round(contraction_steps(3.0), 3)
-        9.399
+        9.398
     """
     return float(np.log(0.6745 / NEAR) / np.log((condition + 1) / (condition - 1)))
 
@@ -142,21 +142,22 @@ def _of_best(steps: Array) -> Array:
 
 
 DECADES = tuple(10.0**-power for power in range(2, 7))
+TENTHS = (1e-1, 1e-2, 1e-3, 1e-4)
 CURVED = np.array([1.0, 0.2])
 BUDGETS = (16, 32, 64, 128)
 
 
 @claim(12, "slowing near the minimum",
        statement="Convergence slows near the minimum.",
-       method="Steps for each further decade of the loss, from 1e-2 to 1e-6 on a quadratic, from 1e-4 to 1e-8 on ¼x⁴ and "
-              "from 1e-1 to 1e-4 on logistic regression without a minimum, 32 starts each; step length against "
+       method="Steps for each further decade of the loss, from 1e-2 to 1e-6 on a quadratic, from 1e-4 to 1e-8 on ¼x⁴ "
+              "and from 1e-1 to 1e-4 on logistic regression without a minimum, 32 starts each; step length against "
               "distance on the quadratic.")
 def slowing_near_the_minimum(seed: int) -> Outcome:
     """How much longer each decade takes than the one before, and how the step shrinks with the distance."""
     cases = {
         "a quadratic": (quadratic_decades(seed), 1.0),
         "¼x⁴": (decades(problems.quartic(), 0.5, [goal / 100 for goal in DECADES], 20_000, seed), 10**0.5),
-        "logistic without a minimum": (decades(problems.separable(), 1.0, [1e-1, 1e-2, 1e-3, 1e-4], 20_000, seed), 10.0)}
+        "logistic without a minimum": (decades(problems.separable(), 1.0, TENTHS, 20_000, seed), 10.0)}
     growth = {name: median_interval(table[:, -1] / table[:, -2]) for name, (table, _) in cases.items()}
     distance, length = step_lengths(seed)
     slope = log_slope(np.median(distance, axis=0), list(length.T), seed=seed)

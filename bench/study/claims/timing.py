@@ -25,8 +25,8 @@ MUCH = 0.5
 
 @claim(7, "a vectorised batch",
        statement="A vectorised batch of 100 costs far less than 100 single examples.",
-       method="digits-softmax: seconds of one step of batch 100 over 100 steps of one example in gdjax's compiled loop, "
-              "and of one call of a compiled gradient of 100 examples over 100 calls of one, as a tutorial's loop has it.")
+       method="digits-softmax: seconds of one step of batch 100 over 100 steps of one example in gdjax's compiled "
+              "loop, and of one call of a compiled gradient of 100 examples over 100 calls of one from Python.")
 def a_vectorised_batch(seed: int) -> Outcome:
     """Ratios of seconds in the compiled loop and call by call."""
     steps = step_seconds([(PROBLEM, 1), (PROBLEM, BATCH)], seed)

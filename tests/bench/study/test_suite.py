@@ -9,6 +9,7 @@ import pytest
 
 from bench.bad_input import SuiteError
 from bench.executors import modules_of
+from bench.study.registry import known_claims
 from bench.suite import config_hash, load_suite, suite_from
 
 REFERENCE = Path(__file__).resolve().parents[3] / "results" / "reference"
@@ -62,3 +63,10 @@ def test_a_wrong_list_of_claims_names_its_field(value: object, field: str) -> No
 def test_runs_of_cells_made_before_there_were_claims_can_go_on(run: Path) -> None:
     stored = json.loads(run.read_text(encoding="utf-8"))
     assert config_hash(suite_from(stored["config"])) == stored["config_hash"]
+
+
+def test_the_fourteen_claims_of_the_digest_are_there_by_number() -> None:
+    found = known_claims()
+    assert [claim.number for claim in found.values()] == list(range(1, 15))
+    assert all(name == claim.name and 0 < len(name) <= 50 for name, claim in found.items())
+    assert all(claim.statement.endswith(".") and claim.method for claim in found.values())
