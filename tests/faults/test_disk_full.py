@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from bench import files, store
+from bench.suite import Suite
 from tests.faults import runs
 from tests.faults.conftest import LONG, Tally
 
 SHOWN = "nothing earlier lost, exit 4, the path named, --resume completes it"
 SMALL = runs.suite(problems=["a"], batch_sizes=[1, 13])
+LARGE = runs.suite(problems=["a"], batch_sizes=list(range(1, 13)))  # more than the 64 KiB that are probed for
 
 
 @pytest.fixture(scope="module")
@@ -51,41 +53,45 @@ def test_every_write_of_a_run(where: str, some: list[int], whole: Path, tmp_path
 
 
 @pytest.mark.skipif(not LONG, reason="mounts a tmpfs: in make faults only")
-def test_a_full_tmpfs(whole: Path, tmp_path: Path, tally: Tally) -> None:
+def test_a_full_tmpfs(tmp_path: Path, tally: Tally) -> None:
     """A small file system that runs full of what the run itself writes."""
-    disk = tmp_path / "disk"
+    whole, disk, count = tmp_path / "whole", tmp_path / "disk", 0
+    assert runs.run(whole, of=LARGE) == 0
     disk.mkdir()
-    for kilobytes in range(68, 400, 4):
+    for kilobytes in range(68, 1_000, 8):
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(disk)],
                                  capture_output=True, text=True, check=False)
         if mounted.returncode:
             pytest.skip(f"a tmpfs can't be mounted here: {mounted.stderr.strip()}")
         try:
-            said = _stopped(disk / "run")
+            said = _stopped(disk / "run", LARGE)
             if said is None:
                 break
-            with tally("a tmpfs that runs full, sizes in steps of 4 KiB", SHOWN):
-                _completes(disk / "run", whole, said, lambda: subprocess.run(
+            count += 1
+            with tally("a tmpfs that runs full, sizes in steps of 8 KiB", SHOWN):
+                _completes(disk / "run", whole, said, LARGE, lambda: subprocess.run(
                     ["mount", "-o", "remount,size=10m", str(disk)], check=True))
         finally:
             subprocess.run(["umount", str(disk)], check=True)
+    assert count >= 5
 
 
-def _stopped(folder: Path, **settings: str) -> str | None:
+def _stopped(folder: Path, of: Suite = SMALL, **settings: str) -> str | None:
     """What a run into the fault said, ending with exit code 4; None where it was through before."""
-    code, said = runs.end(runs.start(folder, of=SMALL, **settings))
+    code, said = runs.end(runs.start(folder, of=of, **settings))
     assert code in (0, 4), said
     return said if code else None
 
 
-def _completes(folder: Path, whole: Path, said: str, make_room: Callable[[], object] = lambda: None) -> None:
+def _completes(folder: Path, whole: Path, said: str, of: Suite = SMALL,
+               make_room: Callable[[], object] = lambda: None) -> None:
     assert "Traceback" not in said
     assert re.search(rf"error: .*{re.escape(str(folder))}", said), said
     before = runs.whole_parts(folder)
     if not store.is_unused(folder):
         store.read_run(folder)  # whole, or not there
     make_room()
-    assert runs.run(folder, of=SMALL) == 0
+    assert runs.run(folder, of=of) == 0
     runs.nothing_lost(before, folder)
     runs.same_tables(folder, whole)
     assert list(files.leftovers(folder)) == []
