@@ -90,6 +90,7 @@ class _Session:
         self.device = run["device"] if device == "auto" else device  # a resumed "auto" stays where it was
         self.worker, self.report, self.display, self.signals = worker, report, display, signals
         self.planned = False
+        self.whole: list[str] = []  # groups that were finished when the worker began; who looks later disturbs it
         self.given_up: dict[str, tuple[str, str]] = {}  # group -> status and why it is not tried again
         self.widths: dict[str, int] = {}  # group -> lanes side by side, where memory ran out at the suite's width
         self.deaths: dict[str | None, int] = {}  # group that was running -> workers lost
@@ -115,7 +116,7 @@ class _Session:
 
     def _listen(self) -> str | None:
         """One worker from start to end; None when it ended in order, else how it died."""
-        groups = store.finished_groups(self.folder, self._warn)
+        self.whole = groups = store.finished_groups(self.folder, self._warn)
         payload = {"suite": self.suite.config(), "folder": str(self.folder), "device": self.device,
                    "finished": sorted({*groups, *self.given_up}), "widths": self.widths}
         self.running = None
@@ -190,11 +191,10 @@ class _Session:
         if not again:
             run["environment"].update(message["environment"])
         self.planned = True
-        finished = set(store.finished_groups(self.folder, self._warn))
         for cell in run["cells"]:
             group = group_of(cell)
-            cell["status"] = "finished" if group in finished else "pending"
-            cell["note"] = notes.get(group, "") if group in finished else ""
+            cell["status"] = "finished" if group in self.whole else "pending"
+            cell["note"] = notes.get(group, "") if group in self.whole else ""
         for group, (status, note) in self.given_up.items():
             self._mark_given_up(group, status, note)
         store.write_run(self.folder, run)

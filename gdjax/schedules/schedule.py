@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 Formula = Callable[[jax.Array, jax.Array], jax.Array]
+LARGEST = 1e30  # so that products of a few numbers stay within float32
 SHAPE_SIZE = 4  # numbers a formula may take: wide enough for every kind, and lanes of all kinds share one array
 UNITS = ("budget", "epochs")
 
@@ -60,6 +61,9 @@ class Schedule:
                              f"(got {self.warmup}).")
         if len(self.shape) > SHAPE_SIZE:
             raise ValueError(f"schedule {self.name}: shape: at most {SHAPE_SIZE} numbers (got {len(self.shape)}).")
+        if any(abs(number) > LARGEST for number in (self.horizon, *self.shape)):
+            raise ValueError(f"schedule {self.name}: its numbers must be at most {LARGEST:g}, or float32 overflows "
+                             f"(got {(self.horizon, *self.shape)}).")
 
     @property
     def label(self) -> str:

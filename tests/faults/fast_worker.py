@@ -37,6 +37,9 @@ def work(connection: Connection, payload: dict[str, object], fault: str) -> None
     groups = [(problem, size) for problem in suite["problems"] for size in suite["batch_sizes"]]
     cells = [{"problem": problem, "optimizer": "sgd", "batch_size": size, "schedule": schedule, "device": "cpu",
               "status": "pending", "note": ""} for problem, size in groups for schedule in suite["schedules"]]
+    early = files.temporary_name(folder / "parts" / "early")
+    if fault == "writes early":
+        early.mkdir()
     connection.send({"kind": "plan", "cells": cells, "environment": {"backend": "cpu"}, "total": float(len(groups)),
                      "problems": {problem: {"examples": 99, "data_sha256": None} for problem in suite["problems"]}})
     for done, (problem, size) in enumerate(groups):
@@ -46,6 +49,7 @@ def work(connection: Connection, payload: dict[str, object], fault: str) -> None
             time.sleep(float(os.environ.get("FAULT_PACE_S", "0")))
             if size == 13 and fault:
                 misbehave(fault)
+                assert early.exists() == (fault == "writes early"), "the parent removed what was being written"
             store.write_group(folder, group, tables_of(group, size))
             connection.send({"kind": "group", "group": group})
             if connection.poll() and connection.recv()["kind"] == "stop":

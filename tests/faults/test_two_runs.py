@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bench import store, tables
+from bench import files, store, tables
 from tests.faults import runs
 from tests.faults.conftest import Tally, times
 
@@ -59,3 +59,11 @@ def test_a_reader_never_sees_a_half_file(trial: int, folder: Path, tally: Tally)
             reader.join()
         assert troubles == []
         assert reads > 5
+
+
+def test_the_parent_leaves_alone_what_the_worker_writes_while_it_hears_the_plan(
+        folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAULT", "writes early")
+    monkeypatch.setenv("FAULT_PACE_S", "0.3")  # the plan is heard before the worker looks
+    assert runs.run(folder, of=runs.suite(problems=["a"])) == 0
+    assert list(files.leftovers(folder)) == []
