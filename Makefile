@@ -1,8 +1,9 @@
-# make install | bench | test | lint | clean. `make bench SUITE=full DEVICE=gpu OUT=results/mine`
+# make install | bench | textbook | test | faults | soak | lint | clean. `make bench SUITE=full DEVICE=gpu OUT=results/mine`
 PYTHON ?= python3
 SUITE ?= quick
 DEVICE ?= auto
 CUDA ?= cuda12
+MINUTES ?= 30
 VENV := .venv
 RUN := $(VENV)/bin/python
 EXTRAS := bench,test,dev,examples
@@ -13,7 +14,7 @@ EXTRAS := $(EXTRAS),$(CUDA)
 STAMP := $(VENV)/.installed-$(CUDA)
 endif
 
-.PHONY: install bench test lint clean
+.PHONY: install bench textbook test faults soak lint clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -29,13 +30,23 @@ $(STAMP): pyproject.toml constraints.txt
 bench: install
 	$(RUN) -m bench run $(SUITE) --device $(DEVICE) $(if $(OUT),--out '$(OUT)')
 
+textbook: install
+	$(RUN) -m bench run textbook --device $(DEVICE) $(if $(OUT),--out '$(OUT)')
+
 test: install
 	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE)
 	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE) --doctest-modules gdjax bench --ignore-glob='bench/test_*.py'
 
+faults: install
+	FAULTS=long JAX_PLATFORMS=cpu $(RUN) -m pytest tests/faults
+
+soak: install
+	JAX_PLATFORMS=cpu $(RUN) -m tests.faults.soak --suite $(SUITE) --minutes $(MINUTES)
+
 lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(RUN) tools/dependencies.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis

@@ -78,6 +78,15 @@ def field_error(path: str, what: str, got: object, todo: str) -> str:
     return f"{path}: {what} (got {show(got)}). {todo}"
 
 
+def needed(key: str) -> str:
+    """The error text of a key that is not there.
+
+    >>> needed("name")
+    'name: is needed (got nothing). Add for example name = "mine".'
+    """
+    return f"{key}: is needed (got nothing). Add for example {EXAMPLES.get(key, key)}."
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """What to do about an unknown name: the closest known one, and all of them.
 
@@ -106,8 +115,7 @@ def _text(kind: str, place: tuple[int | str, ...], got: object, context: dict[st
         known = keys if len(place) == 1 else override_keys
         return field_error(path, "unknown key", got, closest(str(place[-1]), known))
     if kind == "missing":
-        example = EXAMPLES.get(str(place[-1]), str(place[-1]))
-        return f"{path}: is needed (got nothing). Add for example {example}."
+        return needed(path)
     if kind == "suite":
         return field_error(path, str(context["what"]), got, str(context["todo"]))
     if kind in BOUNDS:
@@ -129,5 +137,5 @@ def _path(place: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             path += f"[{part}]"
         elif not part.startswith("<") or not part.endswith(">"):  # the tags of a union are no part of the file
-            path += ("." if path else "") + show(part, quotes=False)
+            path += ("." if path else "") + (show(part, quotes=False) or '""')
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import math
 import multiprocessing
 import os
@@ -19,9 +20,14 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self, TypedDict, cast
 
-from bench.store import Cell
+import psutil
+
+from bench.cells import Cell, ClaimCell
+from bench.watch import oom_kills
 
 LOG = "log.txt"
+LAST_LINES = 5  # of the log, that tell of a worker's end
+STACK_S = 0.5  # seconds that a hung worker has to write where it is
 STOP_S = 5.0  # seconds a worker asked to stop has
 KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
@@ -30,13 +36,14 @@ class Message(TypedDict, total=False):
     """What a worker says; `kind` decides which other keys are there."""
 
     kind: str
-    cells: list[Cell]
+    cells: list[Cell | ClaimCell]
     problems: dict[str, dict[str, object]]
     environment: dict[str, object]
     device: str
     mark_ratio: dict[str, float]
     total: float
     done: float
+    expected_s: float
     lines: list[str]
     text: str
     group: str
@@ -56,6 +63,7 @@ class Child:
         context = multiprocessing.get_context("spawn")  # fork after JAX has started deadlocks
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=enter, args=(module, theirs, dict(payload), str(self._log)), daemon=True)
+        self._oom_kills = oom_kills()
         self._process.start()
         theirs.close()
 
@@ -77,6 +85,20 @@ class Child:
         except OSError:  # it is gone: what was asked for
             return
 
+    def cpu_s(self) -> float:
+        """Processor seconds that the worker used so far; 0 when it is gone."""
+        try:
+            times = psutil.Process(self._process.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return times.user + times.system
+
+    def show_stack(self) -> None:
+        """Make the worker write into its log where it is, also in the middle of compiled code."""
+        if hasattr(signal, "SIGUSR1") and self._process.pid is not None and self._process.is_alive():
+            os.kill(self._process.pid, signal.SIGUSR1)
+            self._process.join(STACK_S)
+
     def terminate(self) -> None:
         """End the worker with SIGTERM."""
         self._process.terminate()
@@ -85,29 +107,35 @@ class Child:
         """End the worker with SIGKILL."""
         self._process.kill()
 
-    def end(self) -> str:
-        """Wait for the process, by force after 5 seconds, and say how it ended, with the last lines of its log."""
+    def end(self, why: str | None = None) -> str:
+        """Wait for the process, by force after 5 s, and say how or why it ended, with the last lines of its log."""
         self._process.join(5)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
         self._connection.close()
-        code = self._process.exitcode or 0
-        if code >= 0:
-            how = f"worker ended with exit code {code}"
-        else:
-            name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-            how = f"worker killed by {name}" + (" (often: out of memory)" if name == "SIGKILL" else "")
-        tail = self._last_lines()
+        how, tail = why or self._how(self._process.exitcode or 0), self._last_lines()
         return f"{how}; log ends: {tail}" if tail else f"{how}; nothing in the log"
+
+    def _how(self, code: int) -> str:
+        if code >= 0:
+            return f"worker ended with exit code {code}"
+        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+        if name != "SIGKILL":
+            return f"worker killed by {name}"
+        known = oom_kills() > self._oom_kills
+        return f"worker killed by {name}" + (" of the out-of-memory killer" if known else " (often: out of memory)")
 
     def _last_lines(self) -> str:
         if not self._log.exists():
             return ""
         with open(self._log, "rb") as file:
             file.seek(max(self._log_start, self._log.stat().st_size - 4_000))
-            lines = file.read().decode("utf-8", "replace").split("\n")
-        return " | ".join([line.strip()[:200] for line in lines if line.strip()][-5:])
+            text = file.read().decode("utf-8", "replace").split("\n")
+        lines = [line.strip()[:200] for line in text if line.strip()]
+        stacks = [place for place, line in enumerate(lines) if line.endswith("(most recent call first):")]
+        first = max(stacks[-1] - 1, 0) if stacks else len(lines) - LAST_LINES  # a stack tells by its beginning
+        return " | ".join(lines[max(first, 0):][:LAST_LINES])
 
 
 def enter(module: str, connection: Connection, payload: dict[str, object], log: str) -> None:
@@ -119,8 +147,14 @@ def enter(module: str, connection: Connection, payload: dict[str, object], log: 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    faulthandler.enable(2, all_threads=False)
+    if hasattr(signal, "SIGUSR1"):
+        faulthandler.register(signal.SIGUSR1, 2, all_threads=False)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(KILL_WITH_PARENT, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:  # it died before we asked to die with it
+        os._exit(1)
     import_module(module).main(connection, payload)
 
 
@@ -182,9 +216,9 @@ class Stopping:
         self._deadline = math.inf
         self._terminated = False
 
-    def timeout(self) -> float | None:
-        """Seconds until the next step, None while nobody asked to stop."""
-        return max(self._deadline - time.monotonic(), 0.0) if self.began else None
+    def timeout(self) -> float:
+        """Seconds until the next step, infinite while nobody asked to stop."""
+        return max(self._deadline - time.monotonic(), 0.0)
 
     def due(self) -> bool:
         """Whether a signal came or the time is up."""

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import click
 
-from bench import doctor as checks
 from bench import store
 from bench.bad_input import SuiteError
 from bench.display import Display
-from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, run_suite, write_report
-from bench.size import size_of
+from bench.doctor import check_machine
+from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, modules_of, run_suite, write_report
+from bench.folder_check import check_run
+from bench.opening import place_for
+from bench.size import Room, size_of
 from bench.store import FolderError
 from bench.suite import Suite, load_suite
 
@@ -34,10 +36,11 @@ def cli() -> None:
 @cli.command()
 @click.argument("suite")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: results/SUITE-DEVICE-TIME].")
+@click.option("--out", type=Path, help="Run folder [default: results/SUITE-DEVICE-TIME].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; starts it where there is none.")
-@click.option("--yes", is_flag=True, help="Run a very large suite too.")
-def run(suite: str, device: str, out: Path | None, resume: bool, yes: bool) -> None:
+@click.option("--force-new", is_flag=True, help="Where --out is used or can't be resumed, run in a new folder beside.")
+@click.option("--yes", is_flag=True, help="Run a very large suite too, and where memory or disk look short.")
+def run(suite: str, device: str, out: Path | None, resume: bool, force_new: bool, yes: bool) -> None:
     """Run SUITE, a shipped name (see list) or a TOML file, and report."""
     display = Display()
     try:
@@ -45,16 +48,29 @@ def run(suite: str, device: str, out: Path | None, resume: bool, yes: bool) -> N
     except SuiteError as error:
         display.error(str(error))
         sys.exit(BAD_INPUT)
-    if resume and out is None:
-        display.error("error: --resume: needs the folder of the run (got no --out). Add --out DIR.")
+    if (resume or force_new) and out is None:
+        display.error(f"error: {'--resume' if resume else '--force-new'}: needs the folder of the run (got no --out). "
+                      "Add --out DIR.")
         sys.exit(BAD_INPUT)
     size = size_of(loaded)
-    display.line(f"{loaded.name}: {size}")
+    if loaded.claims is None:
+        display.line(f"{loaded.name}: {size}")
     if size.too_large and not yes:
         display.error(f"error: {suite}: is very large (got {size}). Shorten its axes, or add --yes.")
         sys.exit(BAD_INPUT)
-    folder = out or default_folder(loaded, device)
-    display.line(f"run folder: {folder}")
+    try:
+        folder = out or default_folder(loaded, device)
+        room = Room.beside(folder)  # refuses a path that can't be looked at
+        folder = place_for(loaded, folder, device, resume) if force_new else folder
+    except FolderError as error:
+        display.error(f"error: {error}")
+        sys.exit(FOLDER)
+    display.line(f"run folder: {folder} ({room})")
+    short = room.lacks(size)
+    if short is not None:
+        display.error(f"{'warning' if yes else 'error'}: {short}{'' if yes else ', or add --yes'}.")
+        if not yes:
+            sys.exit(FOLDER)
     code = run_suite(loaded, folder, device, resume)
     if code and code not in (FOLDER, NO_DEVICE, BAD_INPUT):
         again = ["python", "-m", "bench", "run", suite, "--device", device, "--out", str(folder), "--resume"]
@@ -63,18 +79,18 @@ def run(suite: str, device: str, out: Path | None, resume: bool, yes: bool) -> N
 
 
 @cli.command()
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=Path)
 def report(folder: Path) -> None:
     """Make tables and report of the run in DIR again from its finished parts."""
     display = Display()
     try:
-        store.read_run(folder)
+        modules = modules_of(store.read_run(folder)["config"])
         for text in store.collect(folder):
             display.line(f"warning: {text}")
+        sys.exit(0 if write_report(folder, modules.report, display) else 1)
     except FolderError as error:
         display.error(f"error: {error}")
         sys.exit(FOLDER)
-    sys.exit(0 if write_report(folder, "bench.report", display) else 1)
 
 
 @cli.command()
@@ -110,10 +126,10 @@ def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps:
 
 @cli.command("list")
 @click.option("--schedules", "draw", is_flag=True, help="The schedules alone, and a picture of them.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.png",
+@click.option("--out", type=Path, metavar="FILE.png",
               help="Where --schedules draws, an .svg beside it [default: schedules.png].")
 def list_(draw: bool, out: Path | None) -> None:
-    """Problems, schedules, optimizers and suites, one line each."""
+    """Problems, schedules, optimizers, claims and suites, one line each."""
     display = Display()
     if out is not None and not draw:
         display.error(f"error: --out: is for the picture of the schedules (got {out}). Add --schedules.")
@@ -133,11 +149,11 @@ def list_(draw: bool, out: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", metavar="[DIR]", required=False, type=Path)
 def doctor(folder: Path | None) -> None:
     """Check this machine, or the run in DIR: what is missing and how to mend it."""
     display = Display()
-    found = checks.check_machine() if folder is None else checks.check_run(folder)
+    found = check_machine() if folder is None else check_run(folder)
     for text in found.lines:
         display.line(text)
     sys.exit(found.code)

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 
 PLAIN_EVERY_S = 10.0  # seconds between progress lines where there is no terminal
@@ -39,6 +39,12 @@ class Display:
             self._waiting.append(text)
         else:
             self._write(text)
+
+    def show(self, table: RenderableType) -> None:
+        """Write a table that fits itself to the width."""
+        self.close()
+        self._guard(lambda: self._console.print(table, soft_wrap=False))
+        self._guard(self._stream.flush)
 
     def error(self, text: str) -> None:
         """Write lines to stderr, at once."""

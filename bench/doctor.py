@@ -1,24 +1,24 @@
-"""Is this machine ready, and is this run folder whole: what is missing and how to mend it. Changes nothing."""
+"""Is this machine ready for a run: what is missing or unsteady, and what to do about it. Changes nothing."""
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
-import subprocess
 import sys
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import environment, store
-from bench.store import FolderError
+import psutil
+
+from bench import environment
+from bench.probe import Rates, measure_machine
 
 LOW_DISK_BYTES = 10**9
-DEVICES_TIMEOUT_S = 120
-FIND_DEVICES = """
-import json, jax
-print(json.dumps([[each.platform, each.device_kind] for each in jax.devices()]))
-"""
+LOW_MEMORY_BYTES = 2 * 10**9
+NOISE_LIMIT = 0.10  # standard deviation over mean of ten repeats
+OLDEST_PYTHON = (3, 11)
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 @dataclass(frozen=True)
@@ -30,92 +30,64 @@ class Findings:
 
 
 def check_machine() -> Findings:
-    """Python, versions, devices, disk, load; exit code 2 when a package is missing, 5 when JAX finds no device."""
+    """Python, versions, devices, rates, noise, disk, load; exit code 2 for a missing package, 5 for no device."""
     versions = environment.versions()
+    rates, trouble = measure_machine()
     missing = [name for name, version in versions.items() if version is None]
-    devices, trouble = find_devices()
-    free = shutil.disk_usage(".").free
-    busy = environment.load()[0]
-    cores = len(environment.affinity() or [0])
-    lines = [
-        f"python   {sys.version.split()[0]}",
-        *(f"{name:<12} {version or 'missing'}" for name, version in versions.items()),
-        f"cpu      {environment.cpu_model()}, {cores} cores for this process",
-        *(f"device   {platform}: {kind}" for platform, kind in devices),
-        f"disk     {free / 1e9:.1f} GB free here",
-        f"load     {busy}",
-    ]
-    if missing:
-        lines.append(f"missing packages: {', '.join(missing)}. Mend: make install, or pip install -e '.[bench]'.")
-    if trouble:
-        lines.append(f"no device: {trouble}. Mend: reinstall jax, or unset JAX_PLATFORMS.")
-    elif all(platform == "cpu" for platform, _ in devices):
-        lines.append("no GPU is visible to JAX: runs use the CPU. With an NVIDIA GPU: pip install -e '.[cuda12]'.")
-    if free < LOW_DISK_BYTES:
-        lines.append("warning: little disk space is left. Make room before a long run.")
-    if busy > cores / 2:
-        lines.append("warning: the load is above half the cores. Timings will be noisy: stop other programs.")
+    lines = [*_facts(versions, rates), *_warnings(missing, rates, trouble)]
     return Findings(lines, 2 if missing else 5 if trouble else 0)
 
 
-def find_devices() -> tuple[list[tuple[str, str]], str]:
-    """JAX's devices as (platform, kind), asked in a process of its own, and what went wrong ("" if nothing did)."""
+def _facts(versions: dict[str, str | None], rates: Rates | None) -> Iterator[str]:
+    memory = psutil.virtual_memory()
+    yield f"python   {sys.version.split()[0]}"
+    for name, version in versions.items():
+        yield f"{name:<12} {version or 'missing'}"
+    yield f"cpu      {environment.cpu_model()}, {_cores()} cores for this process"
+    if rates is not None:
+        yield from (f"device   {platform}: {kind}" for platform, kind in rates.devices)
+        yield f"matmul   {rates.matmul_flops / 1e9:.0f} GFLOP/s in float32"
+        yield f"copy     {rates.copy_bytes_s / 1e9:.1f} GB/s read and written"
+        yield f"noise    {100 * rates.noise:.1f} % standard deviation over {len(rates.seconds)} runs of one program"
+    yield f"memory   {memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"
+    yield f"disk     {shutil.disk_usage('.').free / 1e9:.1f} GB free here"
+    yield f"load     {environment.load()[0]}"
+
+
+def _warnings(missing: list[str], rates: Rates | None, trouble: str) -> Iterator[str]:
+    """What is not as it should be, each with its remedy."""
+    busy = environment.load()[0]
+    if sys.version_info < OLDEST_PYTHON:
+        yield "warning: Python is older than 3.11. Mend: make PYTHON=python3.12."
+    if missing:
+        yield f"missing packages: {', '.join(missing)}. Mend: make install, or pip install -e '.[bench]'."
+    if rates is None:
+        yield f"no device: {trouble}. Mend: reinstall jax, or unset JAX_PLATFORMS."
+    elif all(platform == "cpu" for platform, _ in rates.devices):
+        yield "no GPU is visible to JAX: runs use the CPU. With an NVIDIA GPU: pip install -e '.[cuda12]'."
+    if rates is not None and rates.noise > NOISE_LIMIT:
+        yield (f"warning: equal runs differ by {100 * rates.noise:.0f} %, more than {100 * NOISE_LIMIT:.0f} %. "
+               "Stop other programs, or set repeats = 30 in the suite.")
+    if busy > _cores() / 2:
+        yield f"warning: the load, {busy}, is above half the cores. Timings will be noisy: stop other programs."
+    if shutil.disk_usage(".").free < LOW_DISK_BYTES:
+        yield "warning: less than 1 GB of disk is free. Make room, or use --out on another disk."
+    if psutil.virtual_memory().available < LOW_MEMORY_BYTES:
+        yield "warning: less than 2 GB of memory is free. Stop other programs, or set a smaller width in the suite."
+    governor = _text(GOVERNOR)
+    if governor in ("powersave", "conservative"):
+        yield (f"warning: the processor saves power (governor {governor}). Step times grow: "
+               "plug in, or ask for the governor performance.")
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        yield "warning: JAX_COMPILATION_CACHE_DIR is set. Runs switch it off, so that compile times are real; unset it."
+
+
+def _cores() -> int:
+    return len(environment.affinity() or range(os.cpu_count() or 1))
+
+
+def _text(path: Path) -> str:
     try:
-        done = subprocess.run([sys.executable, "-c", FIND_DEVICES], capture_output=True, text=True,
-                              timeout=DEVICES_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return [], f"JAX did not answer in {DEVICES_TIMEOUT_S} s"
-    if done.returncode:
-        return [], (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    return [(str(platform), str(kind)) for platform, kind in json.loads(done.stdout.splitlines()[-1])], ""
-
-
-def check_run(folder: Path) -> Findings:
-    """A run folder: manifest, cells, parts, tables; exit code 0 whole, 3 cells missing, 4 something unreadable."""
-    try:
-        run = store.read_run(folder)
-    except FolderError as error:
-        return Findings([f"error: {error}"], 4)
-    troubles = check_files(folder)
-    counts = Counter(cell["status"] for cell in run["cells"])
-    lines = [f"suite    {run['suite']} on {run['device']}",
-             f"time     started {run['started']}, finished {run['finished'] or 'no'}",
-             f"cells    {counts['finished']} of {len(run['cells'])} finished"]
-    lines += [f"         {count} {status}" for status, count in sorted(counts.items()) if status != "finished"]
-    failed = [cell for cell in run["cells"] if cell["status"] in ("failed", "oom")]
-    lines += [f"{cell['status']:<8} {store.group_of(cell)} {cell['schedule']}: {cell['note'][:200]}"
-              for cell in failed[:20]]
-    absent = missing_parts(folder, run)
-    lines += [f"missing  parts/{name}" for name in absent[:20]]
-    lines += [f"damaged  {trouble}" for trouble in troubles]
-    incomplete = counts["finished"] < len(run["cells"]) or not run["cells"] or bool(absent)
-    if troubles or incomplete:
-        lines.append(f"mend: python -m bench run SUITE --out {folder} --resume runs what is missing or damaged; "
-                     f"python -m bench report {folder} makes tables and report again.")
-    else:
-        lines.append("everything is there.")
-    return Findings(lines, 4 if troubles else 3 if incomplete else 0)
-
-
-def missing_parts(folder: Path, run: store.Run) -> list[str]:
-    """Part folders that the manifest's cells need and that are not there: groups, and step times of each problem."""
-    groups = [store.group_of(cell) for cell in run["cells"]]
-    groups += [store.timing_group(cell["problem"]) for cell in run["cells"]]
-    names = [store.part_name(group) for group in dict.fromkeys(groups)]
-    return [name for name in names if not (folder / "parts" / name).is_dir()]
-
-
-def check_files(folder: Path) -> list[str]:
-    """What is wrong with each part and each top-level table that is there."""
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    parts = folder / "parts"
-    found = sorted(path for path in parts.iterdir() if not path.name.startswith(".")) if parts.is_dir() else []
-    troubles = [f"parts/{part.name}: {trouble}" for part in found if (trouble := store.check_part(part)) is not None]
-    for path in sorted(folder.glob("*.parquet")):
-        try:
-            parquet.read_table(path)
-        except (pyarrow.ArrowException, OSError) as error:
-            troubles.append(f"{path.name}: cannot be read ({str(error)[:80]})")
-    return troubles
+        return path.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

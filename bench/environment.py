@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "pandas", "scipy", "scikit-learn", "pyarrow")
 DECIDING = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")  # another version may change what a lane computes
 SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CPP_")
-MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/clock.py")
+MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py",
+             "bench/study/worker.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
 
 
 def describe(jax_facts: Mapping[str, object] | None = None) -> dict[str, object]:
@@ -92,7 +93,7 @@ def cpu_model() -> str:
 
 def code_hash() -> str:
     """SHA-256 of the sources that decide what is measured: all of gdjax, and what of the harness measures."""
-    files = sorted(ROOT.glob("gdjax/**/*.py")) + [ROOT / name for name in MEASURING if (ROOT / name).exists()]
+    files = sorted(ROOT.glob("gdjax/**/*.py")) + [path for name in MEASURING for path in sorted(ROOT.glob(name))]
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

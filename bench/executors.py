@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import traceback
+from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from bench import environment, store
-from bench.bad_input import show
+from bench.cells import group_of, groups_of, timing_group_of
 from bench.child import LOG, Child, Message, Signals, Stopping
 from bench.display import Display
-from bench.store import Cell, FolderError, Run
-from bench.suite import Suite, config_hash
+from bench.opening import check_data, opened
+from bench.store import FolderError, Run
+from bench.suite import Suite
+from bench.watch import Watch, ran_out_of_memory
 
 FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 ATTEMPTS = 2  # a group that kills its worker is tried once more
+DIED = ("worker killed", "worker hung")  # another worker may fare better; one that raised would raise again
 NOTE_LIMIT = 2_000  # characters
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, *,
-              worker: str = "bench.worker", report: str = "bench.report") -> int:
+              worker: str | None = None, report: str | None = None) -> int:
     """Run what is missing of a suite in a folder, write the report, and return the exit code.
 
     Args:
@@ -27,8 +35,8 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         folder: where parts, tables and report go; missing or empty, or with `resume` a folder of the same suite.
         device: "auto", "cpu" or "gpu".
         resume: go on with the run in the folder; starts one where there is none.
-        worker: module with `main(connection, payload)`, run in a process of its own.
-        report: module with `write_report(folder)`.
+        worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
+        report: module with `write_report(folder)`, which may return what to show at the end; None: the suite's.
 
     Returns:
         0 fine, 1 the report failed, 2 bad input, 3 some cells failed, 4 the folder, 5 no such device, 130 interrupted.
@@ -36,12 +44,18 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
     display = Display()
     try:
         with Signals() as signals, store.locked(folder):
-            run = _opened(suite, folder, device, resume)
+            run = opened(suite, folder, device, resume)
             for note in suite.notes:
                 display.line(f"note: {note}")
-            return _Session(suite, folder, device, run, worker, report, display, signals).execute()
+            modules = modules_of(suite.config())
+            return _Session(suite, folder, device, run, worker or modules.worker, report or modules.report, display,
+                            signals).execute()
     except FolderError as error:
         display.error(f"error: {error}")
+        return FOLDER
+    except OSError as error:
+        display.error(f"error: {error.filename or folder}: cannot go on (got {error.strerror or error}). "
+                      "Finished cells are kept: mend it and use --resume.")
         return FOLDER
     except KeyboardInterrupt:
         display.error("interrupted: finished cells are kept, --resume goes on.")
@@ -50,41 +64,21 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         display.close()
 
 
-def _opened(suite: Suite, folder: Path, device: str, resume: bool) -> Run:
-    new = _new_run(suite, device)
-    if not resume or store.is_unused(folder):
-        store.create(folder, new)
-        return new
-    run = store.read_run(folder)
-    differences = _differences(run, new)
-    if differences:
-        raise FolderError(f"{folder}: --resume: its run is another experiment (got {'; '.join(differences[:10])}). "
-                          "Undo the change, or start in another folder with --out.")
-    run["resumed"] = [*run.get("resumed", []), environment.utc_now()]
-    run["finished"] = None
-    (folder / "parts").mkdir(exist_ok=True)
-    store.write_run(folder, run)
-    return run
+class Modules(NamedTuple):
+    """Names of the modules that run and report a suite."""
+
+    worker: str
+    report: str
 
 
-def _new_run(suite: Suite, device: str) -> Run:
-    return {
-        "schema": store.SCHEMA, "suite": suite.name, "config": suite.config(), "config_hash": config_hash(suite),
-        "command": environment.command_line(), "started": environment.utc_now(), "finished": None, "device": device,
-        "environment": environment.describe(), "mark_ratio": {}, "problems": {}, "cells": [], "warnings": [],
-    }
+def modules_of(config: Mapping[str, object]) -> Modules:
+    """Who runs and reports a suite: those of cells, or those of claims.
 
-
-def _differences(before: Run, now: Run) -> list[str]:
-    texts = []
-    if before.get("config_hash") != now["config_hash"]:
-        old, new = before["config"], now["config"]
-        texts = [f"{key}: {show(old.get(key))} -> {show(new.get(key))}"
-                 for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
-        texts = texts or ["config_hash: run.json was edited"]
-    if now["device"] != "auto" and before["device"] not in ("auto", now["device"]):
-        texts.append(f"device: {before['device']} -> {now['device']}")
-    return texts + environment.changes(before["environment"], now["environment"])
+    >>> modules_of({"name": "textbook", "claims": "all"}).report
+    'bench.study.report'
+    """
+    return Modules("bench.study.worker", "bench.study.report") if "claims" in config else Modules(
+        "bench.worker", "bench.report")
 
 
 class _Session:
@@ -96,7 +90,8 @@ class _Session:
         self.device = run["device"] if device == "auto" else device  # a resumed "auto" stays where it was
         self.worker, self.report, self.display, self.signals = worker, report, display, signals
         self.planned = False
-        self.given_up: dict[str, str] = {}  # group -> why it is not tried again
+        self.given_up: dict[str, tuple[str, str]] = {}  # group -> status and why it is not tried again
+        self.widths: dict[str, int] = {}  # group -> lanes side by side, where memory ran out at the suite's width
         self.deaths: dict[str | None, int] = {}  # group that was running -> workers lost
         self.running: str | None = None
         self.code = FINE
@@ -113,39 +108,52 @@ class _Session:
                 store.discard(self.folder)  # nothing to keep: the same command can be given again
             return self.code
         self._settle()
+        hurried = self.signals.count > 1
         self.signals.finish()
-        reported = self._finish()
+        reported = self._finish(tables=not hurried, report=self.code != INTERRUPTED)
         return self.code or (CELLS_FAILED if self._failed() else FINE) or (FINE if reported else REPORT_FAILED)
 
     def _listen(self) -> str | None:
         """One worker from start to end; None when it ended in order, else how it died."""
         groups = store.finished_groups(self.folder, self._warn)
         payload = {"suite": self.suite.config(), "folder": str(self.folder), "device": self.device,
-                   "finished": sorted({*groups, *self.given_up})}
+                   "finished": sorted({*groups, *self.given_up}), "widths": self.widths}
         self.running = None
         child = Child(self.worker, payload, self.folder)
-        in_order, stopping = False, Stopping(self.signals)
+        in_order, stopping, hung = False, Stopping(self.signals), None
+        watch = Watch(self.suite.timeout_s)
         try:
-            while True:
-                ready = child.ready(self.signals.wake, stopping.timeout())
+            while hung is None:
+                ready = child.ready(self.signals.wake, min(stopping.timeout(), watch.pause()))
                 self.signals.drain()
                 if stopping.due() and stopping.next(child):
                     self.code = INTERRUPTED
                     self.display.close()
                     self.display.line("stopping: finished cells are kept; a second signal stops at once.")
                 if not ready:
+                    hung = self._hung(child, watch)
                     continue
                 message = child.receive()
                 if message is None:
                     break
+                watch.heard(message["kind"], message.get("expected_s", 0.0))
                 in_order = in_order or message["kind"] in ("done", "error")
                 self._hear(message)
         except BaseException:  # the folder is lost: so is the worker's work
             child.terminate()
             child.end()
             raise
-        how = child.end()
+        how = child.end(hung)
         return None if in_order or stopping.began else how
+
+    def _hung(self, child: Child, watch: Watch) -> str | None:
+        """Why the worker, which said nothing, is taken for hung; it is killed then."""
+        watch.beat(None if self.run["device"] == "gpu" else child.cpu_s())  # who waits for a GPU need not compute
+        hung = watch.trouble()
+        if hung is not None:
+            child.show_stack()
+            child.kill()
+        return hung
 
     def _hear(self, message: Message) -> None:
         kind = message["kind"]
@@ -173,8 +181,9 @@ class _Session:
     def _plan(self, message: Message) -> None:
         run, again = self.run, self.planned or bool(self.run["cells"])
         if again:
-            self._check_data(message)
-        run["cells"] = [_cell(cell) for cell in message["cells"]]
+            check_data(self.folder, self.run, message)
+        notes = {group_of(cell): cell["note"] for cell in run["cells"] if cell["status"] == "finished"}
+        run["cells"] = message["cells"]
         run["problems"] = message["problems"]
         run["mark_ratio"].update(message.get("mark_ratio", {}))
         run["device"] = message.get("device") or (run["cells"][0]["device"] if run["cells"] else run["device"])
@@ -183,39 +192,39 @@ class _Session:
         self.planned = True
         finished = set(store.finished_groups(self.folder, self._warn))
         for cell in run["cells"]:
-            group = store.group_of(cell)
-            note = self.given_up.get(group)
-            cell["status"] = "finished" if group in finished else "failed" if note is not None else "pending"
-            cell["note"] = note or ""
+            group = group_of(cell)
+            cell["status"] = "finished" if group in finished else "pending"
+            cell["note"] = notes.get(group, "") if group in finished else ""
+        for group, (status, note) in self.given_up.items():
+            self._mark_given_up(group, status, note)
         store.write_run(self.folder, run)
         for text in message.get("lines", []):
             self.display.line(text)
 
-    def _check_data(self, message: Message) -> None:
-        for name, now in message["problems"].items():
-            before = self.run["problems"].get(name, now)
-            if before.get("data_sha256") != now.get("data_sha256"):
-                raise FolderError(f"{self.folder}: --resume: the data of {name} changed (got {now.get('data_sha256')}, "
-                                  f"was {before.get('data_sha256')}). Start in another folder with --out.")
-
     def _group(self, group: str, status: str, note: str) -> None:
         for cell in self.run["cells"]:
-            if store.group_of(cell) == group:
+            if group_of(cell) == group:
                 cell["status"], cell["note"] = status, note[:NOTE_LIMIT]
 
     def _give_up(self, group: str, status: str, note: str) -> None:
-        self.given_up[group] = note[:NOTE_LIMIT]
+        self.given_up[group] = status, note[:NOTE_LIMIT]
         self.display.line(f"{group}: {status}: {note[:300]}")
+        self._mark_given_up(group, status, note)
+        store.write_run(self.folder, self.run)
+
+    def _mark_given_up(self, group: str, status: str, note: str) -> None:
         self._group(group, status, note)
         for cell in self.run["cells"]:
-            if store.timing_group(cell["problem"]) == group:
+            if timing_group_of(cell) == group:
                 cell["status"], cell["note"] = status, f"step times: {note}"[:NOTE_LIMIT]
-        store.write_run(self.folder, self.run)
 
     def _try_again(self, how: str) -> bool:
         """After a death: whether another worker may get further; what killed two is given up."""
         if not self.planned:
             self._warn(how)
+            self.deaths[None] = self.deaths.get(None, 0) + 1
+            if how.startswith(DIED) and self.deaths[None] < ATTEMPTS and not self.signals.count:
+                return True
             self.display.error(f"error: worker: ended before it had a plan (got {how}). See {self.folder / LOG}.")
             self.code = CELLS_FAILED
             return False
@@ -224,40 +233,55 @@ class _Session:
             return False
         self._settle()
         self.deaths[self.running] = self.deaths.get(self.running, 0) + 1
+        status, again = self._after(how)
         if self.deaths[self.running] < ATTEMPTS:
-            self._warn(f"{self.running or 'worker'}: {how} (trying once more).")
+            self._warn(f"{self.running or 'worker'}: {how} (trying once more{again}).")
             return True
         lost = [self.running] if self.running is not None else self._unfinished()
         for group in lost:
-            self._give_up(group, "failed", how)
+            self._give_up(group, status, f"{how}. Try width = {self.widths[group]} in the suite."
+                          if group in self.widths and status == "oom" else how)
         return self.running is not None and bool(self._unfinished())
+
+    def _after(self, how: str) -> tuple[str, str]:
+        """The status that a death means, and how the group is tried again: at half the width where memory ran out."""
+        if not ran_out_of_memory(how):
+            return "failed", ""
+        if self.running is not None:
+            self.widths[self.running] = max(1, self.widths.get(self.running, self.suite.width) // 2)
+            return "oom", f" at width {self.widths[self.running]}"
+        return "oom", ""
 
     def _unfinished(self) -> list[str]:
         there = {*store.finished_groups(self.folder, self._warn), *self.given_up}
-        groups = [store.group_of(cell) for cell in self.run["cells"]]
-        groups += [store.timing_group(cell["problem"]) for cell in self.run["cells"]]
-        return [group for group in dict.fromkeys(groups) if group not in there]
+        return [group for group in groups_of(self.run["cells"]) if group not in there]
 
     def _settle(self) -> None:
         """Parts on the disk are the truth: a part written just before the end counts."""
         finished = set(store.finished_groups(self.folder, self._warn))
         for cell in self.run["cells"]:
-            if cell["status"] == "pending" and store.group_of(cell) in finished:
+            if cell["status"] == "pending" and group_of(cell) in finished:
                 cell["status"] = "finished"
 
     def _failed(self) -> bool:
         return any(cell["status"] != "finished" for cell in self.run["cells"]) or bool(self.given_up)
 
-    def _finish(self) -> bool:
+    def _finish(self, tables: bool, report: bool) -> bool:
+        """The manifest, and what is made again from the parts where there is time; whether there is a report."""
         run, done = self.run, [cell for cell in self.run["cells"] if cell["status"] == "finished"]
         if not any(cell["status"] == "pending" for cell in run["cells"]):
             run["finished"] = environment.utc_now()
         run["environment"]["load_after"] = environment.load()
         store.write_run(self.folder, run)
-        for text in store.collect(self.folder):
+        for text in store.collect(self.folder) if tables else ():
             self._warn(text)
-        reported = write_report(self.folder, self.report, self.display)
-        self.display.line(f"{len(done)} of {len(run['cells'])} cells finished in {self.folder}")
+        if report:
+            reported = write_report(self.folder, self.report, self.display)
+        else:
+            reported = True
+            self.display.line(f"no report: python -m bench report {self.folder} makes one of what is finished.")
+        unit = "claims" if self.suite.claims else "cells"
+        self.display.line(f"{len(done)} of {len(run['cells'])} {unit} finished in {self.folder}")
         return reported
 
     def _warn(self, text: str) -> None:
@@ -268,17 +292,27 @@ class _Session:
 
 
 def write_report(folder: Path, module: str, display: Display) -> bool:
-    """Write the report of a run folder and show its answer; False, with the reason shown, when that failed."""
+    """Write the report of a run folder and show what it returns, else its answer; False, and why, when that failed.
+
+    Raises:
+        FolderError: the folder is full or may not be written.
+    """
     try:
-        import_module(module).write_report(folder)
+        shown = import_module(module).write_report(folder)
     except Exception as error:  # whatever is wrong with a report must not cost the run that it tells of
-        with open(folder / LOG, "a", encoding="utf-8") as log:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise FolderError(f"{error.filename or folder}: cannot be written (got {error.strerror}). "
+                              f"The results are kept: make room, then python -m bench report {folder}.") from None
+        with suppress(OSError), open(folder / LOG, "a", encoding="utf-8") as log:
             traceback.print_exc(file=log)
         display.error(f"error: report: could not be written (got {type(error).__name__}: {str(error)[:300]}). "
                       f"The results are kept; see {folder / LOG}, then python -m bench report {folder}.")
         return False
-    for text in answer(folder / "report.md"):
-        display.line(text)
+    if shown is None:
+        for text in answer(folder / "report.md"):
+            display.line(text)
+    else:
+        display.show(shown)
     display.line(f"report: {folder / 'report.md'}")
     return True
 
@@ -294,10 +328,3 @@ def answer(report: Path) -> list[str]:
         if text.strip() and not text.startswith("# "):
             lines.append(text.strip())
     return lines
-
-
-def _cell(cell: Cell) -> Cell:
-    """A cell with every key of the manifest, "pending" where the plan does not say."""
-    return {"problem": cell["problem"], "optimizer": cell["optimizer"], "batch_size": int(cell["batch_size"]),
-            "schedule": cell["schedule"], "device": cell["device"], "status": cell.get("status", "pending"),
-            "note": cell.get("note", "")}

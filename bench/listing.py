@@ -1,4 +1,4 @@
-"""What `python -m bench list` says: problems, schedules, optimizers and suites in sections, wrapped to the terminal."""
+"""What `python -m bench list` says: problems, schedules, optimizers, claims, suites, wrapped to the terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import gdjax
+from bench.study.registry import known_claims
 from bench.suite import shipped_suites
 
 _WIDEST = 120  # columns; longer lines are hard to read
@@ -32,6 +33,7 @@ def sections() -> dict[str, dict[str, str]]:
         "problems without data": without,
         "schedules": {name: _first_line(gdjax.schedules.KINDS[name]) for name in gdjax.schedules.names()},
         "optimizers": {name: _of(gdjax.optimizers.get(name)) for name in gdjax.optimizers.names()},
+        "claims": {f"{each.number:>2} {each.name}": each.statement for each in known_claims().values()},
         "suites": {name: _comment(path) for name, path in shipped_suites().items()},
     }
 

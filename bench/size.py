@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
+
+from bench.store import FolderError
 from bench.suite import Suite
 
 CELL_LIMIT = 5_000
 LANE_LIMIT = 20_000_000
+SECONDS_LIMIT = 7 * 86_400
 LANE_STEP_S = 1e-6  # seconds per lane-step of a small problem on two cores
+COPIES = 2  # of every row on disk: in its part, and in the table at the top
 COMPILE_S = 3.0  # seconds to trace and compile one program
 ROW_BYTES = 40  # of one row on disk, compressed
 ROW_MEMORY_BYTES = 200  # of one row as a table in memory
@@ -28,11 +35,45 @@ class Size:
     @property
     def too_large(self) -> bool:
         """Whether this is more than anyone means to run without saying so."""
-        return self.cells > CELL_LIMIT or self.lanes > LANE_LIMIT
+        return self.cells > CELL_LIMIT or self.lanes > LANE_LIMIT or self.seconds > SECONDS_LIMIT
 
     def __str__(self) -> str:
         return (f"{self.cells:,} cells, up to {self.lanes:,} lanes, at least {_time(self.seconds)}, "
                 f"about {_bytes(self.memory_bytes)} of memory, {_bytes(self.disk_bytes)} of disk")
+
+
+@dataclass(frozen=True)
+class Room:
+    """What there is for a run: free bytes where its folder is or will be, and of memory."""
+
+    folder: Path
+    disk_bytes: int
+    memory_bytes: int
+
+    @classmethod
+    def beside(cls, folder: Path) -> Room:
+        """Room at a folder that need not exist yet; raises FolderError where the path can't be looked at."""
+        try:
+            here = folder.absolute()
+            while not here.exists():
+                here = here.parent
+            return cls(folder, shutil.disk_usage(here).free, psutil.virtual_memory().available)
+        except (OSError, ValueError) as error:  # ValueError: a null character in the path
+            why = getattr(error, "strerror", None) or error
+            raise FolderError(f"{str(folder)[:200]!r}: cannot be used (got {why}). Use another --out.") from None
+
+    def lacks(self, size: Size) -> str | None:
+        """What is too little for a suite of this size and what to do, without the full stop; None where it fits."""
+        if size.disk_bytes > self.disk_bytes:
+            return (f"{self.folder}: the disk has too little room (got {_bytes(self.disk_bytes)} free for about "
+                    f"{_bytes(size.disk_bytes)}). Make room, use --out on another disk")
+        if size.memory_bytes > self.memory_bytes:
+            return (f"memory: there may be too little (got {_bytes(self.memory_bytes)} free for about "
+                    f"{_bytes(size.memory_bytes)} of tables). Split the suite")
+        return None
+
+    def __str__(self) -> str:
+        return f"{_bytes(self.disk_bytes)} of disk free, {_bytes(self.memory_bytes)} of memory"
 
 
 def size_of(suite: Suite) -> Size:
@@ -56,7 +97,7 @@ def size_of(suite: Suite) -> Size:
         lanes += here * (tuning + reported)
         rows += here * ((tuning + reported) * (1 + targets) + reported * suite.marks)
         seconds += groups * COMPILE_S + here * (tuning + reported) * own.min_steps * LANE_STEP_S
-    return Size(cells, lanes, rows, seconds, rows * ROW_BYTES, rows * ROW_MEMORY_BYTES)
+    return Size(cells, lanes, rows, seconds, rows * ROW_BYTES * COPIES, rows * ROW_MEMORY_BYTES)
 
 
 def _time(seconds: float) -> str:

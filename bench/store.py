@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
@@ -16,30 +15,24 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 
 import filelock
 
+from bench import files
+from bench.cells import Cell, ClaimCell, group_of
+from bench.checks import check_tables
+
 if TYPE_CHECKING:
     import pandas
 
 SCHEMA = 1
-TABLES = ("lanes", "hits", "curves", "chosen", "timing")
+TABLES = ("lanes", "hits", "curves", "chosen", "timing", "memory", "claims", "findings", "points")
 MANIFEST = "run.json"
+KEYS: dict[str, type] = {"schema": int, "suite": str, "config": dict, "config_hash": str, "started": str, "device": str,
+                         "environment": dict, "mark_ratio": dict, "problems": dict, "cells": list, "warnings": list}
 LOCK = ".lock"
 PART_NAME_LIMIT = 100  # characters; file systems allow 255 bytes
 
 
 class FolderError(Exception):
     """The results folder cannot be used, or holds another run (exit code 4)."""
-
-
-class Cell(TypedDict):
-    """One cell and how it ended: status "pending", "finished", "failed" or "oom"."""
-
-    problem: str
-    optimizer: str
-    batch_size: int
-    schedule: str
-    device: str
-    status: str
-    note: str
 
 
 class Run(TypedDict):
@@ -56,32 +49,9 @@ class Run(TypedDict):
     environment: dict[str, object]
     mark_ratio: dict[str, float]
     problems: dict[str, dict[str, object]]
-    cells: list[Cell]
+    cells: list[Cell | ClaimCell]
     warnings: list[str]
     resumed: NotRequired[list[str]]
-
-
-def group_name(problem: str, optimizer: str, batch_size: int) -> str:
-    """Name of a group of cells: all schedules of one problem, optimizer and batch size.
-
-    >>> group_name("digits-softmax", "sgd", 32)
-    'digits-softmax.sgd.32'
-    """
-    return f"{problem}.{optimizer}.{batch_size}"
-
-
-def group_of(cell: Cell) -> str:
-    """Name of the group that a cell belongs to."""
-    return group_name(cell["problem"], cell["optimizer"], cell["batch_size"])
-
-
-def timing_group(problem: str) -> str:
-    """Name of the group that holds the step times of one problem.
-
-    >>> timing_group("digits-softmax")
-    'digits-softmax.timing'
-    """
-    return f"{problem}.timing"
 
 
 def part_name(group: str) -> str:
@@ -103,7 +73,7 @@ def locked(folder: Path) -> Iterator[None]:
     made = not os.path.exists(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _probe(folder)
+        files.probe(folder)
         lock = filelock.FileLock(folder / LOCK)
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -123,8 +93,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def is_unused(folder: Path) -> bool:
-    """Whether a folder is missing or holds nothing but a lock."""
-    return not folder.exists() or (folder.is_dir() and all(path.name == LOCK for path in folder.iterdir()))
+    """Whether a folder is missing, or holds nothing but a lock and what a process killed before its manifest left."""
+    return not folder.exists() or (folder.is_dir() and all(
+        path.name == LOCK or path.match(files.TEMPORARY) for path in folder.iterdir()))
 
 
 def create(folder: Path, run: Run) -> None:
@@ -138,11 +109,11 @@ def create(folder: Path, run: Run) -> None:
 
 def discard(folder: Path) -> None:
     """Take back `create` where nothing was measured: the folder is as empty as before."""
-    if any(_parts(folder)):
+    if any(parts_of(folder)):
         return
-    for name in (MANIFEST, "log.txt"):
-        (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "parts", ignore_errors=True)
+    for name in ("log.txt", MANIFEST):  # the manifest last: a folder without one is no run that could be resumed
+        (folder / name).unlink(missing_ok=True)
 
 
 def read_run(folder: Path) -> Run:
@@ -155,20 +126,20 @@ def read_run(folder: Path) -> Run:
     except (OSError, ValueError, RecursionError) as error:
         raise FolderError(f"{path}: cannot be read (got {str(error)[:200]}). "
                           "Start the suite in another folder.") from None
-    if not isinstance(run, dict) or not isinstance(run.get("cells"), list) or not isinstance(run.get("config"), dict):
-        raise FolderError(f"{path}: is not a manifest of a run (got {str(run)[:60]!r}). "
-                          "Start the suite in another folder.")
-    if run.get("schema") != SCHEMA:
-        raise FolderError(f"{path}: has another schema (got {run.get('schema')!r}, this version reads {SCHEMA}). "
+    if isinstance(run, dict) and "schema" in run and run["schema"] != SCHEMA:
+        raise FolderError(f"{path}: has another schema (got {str(run['schema'])[:40]}, this version reads {SCHEMA}). "
                           "Use the version that wrote it.")
+    wrong = _wrong_key(run) if isinstance(run, dict) else "no object"
+    if wrong:
+        raise FolderError(f"{path}: is not a manifest of a run (got {wrong}). Start the suite in another folder.")
     return cast(Run, run)
 
 
 def write_run(folder: Path, run: Run) -> None:
     """Replace the manifest atomically; what is not finite becomes null."""
-    text = json.dumps(_plain(run), indent=1, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(files.plain(run), indent=1, allow_nan=False, ensure_ascii=False)
     try:
-        _write_atomically(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+        files.write_whole(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
     except OSError as error:
         raise FolderError(f"{folder / MANIFEST}: cannot be written (got {error.strerror or error}). "
                           "Finished cells are kept: make room and use --resume.") from None
@@ -179,10 +150,11 @@ def write_group(folder: Path, group: str, tables: Mapping[str, pandas.DataFrame]
 
     Args:
         folder: the run folder.
-        group: `group_name(...)` or `timing_group(...)`.
+        group: its name, as `bench.cells` gives it.
         tables: name in TABLES -> rows; an existing part is never changed.
 
     Raises:
+        ValueError: a table contradicts itself (see `bench.checks`).
         FolderError: the part is there already.
         OSError: the disk is full or not writable; nothing of the part remains.
     """
@@ -192,24 +164,27 @@ def write_group(folder: Path, group: str, tables: Mapping[str, pandas.DataFrame]
     final = folder / "parts" / part_name(group)
     if final.exists():
         raise FolderError(f"{final}: is there already (got a second part of {group!r}). Parts are never changed.")
-    temporary = final.with_name(f".{uuid.uuid4().hex}.tmp")
+    check_tables(group, tables)
+    temporary = files.temporary_name(final)
     temporary.mkdir(parents=True)
     try:
         digests = {}
         for name, table in tables.items():
             path = temporary / f"{name}.parquet"
             table.to_parquet(path, index=False)
-            digests[name] = _digest(path)
-            _sync(path)
+            digests[name] = files.digest(path)
+            files.sync(path)
         index = temporary / "part.json"
-        index.write_text(json.dumps({"schema": SCHEMA, "group": group, "sha256": digests}), encoding="utf-8")
-        _sync(index)
-        _sync(temporary)
+        rows = {name: len(table) for name, table in tables.items()}
+        index.write_text(json.dumps({"schema": SCHEMA, "group": group, "sha256": digests, "rows": rows}),
+                         encoding="utf-8")
+        files.sync(index)
+        files.sync(temporary)
         os.rename(temporary, final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync(final.parent)
+    files.sync(final.parent)
 
 
 def check_part(part: Path) -> str | None:
@@ -217,26 +192,30 @@ def check_part(part: Path) -> str | None:
     try:
         index = json.loads((part / "part.json").read_bytes())
         if not isinstance(index, dict) or index.get("schema") != SCHEMA:
-            return "its part.json has another schema"
+            schema = index.get("schema") if isinstance(index, dict) else None
+            return f"its part.json has another schema (got {schema!r:.40}, this version reads {SCHEMA})"
         if part_name(str(index["group"])) != part.name:
             return f"it holds the group {str(index['group'])[:60]!r}"
-        wrong = [name for name, digest in index["sha256"].items() if _digest(part / f"{name}.parquet") != digest]
+        wrong = [name for name, digest in index["sha256"].items() if files.digest(part / f"{name}.parquet") != digest]
         return f"{wrong[0]}.parquet is truncated or changed" if wrong else None
     except FileNotFoundError as error:
         return f"{Path(str(error.filename)).name} is missing"
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
         return f"it cannot be read: {str(error)[:100]}"
 
 
 def finished_groups(folder: Path, warn: Callable[[str], None]) -> list[str]:
     """Names of the groups whose parts are whole; others are moved to corrupt/ and named in a warning.
 
-    Unfinished parts of a killed worker are removed: call it only while no worker writes to the folder.
+    What a killed process left unfinished is removed: call it only while no worker writes to the folder.
     """
-    for leftover in (folder / "parts").glob(".*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in files.leftovers(folder):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
     groups = []
-    for part in _parts(folder):
+    for part in parts_of(folder):
         trouble = check_part(part)
         if trouble is None:
             groups.append(str(json.loads((part / "part.json").read_bytes())["group"]))
@@ -253,7 +232,7 @@ def collect(folder: Path) -> list[str]:
     import pyarrow
     import pyarrow.parquet as parquet
 
-    troubles = {part: check_part(part) for part in _parts(folder)}
+    troubles = {part: check_part(part) for part in parts_of(folder)}
     whole = [part for part, trouble in troubles.items() if trouble is None]
     for name in TABLES:
         paths = [part / f"{name}.parquet" for part in whole if (part / f"{name}.parquet").exists()]
@@ -270,49 +249,42 @@ def collect(folder: Path) -> list[str]:
                     writer.write_table(rows.select(schema.names).cast(schema))
 
         try:
-            _write_atomically(folder / f"{name}.parquet", write)
+            files.write_whole(folder / f"{name}.parquet", write)
         except OSError as error:
             raise FolderError(f"{folder / name}.parquet: cannot be written (got {error.strerror or error}). "
                               "The parts are kept: make room, then python -m bench report.") from None
     return [f"parts/{part.name}: {trouble} (left out)." for part, trouble in troubles.items() if trouble is not None]
 
 
-def _parts(folder: Path) -> list[Path]:
+def next_free(folder: Path) -> Path:
+    """The folder itself where it is unused, else the first unused one beside it: DIR-2, DIR-3, ..."""
+    if is_unused(folder):
+        return folder
+    folder, number = folder.absolute(), 2
+    if not folder.name:
+        raise FolderError(f"{folder}: has no folder beside it (got --force-new). Use another --out.")
+    while not is_unused(beside := folder.with_name(f"{folder.name}-{number}")):
+        number += 1
+    return beside
+
+
+def parts_of(folder: Path) -> list[Path]:
+    """The folders of all parts, whole or not."""
     found = folder / "parts"
     return sorted(path for path in found.iterdir() if not path.name.startswith(".")) if found.is_dir() else []
 
 
-def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+def _wrong_key(run: Mapping[str, object]) -> str | None:
+    """The first key of a manifest that is missing or of the wrong kind, or None."""
+    for key, kind in KEYS.items():
+        if not isinstance(run.get(key), kind):
+            return f"no {key}" if key not in run else f"{key}: {str(run[key])[:40]!r}"
     try:
-        write(temporary)
-        _sync(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _probe(folder: Path) -> None:
-    probe = folder / f".{uuid.uuid4().hex}.tmp"
-    try:
-        probe.write_bytes(bytes(65_536))
-        _sync(probe)
-    finally:
-        probe.unlink(missing_ok=True)
+        for cell in cast(Run, run)["cells"]:
+            group_of(cell), cell["device"], cell["status"], cell["note"]
+    except (KeyError, TypeError):
+        return "a cell that is none"
+    return None
 
 
 def _some_names(folder: Path) -> str:
@@ -320,17 +292,3 @@ def _some_names(folder: Path) -> str:
         return "no folder"
     names = sorted(path.name[:40] for path in folder.iterdir() if path.name != LOCK)
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") if names else "nothing"
-
-
-def _plain(value: object) -> object:
-    """The value as JSON holds it: what is not finite is null, numpy scalars are Python's."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(each) for each in value]
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    item = getattr(value, "item", None)
-    return _plain(item()) if callable(item) else str(value)

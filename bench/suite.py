@@ -22,12 +22,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.bad_input import SHOWN, SuiteError, closest, field_error, from_pydantic, show
+from bench.bad_input import SHOWN, SuiteError, closest, field_error, from_pydantic, needed, show
 from bench.toml_file import read_toml
 
 SUITES = Path(__file__).parent / "suites"
 AXIS_LIMIT = 1_000  # entries of one axis
 NAME_LIMIT = 200  # characters of one name
+NO_PART = ("timeout_s",)  # of the experiment: may be changed before a resume
 Item = TypeVar("Item")
 
 
@@ -47,6 +48,12 @@ def _batch_size(value: object) -> int | str:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**9:
         return value
     raise _bad('must be a whole number of examples from 1 on, or "all"', 'Use for example 32, or "all" for BGD.')
+
+
+def _all(value: object) -> str:
+    if value == "all":
+        return "all"
+    raise _bad('must be "all" or a list of names', 'Use claims = "all", or claims = ["NAME", ...].')
 
 
 def _axis(values: list[Item], info: ValidationInfo) -> list[Item]:
@@ -79,6 +86,12 @@ Rates = Annotated[
     Annotated[RateCount, Tag("<count>")] | Annotated[RateGrid, Tag("<grid>")],
     Discriminator(lambda value: "<grid>" if isinstance(value, list) else "<count>"),
 ]
+Claims = Annotated[
+    Annotated[str, PlainValidator(_all), Tag("<all>")] | Annotated[Names, Tag("<names>")],
+    Discriminator(lambda value: "<names>" if isinstance(value, list) else "<all>"),
+]
+OF_CELLS = ("problems", "batch_sizes", "schedules")  # what a suite of cells cannot do without
+OF_CLAIMS = ("name", "claims", "seed", "dtype", "matmul_precision", "timeout_s")  # all that a suite of claims has
 
 
 class Override(BaseModel):
@@ -115,16 +128,18 @@ class Settings:
 class Suite(BaseModel):
     """One experiment: the cells (problems × optimizers × batch sizes × schedules) and how they are measured.
 
+    Or the claims of the textbook study, "all" or by name: such a suite has no problems, batch sizes or schedules.
     `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves;
-    `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
+    `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps. `timeout_s`
+    are the seconds after which a worker is taken for hung (see `bench.watch`): no part of the experiment.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     name: Name
-    problems: Names
-    batch_sizes: BatchSizes
-    schedules: Names
+    problems: Names = []
+    batch_sizes: BatchSizes = []
+    schedules: Names = []
     optimizers: Names = ["sgd"]
     rates: Rates = 5
     rate_span: Annotated[float, Field(ge=1, le=1e12, allow_inf_nan=False)] = 100.0
@@ -142,7 +157,9 @@ class Suite(BaseModel):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     dtype: Literal["float32", "float64"] = "float32"
     matmul_precision: Literal["default", "high", "highest"] = "highest"
+    timeout_s: Annotated[float, Field(ge=1, le=1e9, allow_inf_nan=False)] = 3600.0
     problem: dict[str, Override] = {}
+    claims: Claims | None = None
     _notes: tuple[str, ...] = PrivateAttr(())
 
     @property
@@ -152,7 +169,7 @@ class Suite(BaseModel):
 
     def config(self) -> dict[str, object]:
         """The suite as plain data that JSON holds and `suite_from` reads back."""
-        return self.model_dump(exclude_none=True)
+        return self.model_dump(exclude_none=True, include=None if self.claims is None else set(OF_CLAIMS))
 
     def settings_for(self, problem: str) -> Settings:
         """Budget, batch sizes and targets of one problem: its own where it has them, the suite's otherwise."""
@@ -199,7 +216,8 @@ def shipped_suites() -> dict[str, Path]:
 
 def config_hash(suite: Suite) -> str:
     """SHA-256 of the suite as canonical JSON: equal for equal experiments, whatever the order of keys in the file."""
-    text = json.dumps(suite.config(), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    config = {key: value for key, value in suite.config().items() if key not in NO_PART}
+    text = json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -214,6 +232,18 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _across_fields(config: dict[str, object]) -> list[str]:
+    return _kind_errors(config) + _stranger_errors(config)
+
+
+def _kind_errors(config: dict[str, object]) -> list[str]:
+    """Problems, batch sizes and schedules are needed without claims, and out of place beside them."""
+    if config.get("claims") is None:
+        return [needed(key) for key in OF_CELLS if key not in config]
+    return [field_error(key, "has no place beside claims", config[key], "Remove it, or claims.")
+            for key in Suite.model_fields if key in config and key not in OF_CLAIMS]
+
+
+def _stranger_errors(config: dict[str, object]) -> list[str]:
     problems, own, shared = (config.get(key) for key in ("problems", "problem", "targets"))
     if not isinstance(problems, list):
         return []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+
+from bench import store
 
 CELL = ["problem", "optimizer", "batch_size", "schedule", "device"]
 PROGRAM = ["problem", "optimizer", "batch_size", "device"]
@@ -27,12 +29,22 @@ COLUMNS: dict[str, dict[str, str]] = {
     "timing": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "program": "str",
                "width": "int64", "quantity": "str", "repeat": "int64", "warmup": "bool", "voided": "bool",
                "order": "int64", "steps": "int64", "seconds": "float64"},
+    "claims": {"claim": "str", "number": "int64", "statement": "str", "method": "str", "verdict": "str",
+               "sentence": "str", "seconds": "float64", "cpu_seconds": "float64"},
+    "findings": {"claim": "str", "quantity": "str", "value": "float64", "low": "float64", "high": "float64",
+                 "unit": "str", "expected": "float64"},
+    "points": {"claim": "str", "picture": "int64", "title": "str", "x_label": "str", "y_label": "str", "x_log": "bool",
+               "y_log": "bool", "line": "int64", "series": "str", "joined": "bool", "theory": "bool", "x": "float64",
+               "y": "float64", "low": "float64", "high": "float64"},
 }
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Everything a run folder holds: five tables and the manifest `run` (run.json)."""
+    """Everything a run folder holds: its tables, those of a study in the last three, and the manifest `run` (run.json).
+
+    `lanes` to `timing` are empty for a study of claims, `claims` to `points` for a run of cells.
+    """
 
     lanes: pd.DataFrame
     hits: pd.DataFrame
@@ -40,13 +52,16 @@ class Tables:
     chosen: pd.DataFrame
     timing: pd.DataFrame
     run: Mapping[str, object]
+    claims: pd.DataFrame = field(default_factory=lambda: empty("claims"))
+    findings: pd.DataFrame = field(default_factory=lambda: empty("findings"))
+    points: pd.DataFrame = field(default_factory=lambda: empty("points"))
 
 
 def load(folder: Path | str) -> Tables:
     """The tables of a run folder, as pandas frames.
 
-    The parts are the truth; a table at the top of the folder is read only where there are no parts of it. A part that
-    can't be read is left out and named in `run["warnings"]`, so that the rest can still be reported.
+    The parts are the truth; a table at the top of the folder is read only where there are no parts. A part that is not,
+    bit for bit, what was written is left out and named in `run["warnings"]`, so that the rest can still be reported.
 
     Args:
         folder: the run folder, DIR of `python -m bench run SUITE --out DIR`.
@@ -63,15 +78,17 @@ def load(folder: Path | str) -> Tables:
     """
     folder = Path(folder)
     run = _read_manifest(folder / "run.json")
-    unreadable: list[str] = []
-    frames = {name: _read_table(folder, name, unreadable) for name in COLUMNS}
+    troubles = {part: store.check_part(part) for part in store.parts_of(folder)}
+    unreadable = [f"parts/{part.name}: left out, {trouble}" for part, trouble in troubles.items() if trouble]
+    whole = [part for part, trouble in troubles.items() if trouble is None]
+    frames = {name: _read_table(folder, name, whole if troubles else None, unreadable) for name in COLUMNS}
     listed = run.get("warnings")
     run["warnings"] = [*(listed if isinstance(listed, list) else []), *unreadable]
     return Tables(**frames, run=run)
 
 
 def empty(name: str) -> pd.DataFrame:
-    """A table with its columns and no rows: "lanes", "hits", "curves", "chosen" or "timing"."""
+    """A table with its columns and no rows: a key of COLUMNS, "lanes" for example."""
     return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()})
 
 
@@ -85,11 +102,11 @@ def _read_manifest(path: Path) -> dict[str, object]:
     raise ValueError(f"{path}: must be a JSON object (got {type(run).__name__}). Give the folder of a run.")
 
 
-def _read_table(folder: Path, name: str, unreadable: list[str]) -> pd.DataFrame:
-    parts = sorted(path for path in folder.glob(f"parts/*/{name}.parquet") if not _temporary(path.parent.name))
-    whole = folder / f"{name}.parquet"
+def _read_table(folder: Path, name: str, parts: list[Path] | None, unreadable: list[str]) -> pd.DataFrame:
+    """A table from its parts, or from the top of a folder that has none."""
+    paths = [folder / f"{name}.parquet"] if parts is None else [part / f"{name}.parquet" for part in parts]
     frames = []
-    for path in parts or ([whole] if whole.exists() else []):
+    for path in filter(Path.exists, paths):
         try:
             frame = pd.read_parquet(path)
         except (OSError, ValueError) as error:
@@ -102,6 +119,3 @@ def _read_table(folder: Path, name: str, unreadable: list[str]) -> pd.DataFrame:
             frames.append(frame)
     return pd.concat(frames, ignore_index=True) if frames else empty(name)
 
-
-def _temporary(name: str) -> bool:
-    return name.startswith(".") or name.endswith(".tmp")

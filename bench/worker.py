@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
-import statistics
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeVar
 
 import jax
 import pandas as pd
@@ -19,25 +20,34 @@ import pandas as pd
 import gdjax
 from bench import clock, store
 from bench.bad_input import closest
+from bench.cells import group_name, timing_group
 from bench.experiment import Group, measure, target_losses
+from bench.memory import Meter, device_peak_bytes
+from bench.step_times import step_times
 from bench.suite import Suite, suite_from
+from bench.watch import ran_out_of_memory
 
 INSTALL_HINT = "Install a GPU build: pip install -e '.[cuda12]' or '.[cuda13]', or use --device cpu."
-SCORING_MARKS = 8  # marks of a run that times scoring
-SCORING_REPEATS = 3  # its share of the run time needs no interval
 COMPILE_WEIGHT_S = 3.0  # guess of a group's compile time, for the progress bar only
 STEP_WEIGHT_S = 2.5e-7  # and of a lane-step per example of the batch, at best
 MESSAGE_LIMIT = 500
+Done = TypeVar("Done")
 
 
-class Stopped(Exception):
-    """The parent asked for the end."""
+class Stopped(BaseException):
+    """The parent asked for the end; no handler of a cell's own errors may take it for one."""
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
     """Run what is missing of a suite; messages to the parent tell what happens (see bench.child.Message)."""
+    serve(Worker, connection, payload)
+
+
+def serve(kind: type[Worker], connection: Connection, payload: dict[str, object]) -> None:
+    """Run a worker of this kind until it is through, is told to stop, or can't write."""
     suite = suite_from(payload["suite"])  # type: ignore[arg-type]
-    worker = Worker(connection, suite, Path(str(payload["folder"])), set(payload["finished"]))  # type: ignore[call-overload]
+    worker = kind(connection, suite, Path(str(payload["folder"])), set(payload["finished"]))  # type: ignore[call-overload]
+    worker.widths = dict(payload.get("widths", {}))  # type: ignore[call-overload]
     try:
         worker.run(str(payload["device"]))
     except Stopped:
@@ -55,14 +65,20 @@ class Worker:
         self.done = 0.0
         self.total = 0.0
         self.results: dict[str, tuple[float, int]] = {}  # group -> wall seconds, lane-marks scored
+        self.widths: dict[str, int] = {}  # group -> lanes side by side, where not the suite's
+        self.fresh = True  # no group has run in this process
 
     def run(self, device: str) -> None:
-        """Plan, then every problem: its groups, then its step times."""
+        """Open the device, then do the work."""
         began = time.perf_counter()
         platform = self._open_device(device)
         if platform is None:
             return
         warnings.showwarning = lambda message, *_, **__: self.say(kind="warning", text=str(message)[:MESSAGE_LIMIT])
+        self.work(platform, began)
+
+    def work(self, platform: str, began: float) -> None:
+        """Plan, then every problem: its groups, then its step times."""
         groups, errors = self._groups(platform)
         if errors:
             self.say(kind="error", code=2, text="\n".join(errors))
@@ -80,6 +96,16 @@ class Worker:
         self.connection.send(message)
         if self.connection.poll() and self.connection.recv().get("kind") == "stop":
             raise Stopped
+
+    def memory_hint(self, width: int) -> str:
+        """What to do where memory runs out at a width, as the end of an error text."""
+        return f" Try width = {max(1, width // 2)} in the suite."
+
+    def facts(self, opened_s: float) -> dict[str, object]:
+        """What only this process knows of the environment; `opened_s`: seconds until the plan."""
+        return {"backend": jax.default_backend(), "device_kind": jax.devices()[0].device_kind,
+                "device_count": jax.device_count(), "x64": jax.config.read("jax_enable_x64"),
+                "matmul_precision": self.suite.matmul_precision, "dtype": self.suite.dtype, "worker_opened_s": opened_s}
 
     def _open_device(self, device: str) -> str | None:
         jax.config.update("jax_enable_compilation_cache", False)  # a cached program would hide its compile time
@@ -169,107 +195,108 @@ class Worker:
                     "steps": group.steps, "epochs": group.steps * group.batch_size / problem.examples,
                 } for group in mine},
             }
-        facts = {"backend": jax.default_backend(), "device_kind": jax.devices()[0].device_kind,
-                 "device_count": jax.device_count(), "x64": jax.config.read("jax_enable_x64"),
-                 "matmul_precision": suite.matmul_precision, "dtype": suite.dtype, "worker_opened_s": opened_s}
         lanes = sum(sum(group.lane_counts) for group in groups)
-        self.say(kind="plan", cells=cells, problems=problems, environment=facts, total=self.total, device=platform,
-                 lines=[f"{suite.name}: {len(cells)} cells ({len(groups)} groups), {lanes:,} lanes on {platform}"])
+        self.say(kind="plan", cells=cells, problems=problems, environment=self.facts(opened_s), total=self.total,
+                 device=platform, lines=[f"{suite.name}: {len(cells)} cells ({len(groups)} groups), {lanes:,} "
+                                         f"lanes on {platform}"])
 
     def _run_group(self, group: Group) -> None:
         name = _name(group)
         if name not in self.finished:
-            self._progress(group, f"{group.problem.name}, batch {group.batch_size}: tuning and reporting")
-            try:
-                result = measure(group)
-            except Exception as error:  # one group's failure must not cost the others
-                self._failed(name, error)
-            else:
-                store.write_group(self.folder, name, result.tables)
+            self._progress(group, f"{group.problem.name}, batch {group.batch_size}: tuning and reporting", name)
+            meter = Meter.begin()
+            done = self._at_widths(name, lambda width: measure(_at(group, width)))
+            if done is not None:
+                result, width = done
+                memory = {**group.key, "device": group.device, "width": width, "fresh": self.fresh,
+                          "before_bytes": meter.before_bytes, "peak_bytes": meter.peak_bytes(),
+                          "device_peak_bytes": device_peak_bytes(jax.devices()[0].memory_stats())}
+                table = pd.DataFrame([memory]).astype({"device_peak_bytes": "Int64"})
+                store.write_group(self.folder, name, {**result.tables, "memory": table})
                 self.results[name] = (result.run_s, result.scored)
-                self.say(kind="group", group=name, mark_ratio={name: result.mark_ratio})
+                self.say(kind="group", group=name, mark_ratio={name: result.mark_ratio},
+                         note=_narrowed(width, self.suite.width))
+            self.fresh = False
         self.done += _weight(group)
 
     def _time_problem(self, problem: str, groups: list[Group]) -> None:
-        name = store.timing_group(problem)
+        name = timing_group(problem)
         if name not in self.finished:
-            self._progress(groups[0], f"{problem}: step times", group=name)
-            try:
-                table = pd.DataFrame(list(self._timings(groups)))
-            except (Stopped, OSError):
-                raise
-            except Exception as error:  # tables without seconds are still worth keeping
-                self._failed(name, error)
-            else:
-                store.write_group(self.folder, name, {"timing": table})
+            self._progress(groups[0], f"{problem}: step times", name, expected_s=self._timing_s(groups))
+            known = {place: self.results[_name(group)] for place, group in enumerate(groups)
+                     if _name(group) in self.results}
+            self.say(kind="quiet", on=True)
+            done = self._at_widths(name, lambda width: pd.DataFrame(list(step_times(
+                [_at(group, self.widths.get(_name(group), width)) for group in groups], known, self._listen))))
+            self.say(kind="quiet", on=False)
+            if done is not None:
+                store.write_group(self.folder, name, {"timing": done[0]})
                 self.say(kind="group", group=name)
         self.done += _timing_weight(self.suite) * len(groups)
 
-    def _timings(self, groups: list[Group]) -> Iterator[dict[str, object]]:
-        suite, jobs, facts = self.suite, [], {}
-        self.say(kind="quiet", on=True)
-        for number, group in enumerate(groups):
-            for solo in (True, False):
-                program = group.program(solo)
-                settings = [gdjax.Setting(gdjax.schedules.get(name), 1e-3) for name in suite.schedules]
-                run = program.stepper(settings, key=suite.seed, max_steps=group.steps)
-                label = (str(number), "solo" if solo else "batched")
-                first_s, _ = clock.once(run, 1)
-                facts[label] = (program, first_s)
-                jobs.append(clock.calibrate((*label, "step"), run, suite.min_sample_s, suite.repeats))
-                if not solo:
-                    jobs.append(clock.calibrate((*label, "scoring"), _scoring(run), suite.min_sample_s,
-                                                min(suite.repeats, SCORING_REPEATS)))
-        samples = []
-        for sample in clock.samples(jobs, suite.seed):
-            samples.append(sample)
-            if self.connection.poll():  # the parent wants the end: heard by the next word to it
-                self.say(kind="quiet", on=True)
-        step_s = {job.label[0]: _step_median(samples, job.label)
-                  for job in jobs if job.label[1:] == ("batched", "step")}
-        for sample in samples:
-            index, kind, quantity = sample.label
-            group, (program, _) = groups[int(index)], facts[index, kind]
-            seconds = sample.seconds / (sample.count * program.width)
-            if quantity == "scoring":
-                seconds = max(seconds / SCORING_MARKS - step_s[index] / program.width, 0.0)
-            yield _row(group, kind, program.width, quantity, seconds, repeat=sample.repeat,
-                       warmup=sample.warmup, voided=sample.voided, order=sample.order, steps=sample.count)
-        for (index, kind), (program, first_s) in facts.items():
-            group = groups[int(index)]
-            for quantity, seconds in (("trace", program.trace_s), ("compile", program.compile_s),
-                                      ("first_run", first_s)):
-                yield _row(group, kind, program.width, quantity, seconds)
-            if kind == "batched" and _name(group) in self.results:
-                run_s, scored = self.results[_name(group)]
-                yield _row(group, kind, program.width, "run", run_s)
-                yield _row(group, kind, program.width, "scored", 0.0, steps=scored)
-        self.say(kind="quiet", on=False)
+    def _at_widths(self, name: str, work: Callable[[int], Done]) -> tuple[Done, int] | None:
+        """What the work gives and the width it ran at: half of it where memory runs out. None when it failed."""
+        width = asked = self.widths.get(name, self.suite.width)
+        while True:
+            try:
+                done = work(width)
+            except Stopped:
+                raise
+            except Exception as error:  # one group's failure must not cost the others
+                if width < asked or width == 1 or not _is_for_memory(error):
+                    self._failed(name, error, width)
+                    return None
+                traceback.print_exc()
+            else:
+                self.widths[name] = width
+                return done, width
+            width //= 2  # after the except block, which held what filled the memory
+            jax.clear_caches()
+            self.say(kind="warning", text=f"{name}: memory ran out at width {width * 2} (trying once more at {width}).")
 
-    def _progress(self, of: Group, text: str, group: str | None = None) -> None:
-        self.say(kind="progress", done=self.done, total=self.total, text=text, group=group or _name(of))
+    def _listen(self) -> None:
+        """Between two samples: whether the parent wants the end, heard by the next word to it."""
+        if self.connection.poll():
+            self.say(kind="quiet", on=True)
 
-    def _failed(self, name: str, error: Exception) -> None:
+    def _progress(self, of: Group, text: str, group: str, expected_s: float | None = None) -> None:
+        self.say(kind="progress", done=self.done, total=self.total, text=text, group=group,
+                 expected_s=_weight(of) if expected_s is None else expected_s)
+
+    def _timing_s(self, groups: list[Group]) -> float:
+        return _timing_weight(self.suite) * len(groups)
+
+    def _failed(self, name: str, error: Exception, width: int | None = None) -> None:
         traceback.print_exc()
-        text = f"{type(error).__name__}: {error}"[:MESSAGE_LIMIT]
-        memory = isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text
-        if memory:
-            text += f" Try width = {max(1, self.suite.width // 2)} in the suite."
-        self.say(kind="failed", group=name, status="oom" if memory else "failed", note=text)
+        short = _is_for_memory(error)
+        self.say(kind="failed", group=name, status="oom" if short else "failed",
+                 note=_text(error) + (self.memory_hint(width or self.suite.width) if short else ""))
 
 
-def _scoring(run: Callable[..., object]) -> Callable[[int], object]:
-    """So many runs of eight steps with a mark after each: less the steps, what scoring costs."""
-    return lambda count: [run(SCORING_MARKS, SCORING_MARKS) for _ in range(count)]
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:MESSAGE_LIMIT]
 
 
-def _step_median(samples: list[clock.Sample], label: tuple[str, ...]) -> float:
-    return statistics.median(sample.seconds / sample.count
-                             for sample in samples if sample.label == label and not sample.warmup)
+def _is_for_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or ran_out_of_memory(_text(error))
+
+
+def _at(group: Group, width: int) -> Group:
+    """The group at so many lanes side by side."""
+    if width == group.suite.width:
+        return group
+    return replace(group, suite=group.suite.model_copy(update={"width": width}))
+
+
+def _narrowed(width: int, wanted: int) -> str:
+    if width == wanted:
+        return ""
+    return (f"ran at width {width}, memory ran out at {wanted}: losses may differ in the last digits from a run at "
+            "another width, and seconds per lane-step too")
 
 
 def _name(group: Group) -> str:
-    return store.group_name(group.problem.name, group.optimizer, group.batch_size)
+    return group_name(group.problem.name, group.optimizer, group.batch_size)
 
 
 def _weight(group: Group) -> float:
@@ -278,11 +305,3 @@ def _weight(group: Group) -> float:
 
 def _timing_weight(suite: Suite) -> float:
     return 3 * suite.min_sample_s * (suite.repeats + clock.WARMUPS) * 1.2 + COMPILE_WEIGHT_S
-
-
-def _row(
-    group: Group, program: str, width: int, quantity: str, seconds: float, *, repeat: int = 0, warmup: bool = False,
-    voided: bool = False, order: int = 0, steps: int = 0,
-) -> dict[str, object]:
-    return {**group.key, "device": group.device, "program": program, "width": width, "quantity": quantity,
-            "repeat": repeat, "warmup": warmup, "voided": voided, "order": order, "steps": steps, "seconds": seconds}

@@ -47,7 +47,7 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
             "problems": [_problem(name, run, summary, answers) for name in problem_names(run)],
             "comparisons": comparison_rows(compared), "scaling": scaling_rows(scaling),
             "timing": [_timing_row(row) for _, row in timing.iterrows()], "mark_ratio": _mark_ratio(run),
-            "facts": _facts(run), "command": _command(run), "failed": _failed(run),
+            "facts": facts(run), "command": command(run), "failed": _failed(run),
             "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary)}
 
 
@@ -66,6 +66,20 @@ def cell_row(row: pd.Series) -> Row:
             _rate(float(row["rate"]), bool(row["edge_of_grid"])), number(float(row["horizon"])),
             f"{row['hits']} of {row['lanes']}", estimate_words(steps), number(float(row["ert_steps"])),
             seconds_words(solo), seconds_words(batched), final, str(row["diverged"])]
+
+
+def facts(run: Mapping[str, object]) -> list[Row]:
+    """When and on what a run was made: names and values of its manifest, as texts."""
+    rows = [[key, _value(run.get(key))] for key in ("started", "finished", "device", "config_hash")]
+    environment = run.get("environment")
+    if isinstance(environment, Mapping):
+        rows += [[str(key), _value(value)] for key, value in environment.items()]
+    return [row for row in rows if row[1]]
+
+
+def command(run: Mapping[str, object]) -> str:
+    """The command that made a run, as it can be typed again."""
+    return " ".join(shlex.join(str(word) for word in _list(run.get("command"))).split())
 
 
 def _answer(answer: Answer, compared: pd.DataFrame) -> dict[str, object]:
@@ -142,24 +156,12 @@ def _mark_ratio(run: Mapping[str, object]) -> str:
     return f"Neighbouring marks are a factor {text} apart: two times closer than that differ by interpolation only."
 
 
-def _facts(run: Mapping[str, object]) -> list[Row]:
-    rows = [[key, _value(run.get(key))] for key in ("started", "finished", "device", "config_hash")]
-    environment = run.get("environment")
-    if isinstance(environment, Mapping):
-        rows += [[str(key), _value(value)] for key, value in environment.items()]
-    return [row for row in rows if row[1]]
-
-
 def _value(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _command(run: Mapping[str, object]) -> str:
-    return " ".join(shlex.join(str(word) for word in _list(run.get("command"))).split())
 
 
 def _failed(run: Mapping[str, object]) -> list[Row]:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from bench.analysis.words import target_words
 from bench.report.content import cell_row
 from bench.report.figures import Picture
-from bench.report.plots import Plot, json_ready
+from bench.report.page import csv_link, embedded, render
+from bench.report.plots import Plot
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _CELL = ("batch_size", "schedule", "rate", "horizon", "success_rate", "steps_median", "ert_steps",
          "seconds_solo_median", "seconds_batched_median", "final_loss_median", "diverged")
 _HEADER = ["problem", "optimizer", "loss", "batch size", "schedule", "rate", "horizon", "starts that hit", "steps",
@@ -39,22 +33,16 @@ def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mappi
         folder: the run folder, for the pictures and the links to its tables.
         frames: tables to download as CSV, by file name.
     """
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True,
-                              lstrip_blocks=True, autoescape=True)
-    figures = {plot.identity: {"identity": plot.identity, "height": plot.height, "views": plot.views}
-               for plot in [*(plot for each in plots.values() for plot in each), *across, *clock]}
     shown: dict[str, list[Mapping[str, str]]] = {}
     wanted = {plot.picture for each in plots.values() for plot in each}
     for picture in (picture for picture in pictures if picture.kind in wanted):
         shown.setdefault(picture.problem, []).append(
-            {"kind": picture.kind, "caption": picture.caption, "src": _embedded(folder / "figures" / picture.svg)})
-    return environment.get_template("report.html.j2").render(
-        **content, plots=plots, across=across, clock=clock, pictures=shown, summary_header=_HEADER,
-        summary=[_summary_row(row) for _, row in summary.iterrows()],
-        downloads=[(name, _csv(frame)) for name, frame in frames.items()],
-        tables=sorted(path.name for path in folder.glob("*.parquet")), figures_json=_json(figures),
-        css=_asset("report.css"), theme_js=_asset("theme.js"), js=_asset("report.js"),
-        plotly_js=Markup(get_plotlyjs().replace("</script", "<\\/script")))
+            {"kind": picture.kind, "caption": picture.caption, "src": embedded(folder / "figures" / picture.svg)})
+    said = {**content, "plots": plots, "across": across, "clock": clock, "pictures": shown, "summary_header": _HEADER,
+            "summary": [_summary_row(row) for _, row in summary.iterrows()],
+            "downloads": [(name, csv_link(frame)) for name, frame in frames.items()],
+            "tables": sorted(path.name for path in folder.glob("*.parquet"))}
+    return render("report.html.j2", said, [*(plot for each in plots.values() for plot in each), *across, *clock])
 
 
 def _summary_row(row: pd.Series) -> list[tuple[str, str]]:
@@ -70,23 +58,3 @@ def _sort_key(value: object) -> str:
         return value
     number = float(str(value))
     return "1e999" if not math.isfinite(number) else repr(number)  # JavaScript reads 1e999 as Infinity: sorted last
-
-
-def _json(value: object) -> Markup:
-    """JSON that can stand inside a script element: no "<" in it can close the element or open another."""
-    text = json.dumps(json_ready(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
-
-
-def _csv(frame: pd.DataFrame) -> str:
-    return "data:text/csv;base64," + base64.b64encode(frame.to_csv(index=False, float_format="%.6g").encode()).decode()
-
-
-def _embedded(path: Path) -> Markup:
-    """An SVG as a data URI; base64 would be a third longer. Quotes change places: those of attributes are the many."""
-    text = path.read_text(encoding="utf-8").translate(str.maketrans("\"'\n", "'\" "))
-    return Markup("data:image/svg+xml," + quote(text, safe=" !'()*,;:@=+$/?[]{}|^-._~"))
-
-
-def _asset(name: str) -> Markup:
-    return Markup((_TEMPLATES / name).read_text(encoding="utf-8"))

@@ -12,21 +12,24 @@ from markupsafe import Markup
 
 from bench.report.content import Row
 from bench.report.figures import Picture
+from bench.report.page import TEMPLATES
 
 
-def markdown(content: Mapping[str, object], pictures: Sequence[Picture]) -> str:
+def markdown(content: Mapping[str, object], pictures: Sequence[Picture], template: str = "report.md.j2",
+             folder: Path = TEMPLATES) -> str:
     """The report as Markdown; names are escaped, so that they can neither be markup nor break a table.
 
     Args:
         content: what `bench.report.content` made of the run.
         pictures: what `write_figures` wrote.
+        template: the file's name in `folder`.
     """
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), undefined=StrictUndefined,
+    environment = Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, finalize=_finalize,
                               autoescape=False)
     environment.filters["html"] = lambda text: Markup(html.escape(str(text)))
     environment.globals["table"] = table
-    text = environment.get_template("report.md.j2").render(**content, pictures=pictures)
+    text = environment.get_template(template).render(**content, pictures=pictures)
     return re.sub(r"\n{3,}", "\n\n", text)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas
 
 from bench import store
+from bench.cells import group_name, timing_group
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
@@ -32,7 +33,7 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
                      "problems": {problem: {"examples": 9, "data_sha256": None} for problem in suite["problems"]},
                      "lines": [f"{len(cells)} cells"]})
     for done, (problem, optimizer, size) in enumerate(groups):
-        group = store.group_name(problem, optimizer, size)
+        group = group_name(problem, optimizer, size)
         if group in finished:
             continue
         connection.send({"kind": "progress", "done": float(done), "total": float(len(groups)), "text": group,
@@ -47,7 +48,7 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         if connection.poll() and connection.recv()["kind"] == "stop":
             return
     for problem in suite["problems"]:
-        group = store.timing_group(problem)
+        group = timing_group(problem)
         if group not in finished:
             store.write_group(folder, group, {"timing": pandas.DataFrame({"problem": [problem], "seconds": [0.5]})})
             connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bench import files, store
 from bench.tables import COLUMNS
 
 GAPS = (1e-1, 1e-2, 1e-3)
@@ -56,14 +57,23 @@ def write_run(folder: Path, plan: Plan | None = None) -> Path:
             part.mkdir(parents=True)
             for name, rows in tables.items():
                 rows.to_parquet(part / f"{name}.parquet")
+            seal(part)
             timing.append(timing_rows(plan, problem, batch_size))
         if timing and problem not in plan.untimed:
             part = folder / "parts" / f"{place}.timing"
             part.mkdir(parents=True)
             pd.concat(timing).to_parquet(part / "timing.parquet")
+            seal(part)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "run.json").write_text(json.dumps(manifest(plan, cells)), encoding="utf-8")
     return folder
+
+
+def seal(part: Path) -> None:
+    """Write the part.json that makes a part whole."""
+    digests = {path.stem: files.digest(path) for path in part.glob("*.parquet")}
+    index = {"schema": store.SCHEMA, "group": part.name, "sha256": digests}
+    (part / "part.json").write_text(json.dumps(index), encoding="utf-8")
 
 
 def manifest(plan: Plan, cells: list[dict[str, object]]) -> dict[str, object]:

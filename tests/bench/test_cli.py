@@ -72,7 +72,7 @@ def test_a_folder_in_use_is_exit_4(tmp_path: Path) -> None:
     assert call("run", suite, "--out", suite)[0] == 4
 
 
-def test_a_million_cells_need_yes(tmp_path: Path) -> None:
+def test_row_15_a_million_cells_need_yes(tmp_path: Path) -> None:
     sizes, names = list(range(1, 1001)), [f"s{i}" for i in range(1000)]
     path = tmp_path / "huge.toml"
     axes = f"batch_sizes = {sizes}\nschedules = {names}\n".replace("'", '"')

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from bench import executors, store
+from bench import executors, opening, store
 from bench.executors import run_suite
 from bench.suite import Suite, suite_from
 
@@ -53,7 +53,7 @@ def test_a_run_in_order(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert str(tmp_path / "run" / "report.md") in shown
 
 
-def test_a_killed_worker_costs_one_group_after_a_second_try(tmp_path: Path) -> None:
+def test_row_19_a_killed_worker_costs_one_group_after_a_second_try(tmp_path: Path) -> None:
     assert go(a_suite("kill"), tmp_path / "run") == 3
     assert statuses(tmp_path / "run") == {1: "finished", 13: "failed", 99: "finished"}
     note = next(cell["note"] for cell in store.read_run(tmp_path / "run")["cells"] if cell["batch_size"] == 13)
@@ -128,7 +128,7 @@ def test_a_resume_with_another_config_is_refused_with_the_difference(
 def test_a_resume_with_other_code_is_refused(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     assert go(a_suite("fine"), tmp_path / "run") == 0
-    monkeypatch.setattr(executors.environment, "code_hash", lambda: "0" * 64)
+    monkeypatch.setattr(opening.environment, "code_hash", lambda: "0" * 64)
     assert go(a_suite("fine"), tmp_path / "run", resume=True) == 4
     assert "code: " in capfd.readouterr().err
 
@@ -178,13 +178,14 @@ def start(name: str, tmp_path: Path, **extra: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_keeps_finished_cells_and_resume_completes_them(tmp_path: Path, number: signal.Signals) -> None:
+def test_row_20_a_signal_keeps_finished_cells_and_resume_completes_them(tmp_path: Path, number: signal.Signals) -> None:
     process = start("waits", tmp_path)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "False False" in err
-    assert "Batch size 8 is soonest." in out
+    assert "no report: python -m bench report" in out
+    assert len(pandas.read_parquet(tmp_path / "run/lanes.parquet")) == 2  # the worker ends what it is doing
     found = statuses(tmp_path / "run")
     assert (found[1], found[99]) == ("finished", "pending")
     assert store.read_run(tmp_path / "run")["finished"] is None
@@ -214,7 +215,7 @@ def test_a_killed_parent_takes_its_worker_along_and_frees_the_folder(tmp_path: P
     assert statuses(tmp_path / "run") == {1: "finished", 13: "finished", 99: "finished"}
 
 
-def test_two_runs_in_one_folder(tmp_path: Path) -> None:
+def test_row_24_two_runs_in_one_folder(tmp_path: Path) -> None:
     process = start("waits", tmp_path)
     assert go(a_suite("waits"), tmp_path / "run", resume=True) == 4
     process.send_signal(signal.SIGTERM)
@@ -222,7 +223,7 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
     assert process.returncode == 130, err
 
 
-def test_a_closed_pipe_an_ascii_terminal_and_40_columns(tmp_path: Path) -> None:
+def test_row_30_a_closed_pipe_an_ascii_terminal_and_40_columns(tmp_path: Path) -> None:
     process = start("fine", tmp_path, LANG="C", LC_ALL="C", PYTHONIOENCODING="ascii", COLUMNS="40", NO_COLOR="1")
     assert process.stdout is not None
     process.stdout.close()

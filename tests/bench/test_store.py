@@ -12,7 +12,7 @@ import numpy
 import pandas
 import pytest
 
-from bench import store
+from bench import files, store
 from bench.store import FolderError, Run
 
 ROWS = pandas.DataFrame({"problem": ["a", "a"], "batch_size": [1, 2], "loss": [0.5, math.inf]})
@@ -49,7 +49,7 @@ def test_the_manifest_is_there_before_any_part(tmp_path: Path) -> None:
     assert list((tmp_path / "run" / "parts").iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["os.rename", "bench.store._digest", "bench.store._sync"])
+@pytest.mark.parametrize("moment", ["os.rename", "bench.files.digest", "bench.files.sync"])
 def test_a_process_killed_while_writing_leaves_the_old_state(folder: Path, moment: str) -> None:
     store.write_group(folder, "a.sgd.1", {"lanes": ROWS})
     module, name = moment.rsplit(".", 1)
@@ -59,7 +59,7 @@ def test_a_process_killed_while_writing_leaves_the_old_state(folder: Path, momen
               "bench.store.write_group(pathlib.Path(sys.argv[1]), 'b.sgd.1', {'lanes': rows})\n")
     done = subprocess.run([sys.executable, "-c", script, str(folder)], check=False, capture_output=True)
     assert done.returncode == -9
-    assert [path for path in (folder / "parts").iterdir() if path.name.endswith(".tmp")] != []
+    assert list(files.leftovers(folder)) != []
     assert store.collect(folder) == []
     assert len(pandas.read_parquet(folder / "lanes.parquet")) == len(ROWS)
     assert groups_of(folder) == (["a.sgd.1"], [])
@@ -70,7 +70,7 @@ def test_a_failed_write_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyP
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "_sync", full)
+    monkeypatch.setattr(files, "sync", full)
     with pytest.raises(OSError, match="No space"):
         store.write_group(folder, "a.sgd.1", {"lanes": ROWS})
     assert list((folder / "parts").iterdir()) == []

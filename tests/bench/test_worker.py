@@ -121,7 +121,7 @@ def test_bad_names_are_refused_before_anything_runs(
     assert not (tmp_path / "run" / "parts").exists()
 
 
-def test_a_missing_gpu_is_exit_5_with_the_devices_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_row_17_a_missing_gpu_is_exit_5_with_what_was_found(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import jax
 
     if jax.devices()[0].platform == "gpu":
@@ -144,6 +144,9 @@ def test_a_resume_looks_at_every_file_that_measures() -> None:
     root = Path(bench.__file__).parent
     using_jax = {f"bench/{path.name}" for path in root.glob("*.py") if not path.name.startswith("test_")
                  and re.search(r"^import (jax|gdjax)$", path.read_text(encoding="utf-8"), re.MULTILINE)}
-    assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py"}
-    assert using_jax <= set(environment.MEASURING)
-    assert all((root.parent / name).exists() for name in environment.MEASURING)
+    assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py"}
+    found = {name: list(root.parent.glob(name)) for name in environment.MEASURING}
+    assert all(found.values())
+    measuring = {path.relative_to(root.parent).as_posix() for paths in found.values() for path in paths}
+    claims = {path.relative_to(root.parent).as_posix() for path in (root / "study").glob("claim*/**/*.py")}
+    assert using_jax | claims | {"bench/study/worker.py"} <= measuring

@@ -134,8 +134,11 @@
   const printing = (on) => drawn().forEach((place) => { place.state.printing = on; draw(place); });
   addEventListener("beforeprint", () => printing(true));
   addEventListener("afterprint", () => printing(false));
-  sortable(document.getElementById("summary"));
-  filterable(document.getElementById("summary"), document.getElementById("filter"), document.getElementById("count"));
+  const summary = document.getElementById("summary");
+  if (summary) {
+    sortable(summary);
+    filterable(summary, document.getElementById("filter"), document.getElementById("count"));
+  }
 
   // one figure a turn, so that the page answers while they are drawn
   const next = () => {

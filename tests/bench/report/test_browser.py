@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,12 +11,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from bench.report import write_report
+from tests.bench.report.chromium import CHROMIUM, DRIVER, WAIT_S, asked_for, complaints, narrow, opened, wait
 from tests.bench.synthetic import GAPS, Plan, write_run
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-SWITCHES = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-            "disable-component-update", "disable-sync", "window-size=1400,900")
-WAIT_S = 90
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromium-driver (apt)")
 
 
@@ -35,20 +30,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """Chromium with the page open and all its figures drawn."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    for switch in (*SWITCHES, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
-    driver.get(page.as_uri())
-    _wait(driver, "return document.documentElement.dataset.ready === 'yes'")
-    yield driver
-    driver.quit()
-
-
-def _wait(driver: webdriver.Chrome, script: str) -> None:
-    WebDriverWait(driver, WAIT_S).until(lambda each: each.execute_script(script))
+    with opened(page, tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 def _keys(driver: webdriver.Chrome, column: int) -> list[str]:
@@ -57,11 +40,8 @@ def _keys(driver: webdriver.Chrome, column: int) -> list[str]:
 
 
 def test_no_console_message_and_no_request_to_anywhere(browser: webdriver.Chrome, page: Path) -> None:
-    assert [entry for entry in browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")] == []
-    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    asked = {message["params"]["request"]["url"] for message in messages
-             if message["method"] == "Network.requestWillBeSent"
-             and message["params"]["documentURL"] == page.as_uri()}  # the empty tab before it asks for pages of its own
+    assert complaints(browser) == []
+    asked = asked_for(browser, page)
     assert page.as_uri() in asked  # the log is on
     assert {url.split(":")[0] for url in asked} <= {"file", "data", "blob"}
     assert {url for url in asked if url.startswith("file")} == {page.as_uri()}
@@ -120,7 +100,6 @@ def test_dark_mode_turns_the_plots_dark_too(browser: webdriver.Chrome) -> None:
 
 
 def test_a_narrow_page_does_not_scroll_sideways(browser: webdriver.Chrome) -> None:
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                            {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True})
-    _wait(browser, "return document.documentElement.scrollWidth === 400")
+    narrow(browser)
+    wait(browser, "return document.documentElement.scrollWidth === 400")
     assert browser.execute_script("return innerWidth") == 400

@@ -31,13 +31,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_partial_runs_say_so(hostile: Path) -> None:
+def test_row_29_partial_runs_say_so(hostile: Path) -> None:
     text = (hostile / "report.md").read_text()
     assert "partial: 6 of 8 cells" in text
     assert "(so far, 2 of 4 cells)" in text
 
 
-def test_names_are_escaped_everywhere(hostile: Path) -> None:
+def test_row_29_names_are_escaped_everywhere(hostile: Path) -> None:
     text = (hostile / "report.md").read_text()
     assert "<script" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; $x$ \\|a\\|" in text
@@ -78,7 +78,7 @@ def test_the_report_can_be_made_again_and_is_the_same(tmp_path: Path) -> None:
     assert "complete: 1 of 1 cells" in (folder / "report.md").read_text()
 
 
-def test_no_cells_at_all(tmp_path: Path) -> None:
+def test_row_29_no_cells_at_all(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"schema": 1, "suite": "none", "cells": []}')
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text()
@@ -103,7 +103,7 @@ def test_a_truncated_part_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:100])
     tables = bench.load(folder)
     assert set(tables.lanes["batch_size"]) == {32}
-    assert "0.sgd.8/lanes.parquet: left out" in str(tables.run["warnings"])
+    assert "parts/0.sgd.8: left out, lanes.parquet is truncated" in str(tables.run["warnings"])
 
 
 def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""Opening a run folder: a new run, or the one in it where it is the same experiment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench import environment, store
+from bench.bad_input import show
+from bench.child import Message
+from bench.store import FolderError, Run
+from bench.suite import NO_PART, Suite, config_hash
+
+ELSEWHERE = "Undo the change, or add --force-new to start in a new folder beside it."
+
+
+def opened(suite: Suite, folder: Path, device: str, resume: bool) -> Run:
+    """The manifest of the run to do in a folder that is locked, written there.
+
+    Raises:
+        FolderError: the folder is used and `resume` is not set, or its run is another experiment (the difference said).
+    """
+    new = _new_run(suite, device)
+    if not resume or store.is_unused(folder):
+        store.create(folder, new)
+        return new
+    run = store.read_run(folder)
+    differences = _differences(run, new)
+    if differences:
+        raise FolderError(f"{folder}: --resume: its run is another experiment (got {'; '.join(differences[:10])}). "
+                          + ELSEWHERE)
+    run["resumed"] = [*run.get("resumed", []), environment.utc_now()]
+    run["config"], run["finished"] = new["config"], None
+    (folder / "parts").mkdir(exist_ok=True)
+    store.write_run(folder, run)
+    return run
+
+
+def place_for(suite: Suite, folder: Path, device: str, resume: bool) -> Path:
+    """Where --force-new runs: the folder if it is unused or can be resumed, else the first unused one beside it."""
+    if resume and not store.is_unused(folder):
+        try:
+            if not _differences(store.read_run(folder), _new_run(suite, device)):
+                return folder
+        except FolderError:  # not a run folder: leave it alone
+            return store.next_free(folder)
+    return store.next_free(folder)
+
+
+def check_data(folder: Path, run: Run, message: Message) -> None:
+    """Refuse a plan whose problems have other data than those the run began with."""
+    for name, now in message["problems"].items():
+        before = run["problems"].get(name, now)
+        if before.get("data_sha256") != now.get("data_sha256"):
+            raise FolderError(f"{folder}: --resume: the data of {name} changed (got {now.get('data_sha256')}, "
+                              f"was {before.get('data_sha256')}). Start in another folder with --out.")
+
+
+def _new_run(suite: Suite, device: str) -> Run:
+    return {
+        "schema": store.SCHEMA, "suite": suite.name, "config": suite.config(), "config_hash": config_hash(suite),
+        "command": environment.command_line(), "started": environment.utc_now(), "finished": None, "device": device,
+        "environment": environment.describe(), "mark_ratio": {}, "problems": {}, "cells": [], "warnings": [],
+    }
+
+
+def _differences(before: Run, now: Run) -> list[str]:
+    texts = []
+    if before.get("config_hash") != now["config_hash"]:
+        old, new = before["config"], now["config"]
+        texts = [f"{key}: {show(old.get(key))} -> {show(new.get(key))}"
+                 for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and key not in NO_PART]
+        texts = texts or ["config_hash: run.json was edited"]
+    if now["device"] != "auto" and before["device"] not in ("auto", now["device"]):
+        texts.append(f"device: {before['device']} -> {now['device']}")
+    return texts + environment.changes(before["environment"], now["environment"])

@@ -1,0 +1,229 @@
+"""The experiments of the claims against closed forms, small; two cheap claims whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax
+from bench.analysis.intervals import Estimate
+from bench.study.claim import CLAIMS, Claim, Finding, Outcome
+from bench.study.claims import batches, differences, flat, minima, noise, problems, rates, speed, timing
+from bench.study.claims.parts import log_slope, mean_interval, near, ratio_of_means
+
+
+@pytest.fixture(scope="module")
+def bounced() -> Outcome:
+    return numbered(2).run(0)
+
+
+@pytest.fixture(scope="module")
+def differenced() -> Outcome:
+    with pytest.MonkeyPatch.context() as patch:  # fewer points and shorter samples than in the study
+        patch.setattr(differences, "POINTS", 60)
+        patch.setattr(differences, "SAMPLE_S", 0.01)
+        patch.setattr(differences, "DIMENSIONS", (10, 50))
+        return numbered(13).run(0)
+
+
+def numbered(number: int) -> Claim:
+    return next(claim for claim in CLAIMS.values() if claim.number == number)
+
+
+def value(outcome: Outcome, quantity: str) -> Finding:
+    found, = (finding for finding in outcome.findings if finding.quantity == quantity)
+    return found
+
+
+def test_a_fixed_rate_bounces_half_a_first_step_from_the_minimum(bounced: Outcome) -> None:
+    # at rate 1 the step is 2(x − 3): it ends as far on the other side, half its length from the minimum
+    fixed = value(bounced, "distance from the minimum at the end: (x − 3)², rate 1, constant rate")
+    assert (fixed.value, fixed.low, fixed.high) == pytest.approx((0.5, 0.5, 0.5), abs=1e-6)
+    # on |x| the last steps of a decaying rate are as long as the rate: 1/301 and e^-8 of the first, at most
+    worst = [value(bounced, f"distance from the minimum at the end: |x|, rate 1/2, {name}").high
+             for name in ("inverse-time decay", "exponential decay")]
+    assert worst[0] <= 1 / 300
+    assert worst[1] <= math.exp(-7.99)
+    assert bounced.verdict == "holds"
+
+
+def test_a_claim_is_a_pure_function_of_the_seed(bounced: Outcome) -> None:
+    assert repr(numbered(2).run(0)) == repr(bounced)
+    assert repr(numbered(2).run(1)) != repr(bounced)
+
+
+@pytest.mark.parametrize("name", ["bounced", "differenced"])
+def test_an_outcome_is_whole(name: str, request: pytest.FixtureRequest) -> None:
+    outcome: Outcome = request.getfixturevalue(name)
+    for finding in outcome.findings:
+        assert finding.low <= finding.value <= finding.high, finding
+    assert f"{outcome.findings[0].value:.3g}"[:1] in outcome.sentence
+    for picture in outcome.pictures:
+        assert picture.x_label and picture.y_label
+        for line in picture.series:
+            assert len(line.x) == len(line.y)
+            assert len(line.low) == len(line.high) and len(line.low) in (0, len(line.x))
+            assert not picture.x_log or min(line.x) > 0
+
+
+@pytest.mark.parametrize(("scheme", "order"), [("forward", 1.0), ("central", 2.0)])
+def test_errors_fall_by_the_order_of_the_scheme_and_rise_by_rounding(differenced: Outcome, scheme: str,
+                                                                     order: float) -> None:
+    fall = value(differenced, f"exponent of h where truncation rules: {scheme}, float64")
+    rise = value(differenced, f"exponent of h where rounding rules: {scheme}, float64")
+    best = value(differenced, f"best step h: {scheme}, float64")
+    assert fall.value == pytest.approx(order, abs=0.02)
+    assert rise.value == pytest.approx(-1.0, abs=0.1)
+    assert best.expected / 10 < best.value < best.expected * 10
+    assert best.expected == np.finfo(np.float64).eps ** (1 / (1 + order))
+
+
+def test_differences_of_the_exponential_are_what_algebra_says() -> None:
+    assert differences.difference(1.0, "float64", "forward", 0.1) == pytest.approx(math.e * math.expm1(0.1) / 0.1)
+    assert differences.difference(1.0, "float64", "central", 0.1) == pytest.approx(math.e * math.sinh(0.1) / 0.1)
+    assert differences.difference(1.0, "float32", "central", 1e-50) == 0.0
+    assert differences.count_evaluations(7) == 14
+
+
+def test_the_divergence_edge_of_a_quadratic_is_two_over_its_largest_curvature() -> None:
+    edge = rates.divergence_edge(rates.SPECTRA["10 curvatures from 1 to 25"], seed=3)
+    assert edge.low < 1.0 + 1e-6 and edge.high > 1.0 - 1e-6  # float32 knows the rate to 6e-8
+    assert edge.high - edge.low < 1e-4
+
+
+def test_a_bracket_spans_the_rates_on_which_starts_disagree() -> None:
+    grows = np.array([[False, False, True, True], [False, True, False, True]])
+    assert rates.bracket(np.arange(4.0), grows) == (0.0, 3.0)
+    assert rates.bracket(np.arange(4.0), np.ones((1, 4), bool)) == (0.0, 1.0)
+    assert rates.bracket(np.arange(4.0), np.zeros((1, 4), bool)) == (2.0, 3.0)
+
+
+def test_steps_on_a_parabola_are_a_logarithm_over_a_logarithm() -> None:
+    shares = np.geomspace(1e-3, 0.9, rates.RATES)
+    steps, expected = rates.steps_of_shares(shares, seed=5)
+    assert steps.shape == (rates.STARTS, rates.RATES)
+    assert np.abs(steps - expected).max() <= 1  # float32 may round the last step either way
+    stays, jumps = rates.crossings(shares, seed=5)
+    assert (stays.value, jumps.value) == (0.0, 1.0)
+
+
+def test_the_floor_is_where_the_recursion_of_the_variance_settles() -> None:
+    spread = np.ones(3)
+    for _ in range(2000):
+        spread = (1 - 0.2 * noise.CURVATURES) ** 2 * spread + 0.2**2 * noise.NOISE / 4
+    assert noise.floor(0.2, 4) == pytest.approx(0.5 * np.sum(noise.CURVATURES * spread), rel=1e-12)
+
+
+def test_batch_gradients_follow_the_laws_of_sampling() -> None:
+    gradients = np.random.default_rng(0).normal(size=(90, 2))
+    whole = noise.batch_gradients(gradients, "shuffle", 90, seed=0, draws=5)
+    assert np.allclose(whole, gradients.mean(axis=0))  # all examples once: no noise at all
+    total = gradients.var(axis=0, ddof=1).sum()
+    for sampling, law in (("shuffle", total * (1 / 30 - 1 / 90)), ("replacement", total * (89 / 90) / 30)):
+        rows = noise.batch_gradients(gradients, sampling, 30, seed=0, draws=2000)
+        assert np.sum((rows - gradients.mean(axis=0)) ** 2, axis=1).mean() == pytest.approx(law, rel=0.1)
+
+
+def test_example_gradients_average_to_the_full_one() -> None:
+    problem = gdjax.problems.get("line-fit")
+    params = problem.start(jax.random.key(4))
+    full = jax.grad(problem.objective)(params, problem.device_data())
+    rows = noise.example_gradients(problem, seed=4)
+    assert rows.mean(axis=0) == pytest.approx([float(leaf) for leaf in jax.tree.leaves(full)], rel=1e-5)
+
+
+def test_steps_to_target_are_of_starts_that_did_not_choose_the_rate() -> None:
+    problem = gdjax.problems.get("line-fit")
+    reach = batches.reach_of(problem, 100, np.array([1e-3, 0.4]), 200, seed=0, width=1)
+    assert len(reach.steps) == batches.REPORTED
+    assert (reach.rate, reach.edge) == (0.4, True)  # 1e-3 cannot make it in 200 steps: 0.999^400 = 0.67 of the gap
+    assert (reach.before <= reach.steps).all() and (reach.steps <= reach.after).all()
+    assert reach.interval(np.full(5, 2.0)).value == pytest.approx(2 * reach.interval().value)
+
+
+def test_a_share_of_single_examples_is_a_ratio_over_the_batch() -> None:
+    share = timing.share_of_singles(np.array([2.0, 4.0, 6.0]), np.array([0.5, 0.5, 0.5]), 100)
+    assert share.value == pytest.approx(4.0 / 0.5 / 100)
+    assert (share.low, share.high) == pytest.approx((0.04, 0.12))
+
+
+def test_the_basin_of_styblinski_and_tang_has_the_share_that_its_ridge_cuts_off() -> None:
+    roots = np.roots([4, 0, -32, 5])
+    ridge = float(roots[np.abs(roots) < 1][0].real)  # 4x³ − 32x + 5 = 0: the local maximum of each coordinate
+    found = minima.hunt(minima.global_ends(problems.styblinski_tang(), 1e-2, 1.0, 0, lanes=4096))
+    assert found.p.low < ((5 + ridge) / 10) ** 2 < found.p.high
+    assert found.disjoint() <= 1
+
+
+def test_groups_of_independent_starts_follow_the_formula_and_dependent_ones_do_not() -> None:
+    lone = minima.hunt(np.random.default_rng(0).random(1 << 14) < 0.1)
+    assert lone.apart() < 0.05 and lone.disjoint() <= 1
+    runs_of_eight = np.repeat(np.random.default_rng(0).random(1 << 11) < 0.1, 8)
+    assert minima.judge_hunts([minima.hunt(runs_of_eight)]) == "does not hold"
+
+
+def test_the_wells_and_the_hill_are_where_they_are_said_to_be() -> None:
+    well = problems.noisy_double_well()
+    slope = jax.grad(well.objective)
+    for place in (flat.HILL, 0.946, -1.047):
+        assert float(slope(jnp.float32(place), well.device_data())) == pytest.approx(0.0, abs=2e-3)
+    tang = problems.styblinski_tang()
+    assert float(tang.objective(jnp.full(2, -2.903534), None)) == pytest.approx(tang.optimum, abs=1e-4)
+
+
+def test_a_start_beside_a_saddle_leaves_when_the_formula_says() -> None:
+    steps = flat.escape_steps(np.array([0.0, 0.005]), seed=0)
+    expected = np.array([[flat.escape_formula(offset, rate) for offset in flat.OFFSETS] for rate in flat.ESCAPE_RATES])
+    assert steps.shape == (2, *expected.shape)
+    assert steps / expected == pytest.approx(np.ones_like(steps), rel=0.03)
+
+
+def test_steps_at_the_best_rate_grow_with_the_condition_number() -> None:
+    # both directions shrink by (κ − 1)/(κ + 1) a step at 2/(κ + 1), which is the best of any rate
+    steps = speed.condition_steps(30.0, seed=0)
+    assert len(steps) == speed.REPORTED
+    assert np.median(steps) == pytest.approx(speed.contraction_steps(30.0), rel=0.25)
+    assert speed.contraction_steps(3.0) == pytest.approx(math.log(674.5) / math.log(2))
+
+
+def test_raw_and_standardised_diabetes_start_as_the_same_predictor() -> None:
+    losses = []
+    for standardised in (False, True):
+        problem, begin = speed.diabetes(standardised), speed.same_predictors(standardised, seed=0)
+        features, outcome = problem.data  # type: ignore[misc]
+        losses.append(0.5 * np.mean((begin["w"] @ features.T + begin["b"][:, None] - outcome) ** 2, axis=1))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+    assert speed.diabetes(False).optimum == pytest.approx(speed.diabetes(True).optimum, rel=1e-9)
+
+
+def test_shares_above_the_best_count_from_a_thousandth_of_the_gap() -> None:
+    assert minima.above(np.array([0.0, 5e-4, 2e-3, 1.0])).value == 0.5
+
+
+@pytest.mark.parametrize("power", [-1.0, 0.5])
+def test_a_slope_is_the_exponent_of_a_noisy_law(power: float) -> None:
+    x = [1.0, 2.0, 4.0, 8.0]
+    noisy = np.random.default_rng(0).lognormal(0, 0.1, (200, 4)) * np.array(x) ** power
+    found = log_slope(x, list(noisy.T), centre=np.mean)
+    assert found.low < power < found.high
+    assert found.high - found.low < 0.05
+
+
+def test_intervals_of_means_and_their_ratios_hold_the_truth() -> None:
+    values = np.random.default_rng(1).exponential(2.0, 400)
+    mean = mean_interval(values)
+    assert mean.low < 2.0 < mean.high
+    assert mean.high - mean.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.15)  # the normal law of a mean
+    assert ratio_of_means(3 * values, values) == pytest.approx((3.0, 3.0, 3.0))
+
+
+@pytest.mark.parametrize(("estimate", "answer"), [
+    ((1.0, 0.95, 1.05), True), ((1.0, 0.8, 1.2), False), ((1.2, 1.19, 1.21), False),
+    ((1.0, math.nan, math.nan), False)])
+def test_near_asks_for_the_whole_interval(estimate: Sequence[float], answer: bool) -> None:
+    assert near(1.0, Estimate(*estimate), 0.1) is answer

@@ -1,0 +1,59 @@
+"""A second run in a folder in use, and a reader while a run writes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench import store, tables
+from tests.faults import runs
+from tests.faults.conftest import Tally, times
+
+
+@pytest.mark.parametrize("trial", times(1, 20))
+def test_the_second_run_is_refused(trial: int, folder: Path, tally: Tally, capfd: pytest.CaptureFixture[str]) -> None:
+    with tally("two runs in one folder", "the second refused with exit 4, the first unharmed"):
+        process = runs.start(folder, FAULT_PACE_S="0.5")
+        while not (folder / store.MANIFEST).exists():
+            assert process.poll() is None
+        assert runs.run(folder) == 4
+        assert "another run holds this folder" in capfd.readouterr().err
+        code, said = runs.end(process)
+        assert code == 0, said
+
+
+@pytest.mark.parametrize("trial", times(1, 20))
+def test_a_reader_never_sees_a_half_file(trial: int, folder: Path, tally: Tally) -> None:
+    """The manifest and every table, read over and over while a run writes them."""
+    reads, troubles, over = 0, [], threading.Event()
+
+    def read() -> None:
+        nonlocal reads
+        while not over.is_set():
+            try:
+                run = tables.load(folder).run
+                json.loads((folder / store.MANIFEST).read_bytes())
+                troubles.extend(text for text in run["warnings"] if "lacks the columns" not in text)
+                for name in store.TABLES:
+                    if (folder / f"{name}.parquet").exists():
+                        pd.read_parquet(folder / f"{name}.parquet")
+                reads += 1
+            except Exception as error:
+                if folder.exists() and (folder / store.MANIFEST).exists():
+                    troubles.append(repr(error))
+
+    with tally("a reader during a run", "every table and the manifest whole at every read"):
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            for _ in range(2):
+                assert runs.run(folder) == 0
+        finally:
+            over.set()
+            reader.join()
+        assert troubles == []
+        assert reads > 5
