@@ -56,6 +56,7 @@ def test_the_real_worker_fails(fault: str, trial: int, folder: Path, tally: Tall
             assert word in found[100][1]
 
 
+@pytest.mark.skipif(not LONG, reason="the real worker twice: in make faults only")
 @pytest.mark.parametrize("trial", times(1, 5))
 def test_memory_runs_out(trial: int, folder: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     """RLIMIT_AS in the real worker: at no width there is enough, so half of it is tried, then the cell is oom."""
