@@ -1,4 +1,4 @@
-# make install | bench | textbook | test | faults | soak | lint | clean. `make bench SUITE=full DEVICE=gpu OUT=results/mine`
+"""A walk over the registries: every problem × optimizer × schedule family steps, repeats, goes on from a saved state.
 PYTHON ?= python3
 SUITE ?= quick
 DEVICE ?= auto
@@ -14,7 +14,7 @@ EXTRAS := $(EXTRAS),$(CUDA)
 STAMP := $(VENV)/.installed-$(CUDA)
 endif
 
-.PHONY: install bench textbook test faults soak lint clean
+.PHONY: install bench textbook test conformance faults soak lint clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -36,6 +36,9 @@ textbook: install
 test: install
 	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE)
 	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE) --doctest-modules gdjax bench --ignore-glob='bench/test_*.py'
+
+conformance: install
+	CONFORMANCE=whole JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE) tests/test_conformance.py
 
 faults: install
 	FAULTS=long JAX_PLATFORMS=cpu $(RUN) -m pytest tests/faults

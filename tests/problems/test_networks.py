@@ -40,3 +40,26 @@ def test_hidden_units_can_be_chosen_and_must_exist():
     assert gdjax.problems.one_hidden_layer(X, y, hidden=7).start(jax.random.key(0))["W2"].shape == (3, 7)
     with pytest.raises(ValueError, match=r"hidden: must be at least 1 unit \(got 0\)"):
         gdjax.problems.one_hidden_layer(X, y, hidden=0)
+
+
+def test_two_layers_are_cross_entropy_of_their_formula_plus_ridge():
+    problem = gdjax.problems.get("wine-two-layers")
+    X, y = problem.data
+    with jax.enable_x64(True):
+        start = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), problem.start(jax.random.key(2)))
+        start |= {f"b{layer}": jnp.linspace(-1, 1, size) for layer, size in ((1, 16), (2, 8), (3, 3))}
+        value = float(problem.objective(start, jax.tree.map(jnp.asarray, problem.data)))
+    p = {name: np.asarray(leaf) for name, leaf in start.items()}
+    units = np.tanh(np.tanh(X @ p["W1"].T + p["b1"]) @ p["W2"].T + p["b2"])
+    scores = units @ p["W3"].T + p["b3"]
+    chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    penalty = 0.5e-3 * sum(np.sum(p[f"W{layer}"] ** 2) for layer in (1, 2, 3))
+    assert value == pytest.approx(log_loss(y, chances) + penalty, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "text"), [((4,), r"two layers \(got \(4,\)\)"), ((4, 0), r"at least 1 unit \(got 0\)")]
+)
+def test_two_layers_need_two_sizes(hidden, text):
+    with pytest.raises(ValueError, match=f"hidden: must be .*{text}"):
+        gdjax.problems.two_hidden_layers(np.eye(3), np.array([0, 1, 2]), hidden=hidden)

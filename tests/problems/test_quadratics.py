@@ -60,3 +60,27 @@ def test_noise_of_another_length_and_too_few_examples_are_rejected():
         gdjax.problems.noisy_quadratic([1.0, 1.0], [1.0])
     with pytest.raises(ValueError, match=r"examples: must be more than the 2 dimensions \(got 2\)"):
         gdjax.problems.noisy_quadratic([1.0, 1.0], [1.0, 1.0], examples=2)
+
+
+@pytest.mark.parametrize(("name", "condition"), [("quadratic-10", 10), ("quadratic-1000", 1000)])
+def test_quadratics_have_the_condition_number_of_their_names(name, condition):
+    curvatures = np.diag(jax.hessian(gdjax.problems.get(name).loss)(jnp.zeros(10)))
+    assert curvatures == pytest.approx(np.geomspace(1 / condition, 1, 10), rel=1e-6)
+
+
+def test_the_rotated_quadratic_has_its_spectrum_but_not_along_the_coordinates():
+    with jax.enable_x64(True):
+        curvature = np.asarray(jax.hessian(gdjax.problems.get("rotated-quadratic").loss)(jnp.zeros(10)))
+    assert np.linalg.eigvalsh(curvature) == pytest.approx(np.geomspace(0.01, 1, 10), rel=1e-12)
+    assert np.abs(curvature - np.diag(np.diag(curvature))).max() > 0.05
+
+
+def test_bad_condition_numbers_and_dimensions_are_rejected():
+    for condition in (0.5, -1, np.nan, np.inf):
+        with pytest.raises(ValueError, match="condition: must be a finite number of at least 1"):
+            gdjax.problems.conditioned_quadratic(condition)
+    with pytest.raises(ValueError, match=r"dim: must be at least 2 \(got 1\)"):
+        gdjax.problems.conditioned_quadratic(10, dim=1)
+    with pytest.raises(ValueError, match="spectrum: must be positive finite numbers"):
+        gdjax.problems.rotated_quadratic([1.0, 0.0])
+    assert gdjax.problems.conditioned_quadratic(1, dim=3).source.endswith("condition number 1")

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import gdjax
 from gdjax.problems.registry import MAKERS
@@ -20,14 +21,18 @@ def data_of(problem):
 
 def test_the_promised_problems_are_there():
     assert {
-        "bowl", "cancer-logistic", "coupled-quadratic", "diabetes-linear", "digits-mlp", "digits-softmax",
-        "himmelblau", "ill-conditioned-quadratic", "line-fit", "noisy-quadratic", "parabola",
-        "rastrigin", "rosenbrock", "softmax-2x3",
+        "ackley", "beale", "booth", "bowl", "cancer-hinge", "cancer-logistic", "coin-likelihood", "coupled-quadratic",
+        "diabetes-huber", "diabetes-linear", "diabetes-raw", "diabetes-ridge", "digits-held-out", "digits-mlp",
+        "digits-softmax", "goldstein-price", "griewank", "himmelblau", "ill-conditioned-quadratic", "iris-softmax",
+        "levy", "line-fit", "linnerud-poisson", "matyas", "monkey-saddle", "noisy-double-well", "noisy-quadratic",
+        "parabola", "plateau", "quadratic-10", "quadratic-1000", "rastrigin", "rosenbrock", "rosenbrock-10",
+        "rotated-quadratic", "saddle", "sine-network", "six-hump-camel", "softmax-2x3", "styblinski-tang",
+        "three-hump-camel", "two-prices", "wavy-curve", "wine-two-layers",
     } <= set(NAMES)
 
 
 def test_an_unknown_name_is_answered_with_the_closest():
-    text = r"problem: unknown name \(got 'digit-softmax'\). Did you mean 'digits-softmax'\? Known: bowl,"
+    text = r"problem: unknown name \(got 'digit-softmax'\). Did you mean 'digits-softmax'\? Known: ackley,"
     with pytest.raises(ValueError, match=text):
         gdjax.problems.get("digit-softmax")
 
@@ -73,8 +78,56 @@ def test_the_loss_of_an_example_is_one_float32(name):
 def test_starts_differ_and_are_spread(name):
     problem = gdjax.problems.get(name)
     data = data_of(problem)
-    losses = jax.vmap(lambda key: problem.objective(problem.start(key), data))(jax.random.split(jax.random.key(0), 8))
-    assert np.std(losses) > 0.01 * np.mean(losses)
+    score = jax.jit(jax.vmap(lambda key: problem.objective(problem.start(key), data)))
+    losses = score(jax.random.split(jax.random.key(0), 8))
+    assert np.std(losses) > 0.01 * np.abs(np.mean(losses))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if gdjax.problems.get(name).domain is not None])
+def test_the_domain_holds_the_starts_and_they_fill_it(name):
+    problem = gdjax.problems.get(name)
+    low, high = problem.domain
+    starts = np.asarray(jax.jit(jax.vmap(problem.start))(jax.random.split(jax.random.key(0), 1000)))
+    assert low <= starts.min() and starts.max() <= high
+    # of 1,000 uniform draws none is within a fiftieth of an end in 0.98^1000 = 2e-9 of the keys
+    assert starts.min() < low + 0.02 * (high - low) and starts.max() > high - 0.02 * (high - low)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if gdjax.problems.get(name).minima is not None])
+def test_every_listed_minimum_is_one_and_the_lowest_is_the_optimum(name):
+    problem = gdjax.problems.get(name)
+    with jax.enable_x64(True):
+        rows = jax.tree.map(jnp.asarray, problem.minima)
+        count = len(jax.tree.leaves(rows)[0])
+        places = jax.vmap(lambda row: ravel_pytree(row)[0])(rows)
+        _, as_params = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], rows))
+        data = data_of(problem)
+
+        def value(place):
+            return problem.objective(as_params(place), data)
+
+        look = jax.jit(jax.vmap(lambda place: (value(place), jax.grad(value)(place), jax.hessian(value)(place))))
+        losses, slopes, curvatures = (np.asarray(each) for each in look(places))
+    eigenvalues = np.linalg.eigvalsh(curvatures)
+    # a coordinate rounded to 1e-16 of itself leaves a slope of that times the curvature
+    assert np.abs(slopes).max() < 1e-13 * eigenvalues.max() * (1 + np.abs(places).max())
+    assert (eigenvalues[:, 0] >= -1e-12 * eigenvalues[:, -1]).all() and (eigenvalues[:, -1] > 0).all()
+    assert losses.min() == pytest.approx(problem.optimum, rel=1e-12, abs=1e-15)
+    assert count == len(np.unique(np.round(places, 6), axis=0)), "no minimum is listed twice"
+    if problem.domain is not None:
+        assert problem.domain[0] <= np.min(places) and np.max(places) <= problem.domain[1]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if gdjax.problems.get(name).accuracy is not None])
+def test_the_accuracy_is_a_share_of_the_examples(name):
+    problem = gdjax.problems.get(name)
+    batch = jax.tree.map(jnp.asarray, problem.data if problem.held_out is None else problem.held_out)
+    share = problem.accuracy(problem.start(jax.random.key(0)), batch)
+    count = len(batch[1])
+    assert share.dtype == jnp.float32 and share.shape == ()
+    assert 0 <= float(share) <= 1 and float(share) * count == pytest.approx(round(float(share) * count), abs=1e-3)
+    # a random start tells about one in K classes
+    assert float(share) < 0.9
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if gdjax.problems.get(name).minimizer is not None])
@@ -121,7 +174,7 @@ def test_nothing_forces_float64_on_float32_parameters(name):
 
 def test_a_batch_loss_is_the_mean_of_the_losses():
     both = [problem for problem in map(gdjax.problems.get, NAMES) if problem.loss and problem.batch_loss]
-    assert {"digits-softmax", "digits-mlp"} <= {problem.name for problem in both}
+    assert {"digits-softmax", "digits-mlp", "wine-two-layers", "sine-network"} <= {problem.name for problem in both}
     for problem in both:
         params = problem.start(jax.random.key(3))
         batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:50]), problem.data)

@@ -196,8 +196,8 @@ def _ordered(reach: Mapping[int, Reach], per_step: Mapping[tuple[str, int], Esti
 
 def _steps_picture(steps: Sequence[Estimate], fit: Fit, examples: int) -> Picture:
     wide = np.geomspace(1, examples, 40)
-    return Picture("Steps to target against batch size, digits-softmax: falling, then flat", "batch size B, examples",
-                   "steps to within 1 % of the initial gap",
+    return Picture("Steps to target against batch size, digits-softmax: falling, then nearly flat",
+                   "batch size B, examples", "steps to within 1 % of the initial gap",
                    [series("measured, median of 32 starts", SIZES, steps, line=False),
                     theory("fitted hyperbola", wide, fit.steps(wide, examples)),
                     theory("perfect scaling, 1/B", (1, 64), (steps[0].value, steps[0].value / 64))])

@@ -31,7 +31,7 @@ CONDITIONS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 LARGE = 1  # conditions from here on are in the fit: the law is κ/2 for large κ
 TUNING, REPORTED = 8, 32
 NEAR = 1e-3  # how near the minimum, as a distance along the flattest direction
-DATA_STEPS = 4000
+DATA_STEPS = 2000
 DATA_GAP = 0.1
 
 
