@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -88,7 +89,8 @@ def griewank() -> Problem:
     return Problem(
         name="griewank",
         # cos a cos b = ½(cos(a + b) + cos(a − b)), so that 1 − cos a cos b = sin²½(a + b) + sin²½(a − b)
-        loss=lambda x: jnp.sum(x**2) / 4000 + jnp.sum(jnp.sin((x[0] + np.array([1, -1]) * x[1] / np.sqrt(2)) / 2) ** 2),
+        loss=lambda x: jnp.sum(x**2) / 4000 + jnp.sum(
+            jnp.sin((x[0] + np.array([1, -1]) * x[1] / math.sqrt(2)) / 2) ** 2),
         init=box_starts(domain),
         optimum=0.0,
         minimizer=np.zeros(2),
