@@ -56,7 +56,7 @@ def monkey_saddle() -> Problem:
 def plateau() -> Problem:
     """A hole in a plain: f(x) = −exp(−½‖x‖²) in two dimensions, its gradient r exp(−½r²) at distance r: 2e-5 at r = 5.
 
-    Minimum: −1 at (0, 0), curvatures 1 and 1. Starts: U(−5, 5)², half of them where the gradient is below 0.0011.
+    Minimum: −1 at (0, 0), curvatures 1 and 1. Starts: U(−5, 5)², half of them where the gradient is below 0.0014.
 
     Source: minus the density of the normal distribution, up to a factor.
     """
