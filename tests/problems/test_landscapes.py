@@ -154,7 +154,7 @@ def test_the_plateau_is_as_flat_as_it_says():
     problem = gdjax.problems.get("plateau")
     slopes = jax.jit(jax.vmap(jax.grad(problem.loss)))(
         jax.vmap(problem.start)(jax.random.split(jax.random.key(0), 1000)))
-    # a circle of radius √(50/π) = 3.99 holds half of the box; outside the gradient is below 3.99 exp(−½·3.99²) = 0.0014;
+    # a circle of radius √(50/π) = 3.99 holds half of the box; beyond, slopes are below 3.99 exp(−½·3.99²) = 0.0014;
     # of 1,000 starts half are, give or take 5 standard errors
     assert float(jnp.mean(jnp.linalg.norm(slopes, axis=1) < 1.4e-3)) == pytest.approx(0.5, abs=0.08)
     assert float(jnp.linalg.norm(jax.grad(problem.loss)(jnp.array([3.0, 4.0])))) == pytest.approx(1.863e-5, rel=1e-3)
