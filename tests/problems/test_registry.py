@@ -108,6 +108,7 @@ def test_every_listed_minimum_is_one_and_the_lowest_is_the_optimum(name):
 
         look = jax.jit(jax.vmap(lambda place: (value(place), jax.grad(value)(place), jax.hessian(value)(place))))
         losses, slopes, curvatures = (np.asarray(each) for each in look(places))
+        places = np.asarray(places)
     eigenvalues = np.linalg.eigvalsh(curvatures)
     # a coordinate rounded to 1e-16 of itself leaves a slope of that times the curvature
     assert np.abs(slopes).max() < 1e-13 * eigenvalues.max() * (1 + np.abs(places).max())
