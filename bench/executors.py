@@ -247,7 +247,7 @@ class _Session:
         """The status that a death means, and how the group is tried again: at half the width where memory ran out."""
         if not ran_out_of_memory(how):
             return "failed", ""
-        if self.running is not None:
+        if self.running is not None and self.suite.claims is None:  # a claim has no width of its own
             self.widths[self.running] = max(1, self.widths.get(self.running, self.suite.width) // 2)
             return "oom", f" at width {self.widths[self.running]}"
         return "oom", ""

@@ -5,29 +5,80 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+import gdjax
+from gdjax.problems.registry import MAKERS
+from gdjax.schedules.registry import KINDS
+from tests.openml_stand_in import iris, openml
+
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
-def blocks() -> list[str]:
-    """The Python blocks of the README, indentation of lists removed."""
+def block(holds: str) -> str:
+    """The one Python block of the README that holds a text, indentation of lists removed."""
     found = re.findall(r"^( *)```python\n(.*?)^ *```", README, flags=re.MULTILINE | re.DOTALL)
-    return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
+    (code,) = [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found if holds in code]
+    return code
 
 
-def test_the_library_example_runs_and_reaches_its_target() -> None:
-    names: dict[str, object] = {}
-    exec(compile(blocks()[0], "README.md", "exec"), names)
+def run(holds: str, names: dict[str, object] | None = None) -> dict[str, object]:
+    """The names that a block leaves behind."""
+    names = {} if names is None else names
+    exec(compile(block(holds), "README.md", "exec"), names)
+    return names
+
+
+def test_the_library_examples_run_and_reach_their_target() -> None:
+    names = run("def loss(params, example)")
     runs = names["runs"]
     assert len(runs.frame()) == 64 * 6  # starts x rates x schedules
     assert runs.hits().hit.any()
+    late = run("gdjax.optimizers.delayed", names)["late"]
+    assert len(late.frame()) == 24
+
+
+def test_many_starts_end_in_the_four_minima_of_himmelblau() -> None:
+    minima = run("runs.minima()", {"gdjax": gdjax})["minima"]
+    assert (minima.kind == "minimum").sum() == 4
+    assert minima.share.sum() == pytest.approx(1.0)
+
+
+def test_a_table_of_openml_becomes_a_problem_with_held_out_examples(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+    with openml(iris()):
+        problem = run("load_openml")["make_problem"]()
+    runs = gdjax.minibatch(problem, batch_size=12, rates=0.3, starts=4, key=0, max_epochs=20)
+    assert problem.examples == 120
+    assert (runs.frame().accuracy > 0.8).all(), "of 30 held-out flowers"
 
 
 def test_a_registered_problem_is_found_and_descends_to_its_minimum() -> None:
-    import gdjax
-
-    exec(compile(blocks()[1], "README.md", "exec"), {})
-    booth = gdjax.problems.get("booth")
-    runs = gdjax.bgd(booth, rates=0.1, starts=4, key=0, tolerance=1e-4, max_steps=5_000)
-    # curvatures of Booth are 2 and 18: rate 0.1 < 2/18 converges from every start
+    try:
+        run('@register("mccormick")')
+        # curvatures near the minimum are between 0.8 and 4.9: rate 0.2 < 2/4.9 converges
+        runs = gdjax.bgd(gdjax.problems.get("mccormick"), rates=0.2, starts=4, key=0, tolerance=1e-3, max_steps=5_000)
+    finally:
+        MAKERS.pop("mccormick", None)
     assert set(runs.frame().status) == {"converged"}
-    assert runs.final_loss.max() < 1e-6
+    assert runs.final_loss == pytest.approx(np.full(4, -1.913222954981), abs=1e-5)
+    assert runs.params == pytest.approx(np.tile([-0.54719755, -1.54719755], (4, 1)), abs=1e-2)
+
+
+def test_a_registered_schedule_has_its_name_and_formula() -> None:
+    try:
+        run("def dome")
+        factors = gdjax.schedules.evaluate(gdjax.schedules.get("dome"), np.array([0, 5, 10]), 10, 1.0)
+    finally:
+        KINDS.pop("dome", None)
+    assert factors.tolist() == [1.0, 0.75, 0.0]
+
+
+def test_an_optimizer_of_ones_own_takes_its_numbers_as_lane_data() -> None:
+    """A clipped step is as long as rate × norm: from far out on a bowl, one step without momentum."""
+    clipped = run("def clipped")["clipped"]
+    start = np.array([[3.0, 4.0]], np.float32)
+    runs = gdjax.bgd(gdjax.problems.get("bowl"), optimizer=clipped, rates=0.5, starts=start, key=0, max_steps=1,
+                     hyper={"norm": [0.1, 2.0], "momentum": 0.0})
+    assert runs.params == pytest.approx(np.array([[2.97, 3.96], [2.4, 3.2]]), rel=1e-5)

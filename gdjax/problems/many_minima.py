@@ -88,7 +88,9 @@ def griewank() -> Problem:
     minima = sorted({(a * x + 0.0, b * y + 0.0) for a, b in signs for x, y in GRIEWANK})
     return Problem(
         name="griewank",
-        loss=_griewank,
+        # cos a cos b = ½(cos(a + b) + cos(a − b)), so that 1 − cos a cos b = sin²½(a + b) + sin²½(a − b)
+        loss=lambda x: jnp.sum(x**2) / 4000 + jnp.sum(
+            jnp.sin((x[0] + np.array([1, -1]) * x[1] / math.sqrt(2)) / 2) ** 2),
         init=box_starts(domain),
         optimum=0.0,
         minimizer=np.zeros(2),
@@ -130,12 +132,6 @@ def _ackley(x: jax.Array) -> jax.Array:
     radius = jnp.where(away, jnp.sqrt(jnp.where(away, square, 1.0)), 0.0)
     # 20 − 20 exp(−r/5) and e − exp(mean cos 2πx) without cancelling, by cos 2a = 1 − 2 sin²a
     return -20 * jnp.expm1(-0.2 * radius) - np.e * jnp.expm1(-2 * jnp.mean(jnp.sin(np.pi * x) ** 2))
-
-
-def _griewank(x: jax.Array) -> jax.Array:
-    # cos a cos b = ½(cos(a + b) + cos(a − b)), so that 1 − cos a cos b = sin²½(a + b) + sin²½(a − b)
-    a, b = x[0] / 2, x[1] / math.sqrt(8)
-    return jnp.sum(x**2) / 4000 + jnp.sin(a + b) ** 2 + jnp.sin(a - b) ** 2
 
 
 def _levy(x: jax.Array) -> jax.Array:

@@ -36,7 +36,12 @@ def test_everything_that_is_registered_is_listed_once(monkeypatch: pytest.Monkey
     first = [line.split()[0] for line in lines if line.startswith("  ") and line[2] != " "]
     problems = [name for names in list(listing.sections().values())[:2] for name in names]
     assert sorted(problems) == gdjax.problems.names()
-    assert first == [*problems, *gdjax.schedules.names(), *gdjax.optimizers.names(), "full", "quick", "smoke"]
+    claims = [name.split()[0] for name in listing.sections()["claims"]]
+    suites = ["full", "quick", "smoke", "textbook"]
+    names = [*gdjax.schedules.names(), *gdjax.optimizers.names()]
+    assert [word for word in first if not word.isdigit()] == [*problems, *names, *suites]
+    assert claims == [str(number) for number in range(1, 15)]
+    assert all(f" {number} " in said for number in claims)
     assert f"schedules ({len(gdjax.schedules.names())}):" in lines
 
 

@@ -110,9 +110,9 @@ def test_all_minima_of_the_box_are_listed(name):
 
         ends = jax.jit(lambda x: jax.lax.fori_loop(0, 100, newton, x))(points)
         slope, curvature = (np.asarray(each) for each in local(ends))
-    ends, slope = (np.asarray(each).reshape(len(points), -1) for each in (ends, slope))
-    # next to a level inflection a slope of 1e-8 comes with a curvature of 1e-4
-    is_minimum = (np.abs(slope).max(axis=1) < 1e-8) & (np.linalg.eigvalsh(curvature).min(axis=1) > 1e-2)
+    ends = np.asarray(ends).reshape(len(ends), -1)
+    lowest = np.linalg.eigvalsh(curvature).min(axis=1)  # a level inflection is left with almost none
+    is_minimum = (np.abs(slope).reshape(len(ends), -1).max(axis=1) < 1e-8) & (lowest > 1e-3)
     inside = ((ends >= low) & (ends <= high)).all(axis=1)
     found = np.unique(np.round(ends[is_minimum & inside], 6) + 0.0, axis=0)
     listed = np.unique(np.round(problem.minima.reshape(len(problem.minima), -1), 6) + 0.0, axis=0)
@@ -153,10 +153,11 @@ def test_the_saddle_has_one_way_down_and_the_monkey_has_no_curvature():
 def test_the_plateau_is_as_flat_as_it_says():
     problem = gdjax.problems.get("plateau")
     slopes = jax.jit(jax.vmap(jax.grad(problem.loss)))(
-        jax.vmap(problem.start)(jax.random.split(jax.random.key(0), 1000)))
-    # a circle of radius √(50/π) = 3.99 holds half of the box; beyond, slopes are below 3.99 exp(−½·3.99²) = 0.0014;
-    # of 1,000 starts half are, give or take 5 standard errors
-    assert float(jnp.mean(jnp.linalg.norm(slopes, axis=1) < 1.4e-3)) == pytest.approx(0.5, abs=0.08)
+        jax.jit(jax.vmap(problem.start))(jax.random.split(jax.random.key(0), 20_000)))
+    # half of the square lies within r² = 50/π of its centre, where the gradient is r exp(−½r²)
+    median = np.sqrt(50 / np.pi) * np.exp(-25 / np.pi)
+    assert float(jnp.median(jnp.linalg.norm(slopes, axis=1))) == pytest.approx(median, rel=0.2)
+    assert median == pytest.approx(1.4e-3, rel=0.01)
     assert float(jnp.linalg.norm(jax.grad(problem.loss)(jnp.array([3.0, 4.0])))) == pytest.approx(1.863e-5, rel=1e-3)
 
 

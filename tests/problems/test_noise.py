@@ -29,11 +29,10 @@ def test_it_has_its_noise_exactly():
 
 def test_the_noise_carries_sgd_over_the_hill_and_bgd_stays():
     problem = gdjax.problems.get("noisy-double-well")
-    call = {"rates": 0.1, "starts": np.full(64, problem.minima[1], np.float32), "key": 0, "max_steps": 2000}
+    call = {"rates": 0.1, "starts": np.full(64, problem.minima[1], np.float32), "key": 0, "max_steps": 20_000}
     assert (np.asarray(gdjax.bgd(problem, **call).params) > 0.9).all()
-    # Kramers: with noise of temperature rate/2 = 0.05 a hill 0.158 high is crossed √(1.68·0.97)/2π·e^(−0.158/0.05) =
-    # 0.0087 times a unit of time, so 1 − e^(−1.7) = 82 % leave in 2,000 steps of 0.1; a few come back
-    assert 0.6 < np.mean(np.asarray(gdjax.sgd(problem, **call).params) < 0) < 0.95
+    # noise as of temperature rate/2 = 0.05: depths 0.2 apart leave e^-4 = 2 % on the right once in balance
+    assert np.mean(np.asarray(gdjax.sgd(problem, **call).params) < 0) > 0.8
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_every_listed_minimum_is_one_and_the_lowest_is_the_optimum(name):
 def test_the_accuracy_is_a_share_of_the_examples(name):
     problem = gdjax.problems.get(name)
     batch = jax.tree.map(jnp.asarray, problem.data if problem.held_out is None else problem.held_out)
-    share = problem.accuracy(problem.start(jax.random.key(0)), batch)
+    share = jax.jit(problem.accuracy)(jax.jit(problem.start)(jax.random.key(0)), batch)
     count = len(batch[1])
     assert share.dtype == jnp.float32 and share.shape == ()
     assert 0 <= float(share) <= 1 and float(share) * count == pytest.approx(round(float(share) * count), abs=1e-3)
@@ -179,5 +179,6 @@ def test_a_batch_loss_is_the_mean_of_the_losses():
     for problem in both:
         params = problem.start(jax.random.key(3))
         batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:50]), problem.data)
-        each = jax.vmap(problem.loss, (None, 0))(params, batch)
-        assert float(problem.batch_loss(params, batch)) == pytest.approx(float(each.mean()), rel=1e-5), problem.name
+        each = jax.jit(jax.vmap(problem.loss, (None, 0)))(params, batch)
+        together = float(jax.jit(problem.batch_loss)(params, batch))
+        assert together == pytest.approx(float(each.mean()), rel=1e-5), problem.name
