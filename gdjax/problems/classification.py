@@ -29,9 +29,6 @@ from gdjax.problems.parts import (
 )
 from gdjax.problems.registry import register
 
-HELD_OUT = 359  # a fifth of the 1,797 digits
-SPLIT_SEED = 0
-
 
 @register("cancer-logistic")
 def cancer_logistic() -> Problem:
@@ -78,13 +75,11 @@ def digits_held_out() -> Problem:
     As digits-softmax otherwise: 64 pixels in [0, 1], 10 classes, ridge λ = 1e-3. Minimum over the training examples:
     Newton's method in float64 to a gradient norm of 1e-12. Starts: W from N(0, 0.1²), b = 0.
 
-    Source: Alpaydin & Kaynak 1998; scikit-learn's copy; numpy's generator with seed 0.
+    Source: Alpaydin & Kaynak 1998; scikit-learn's copy; split by `gdjax.data.split` with seed 0.
     """
     X, y = data.digits()
-    order = np.random.default_rng(SPLIT_SEED).permutation(len(X))
-    held, kept = order[:HELD_OUT], order[HELD_OUT:]
-    problem = softmax_regression(
-        X[kept] / 16, y[kept], classes=10, held_out=(X[held] / 16, y[held]), name="digits-held-out")
+    (X, y), held_out = data.split(X / 16, y, held_out=0.2, seed=0)
+    problem = softmax_regression(X, y, classes=10, held_out=held_out, name="digits-held-out")
     return replace(
         problem,
         optimum=0.26107404330775,

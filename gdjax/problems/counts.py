@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import data
+from gdjax.data.checks import SHOWN
 from gdjax.problem import Problem
 from gdjax.problems.parts import (
     RIDGE,
@@ -22,8 +23,6 @@ from gdjax.problems.parts import (
     penalty,
 )
 from gdjax.problems.registry import register
-
-SHOWN = 5  # rows named in an error
 
 
 @register("linnerud-poisson")

@@ -112,6 +112,9 @@ def linear_score(params: Params, x: jax.Array) -> jax.Array:
     return params["w"] @ x + params["b"]
 
 
-def penalty(ridge: float, *weights: jax.Array) -> jax.Array:
+def penalty(ridge: float, first: jax.Array, *others: jax.Array) -> jax.Array:
     """(λ/2) Σ ‖W‖² over the weights given."""
-    return 0.5 * ridge * sum((jnp.sum(each**2) for each in weights), start=jnp.zeros((), weights[0].dtype))
+    total = jnp.sum(first**2)
+    for weights in others:
+        total += jnp.sum(weights**2)
+    return 0.5 * ridge * total
