@@ -22,7 +22,7 @@ def noisy_double_well_of_1024() -> Problem:
 
     The gradient of one example is J′(x) + e, e of mean 0 and variance 1. At rates of 0.1 and 0.2 that noise carries SGD
     from the local minimum over the hill at x = 0.101 (5 of 6 starts in 2,000 steps), which BGD never crosses.
-    Minimum: −0.352201 at x = −1.046681, a local one of −0.152585 at 0.945650, both in closed form. Starts: U(−2, 2).
+    Minimum: −0.352386 at x = −1.046681, a local one of −0.152639 at 0.945649, both in closed form. Starts: U(−2, 2).
 
     Source: Kramers 1940, "Brownian motion in a field of force", Physica 7(4): the escape over a barrier by noise.
     """

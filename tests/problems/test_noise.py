@@ -16,6 +16,9 @@ def test_its_stationary_points_are_the_roots_of_the_cubic():
     assert problem.minima == pytest.approx([low, local], rel=1e-14)
     assert hill == pytest.approx(0.101, abs=5e-4)
     assert problem.optimum == pytest.approx(low**4 / 4 - low**2 / 2 + low / 10, rel=1e-14)
+    # the docstring's figures
+    assert [low, problem.optimum] == pytest.approx([-1.046681, -0.352386], abs=5e-7)
+    assert [local, local**4 / 4 - local**2 / 2 + local / 10] == pytest.approx([0.945649, -0.152639], abs=5e-7)
 
 
 def test_it_has_its_noise_exactly():
