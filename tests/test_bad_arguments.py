@@ -70,7 +70,7 @@ def test_row_03_a_batch_size_that_does_not_divide_is_fine_and_says_how():
 @pytest.mark.parametrize(
     ("call", "parts"),
     [
-        (lambda: gdjax.problems.get("rosenbrok"), ("problem: unknown", "'rosenbrok'", "'rosenbrock'", "Known: bowl")),
+        (lambda: gdjax.problems.get("rosenbrok"), ("problem: unknown", "'rosenbrok'", "'rosenbrock'", "Known: ackley")),
         (lambda: bowl(schedules="cosin"), ("schedules: unknown name", "'cosin'", "'cosine'", "Known: constant, exp")),
         (lambda: bowl(optimizer="adem"), ("optimizer: unknown name", "'adem'", "'adam'", "Known: sgd, momentum")),
         (lambda: batches(sampling="shufle"), ("sampling: unknown name", "'shuffle'", "Known: shuffle, replacement")),
