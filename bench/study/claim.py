@@ -55,7 +55,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a claim: a verdict, the sentence that gives its figure and interval, the figures, the pictures."""
+    """What came of a claim: a verdict, the sentence that gives its figure and interval, the figures, the pictures.
+
+    The first finding is the one that the overview shows: what the verdict rests on.
+    """
 
     verdict: str
     sentence: str

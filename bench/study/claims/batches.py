@@ -74,8 +74,8 @@ def batches_past_which_more_buys_nothing(seed: int) -> Outcome:
                  f"{estimate_words(gain)} in steps; by the fitted hyperbola steps are flat from about "
                  f"{estimate_words(flat)} examples on.",
         findings=[
-            finding("exponent of steps in B, batch 1 to 8", small, expected=-1.0),
             finding("exponent of steps in B, batch 256 to 1,797", large, expected=0.0),
+            finding("exponent of steps in B, batch 1 to 8", small, expected=-1.0),
             finding("batch size from which steps are within 20 % of their least", flat, "examples"),
             finding("steps of batch 256 over steps of all 1,797", gain, "×"),
             *(finding(f"steps to target, batch {size}, rate {found[size].rate:.3g}"
@@ -117,10 +117,10 @@ def steps_against_seconds(seed: int) -> Outcome:
                  f"{estimate_words(digits_bgd)} of BGD's; on a line through 100 points batch {MINI[SMALL]} took "
                  f"{estimate_words(line_sgd)} of SGD's time and {estimate_words(line_bgd)} of BGD's.",
         findings=[
-            *(finding(f"seconds to target: {name}, batch {batch_label(size, sizes[name][-1])}", each, "seconds")
-              for (name, size), each in spent.items()),
             *(finding(f"mini-batch seconds over those of batch {batch_label(rival, sizes[name][-1])}: {name}", ratio,
                       "×") for (name, rival), ratio in ratios.items()),
+            *(finding(f"seconds to target: {name}, batch {batch_label(size, sizes[name][-1])}", each, "seconds")
+              for (name, size), each in spent.items()),
             *(finding(f"steps to target: {name}, batch {batch_label(size, sizes[name][-1])}", each, "steps")
               for (name, size), each in steps.items()),
             *(finding(f"seconds per step: {name}, batch {batch_label(size, sizes[name][-1])}", each, "seconds")

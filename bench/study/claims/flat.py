@@ -58,7 +58,7 @@ def escaping_a_local_minimum(seed: int) -> Outcome:
                  + (f"at rates up to {max(never):g} SGD stayed as well." if never else "SGD left at every rate tried."),
         findings=[finding(f"starts that end in the global basin: {name}, rate {rate:g}", share, "share")
                   for name, shares in (("SGD", single), ("BGD", full))
-                  for rate, share in zip(WELL_RATES, shares, strict=True)],
+                  for rate, share in reversed(list(zip(WELL_RATES, shares, strict=True)))],
         pictures=[Picture("Leaving the local minimum: share of starts that end in the global one's basin",
                           "constant rate", "share of 256 starts",
                           [series("SGD, one example a step", WELL_RATES, single),
@@ -100,8 +100,8 @@ def saddles_and_plateaus(seed: int) -> Outcome:
                  f"{percent(random)} of random ones: a start ε beside it left in {precise(ratio)} times "
                  f"log(0.1/ε)/log(1 + η|λ|) steps; on a plateau it stopped from {percent(plateau)}.",
         findings=[
-            finding("starts on the stable axis that stop at the saddle", exactly, "share", 1.0),
             finding("random starts that stop at the saddle", random, "share", 0.0),
+            finding("starts on the stable axis that stop at the saddle", exactly, "share", 1.0),
             finding("starts on the plain that stop there", plateau, "share", 1.0),
             finding("steps to leave the saddle over the formula's", ratio, "×", 1.0)],
         pictures=[_escape_picture(steps, expected)])

@@ -66,11 +66,11 @@ def best_of_many_starts(seed: int) -> Outcome:
                  f"it in {percent(rastrigin.best[-1])} of other groups, where the formula says "
                  f"{percent(rastrigin.formula()[-1])}.",
         findings=[
-            *(finding(f"starts that end in the global minimum: {name}", each.p, "share")
-              for name, each in found.items()),
             *(finding(f"groups of {size} whose best start is global: {name}", seen, "share", said.value)
               for name, each in found.items()
-              for size, seen, said in zip(each.sizes, each.best, each.formula(), strict=True))],
+              for size, seen, said in reversed(list(zip(each.sizes, each.best, each.formula(), strict=True)))),
+            *(finding(f"starts that end in the global minimum: {name}", each.p, "share")
+              for name, each in found.items())],
         pictures=[_hunt_picture(name, each) for name, each in found.items()])
 
 
@@ -131,7 +131,8 @@ def convex_or_not(seed: int) -> Outcome:
         sentence=f"On two convex losses {percent(pooled)} of the starts ended above the best one; on non-convex ones "
                  f"{', '.join(f'{percent(share)} ({name})' for name, share in other.items())}.",
         findings=[finding(f"starts that end above the best: {name}, {'convex' if name in CONVEX else 'not convex'}",
-                          share, "share", 0.0 if name in CONVEX else float("nan")) for name, share in shares.items()],
+                          share, "share", 0.0 if name in CONVEX else float("nan"))
+                  for name, share in sorted(shares.items(), key=lambda each: (each[0] in CONVEX, each[1].value))],
         pictures=[_spread_picture(gaps)])
 
 
