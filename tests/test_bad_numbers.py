@@ -1,0 +1,103 @@
+"""Bad further numbers of optimizers, wrappers, and the newer fields of a problem: refused before anything runs."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from gdjax.optimizers import averaged, delayed, mixed
+from tests.refusals import batches, bowl, refused
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "parts"),
+    [
+        ({"optimizer": "momentum", "hyper": {"momentun": 0.5}}, ValueError,
+         ("hyper: unknown name", "(got 'momentun')", "Did you mean 'momentum'")),
+        ({"hyper": {"momentum": []}}, ValueError, ("hyper: momentum: must not be empty", "Give at least one")),
+        ({"hyper": {"momentum": [0.5, math.nan]}}, ValueError, ("hyper: momentum: must be finite", "(got nan)")),
+        ({"hyper": {"momentum": [True]}}, ValueError, ("hyper: momentum: must be finite numbers", "(got True)")),
+        ({"hyper": {"nesterov": "yes"}}, TypeError, ("hyper: nesterov: must be one value or a sequence",)),
+        ({"hyper": [("momentum", 0.5)]}, TypeError, ("hyper: must map names to numbers", "Use {'momentum'")),
+        ({"hyper": {"momentum": 0.5}, "rates": None, "settings": [gdjax.Setting("constant", 0.1)]}, ValueError,
+         ("settings: give either settings or rates", "(got both)")),
+    ],
+)
+def test_row_06_numbers_of_optimizers(changed, error, parts):
+    with refused(error, *parts):
+        batches(**changed)
+
+
+def test_row_06_a_number_without_a_default_is_needed_by_every_setting():
+    settings = [gdjax.Setting("constant", 0.1, {"accumulator_dtype": 1.0}), gdjax.Setting("constant", 0.2)]
+    with refused(ValueError, "hyper: accumulator_dtype: every setting needs it", "(got none at rate 0.2)"):
+        batches(rates=None, settings=settings)
+
+
+def test_row_08_what_must_be_static_is_refused_by_name():
+    with refused(ValueError, "optimizer 'lbfgs': cannot be traced by JAX"):
+        bowl(optimizer="lbfgs", hyper={"memory_size": 5})
+    with refused(ValueError, "optimizer 'sgd, mixed rates': cannot be traced by JAX"):
+        batches(optimizer=mixed(optax.sgd, {"weights": 1.0}))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "hyper", "parts"),
+    [
+        (delayed(optax.sgd, 4), {"delay": 5}, ("hyper: delay: must be a whole number of steps from 0 to 4", "5.0")),
+        (delayed(optax.sgd, 4), {"delay": 1.5}, ("hyper: delay: must be a whole number", "(got 1.5)")),
+        (delayed(optax.sgd, 4), {"delay": -1}, ("hyper: delay: must be a whole number", "(got -1.0)")),
+        (mixed(optax.sgd, {"w": 1.0, "b": 0.1}), {"factor.b": -0.1}, ("hyper: factor.b: must be", "-0.1")),
+        (mixed(optax.sgd, {"w": 1.0, "b": 0.1}), {"factor.c": 0.1}, ("hyper: unknown name", "factor.b, factor.w")),
+        (averaged(optax.sgd), {"average_after": -1}, ("hyper: average_after: must be a finite number of steps", "-1")),
+        (averaged(delayed(optax.sgd, 2)), {"delay": 3}, ("hyper: delay: must be a whole number of steps from 0 to 2",)),
+    ],
+)
+def test_row_07_numbers_of_wrappers_out_of_range(optimizer, hyper, parts):
+    with refused(ValueError, *parts):
+        batches(optimizer=optimizer, hyper=hyper)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: delayed(optax.sgd, -1), r"longest: must be a whole number of steps from 0 to 1000 \(got -1\)"),
+        (lambda: delayed(optax.sgd, 2.0), r"longest: must be a whole number of steps from 0 to 1000 \(got 2.0\)"),
+        (lambda: mixed(optax.sgd, {"w": math.inf}), r"hyper: factor.w: must be a finite number .*\(got inf\)"),
+        (lambda: mixed(optax.sgd, {"w": "fast"}), r"hyper: factor.w: must be a finite number .*\(got 'fast'\)"),
+        (lambda: averaged(optax.sgd, after=math.nan), r"hyper: average_after: must be a finite number .*\(got nan\)"),
+        (lambda: delayed(averaged(optax.sgd), 2), r"optimizer: cannot go around one that is averaged"),
+        (lambda: averaged(averaged(optax.sgd)), r"optimizer: cannot go around one that is averaged"),
+        (lambda: delayed(delayed(optax.sgd, 1), 2), r"optimizer: cannot go around one that is delayed"),
+    ],
+)
+def test_row_07_wrappers_that_make_no_sense(make, text):
+    with pytest.raises(ValueError, match=text):
+        make()
+
+
+MEAN = functools.partial(gdjax.Problem, name="mean", loss=lambda m, x: (x - m) ** 2, init=jax.random.normal)
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"domain": (1.0, 1.0)}, r"domain: must be \(low, high\) with low below high \(got \(1.0, 1.0\)\)"),
+        ({"domain": (0.0, math.inf)}, r"domain: must be \(low, high\)"),
+        ({"data": None, "loss": lambda m: m**2, "held_out": np.ones(3)}, r"held_out: needs data \(got None\)"),
+        ({"data": None, "loss": lambda m: m**2, "accuracy": lambda m, batch: jnp.ones(())}, r"accuracy: needs data"),
+        ({"held_out": np.ones((3, 2))}, r"held_out: must be like data but for the number of examples"),
+        ({"held_out": np.array([1.0, math.nan])}, r"held_out: values must be finite \(got NaN or inf at row 1\)"),
+        ({"held_out": np.ones(0)}, r"held_out: needs rows and columns"),
+    ],
+)
+def test_rows_04_and_05_newer_fields_of_a_problem(changed, text):
+    with pytest.raises(ValueError, match=text):
+        MEAN(**{"data": np.arange(4.0), **changed})
