@@ -29,6 +29,8 @@ COLUMNS: dict[str, dict[str, str]] = {
     "timing": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "program": "str",
                "width": "int64", "quantity": "str", "repeat": "int64", "warmup": "bool", "voided": "bool",
                "order": "int64", "steps": "int64", "seconds": "float64"},
+    "memory": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "width": "int64",
+               "fresh": "bool", "before_bytes": "int64", "peak_bytes": "int64", "device_peak_bytes": "Int64"},
     "claims": {"claim": "str", "number": "int64", "statement": "str", "method": "str", "verdict": "str",
                "sentence": "str", "seconds": "float64", "cpu_seconds": "float64"},
     "findings": {"claim": "str", "quantity": "str", "value": "float64", "low": "float64", "high": "float64",
@@ -43,7 +45,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 class Tables:
     """Everything a run folder holds: its tables, those of a study in the last three, and the manifest `run` (run.json).
 
-    `lanes` to `timing` are empty for a study of claims, `claims` to `points` for a run of cells.
+    `lanes` to `timing` and `memory` are empty for a study of claims, `claims` to `points` for a run of cells.
     """
 
     lanes: pd.DataFrame
@@ -52,6 +54,7 @@ class Tables:
     chosen: pd.DataFrame
     timing: pd.DataFrame
     run: Mapping[str, object]
+    memory: pd.DataFrame = field(default_factory=lambda: empty("memory"))
     claims: pd.DataFrame = field(default_factory=lambda: empty("claims"))
     findings: pd.DataFrame = field(default_factory=lambda: empty("findings"))
     points: pd.DataFrame = field(default_factory=lambda: empty("points"))

@@ -21,7 +21,7 @@ import gdjax
 from bench import clock, store
 from bench.bad_input import closest
 from bench.cells import group_name, timing_group
-from bench.experiment import Group, measure, target_losses
+from bench.experiment import Group, measure, schedule_errors, target_losses
 from bench.memory import Meter, device_peak_bytes
 from bench.step_times import step_times
 from bench.suite import Suite, suite_from
@@ -156,7 +156,7 @@ class Worker:
                     group = Group(suite, settings, problem, optimizer, count, platform)
                     if group not in groups:
                         groups.append(group)
-        return groups, errors
+        return groups, errors or schedule_errors(groups)
 
     def _problem(self, name: str) -> gdjax.Problem:
         if ":" not in name:

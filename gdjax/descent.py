@@ -91,7 +91,7 @@ def minibatch(
     found = arguments.settings(schedules, 1.0 if searched else rates, hyper, settings)
     numbers = arguments.numbers(problem, optimizer, found)
     tracing.preflight(problem, optimizer, tuple(numbers))
-    tracing.check_schedules(found, steps, pace)
+    tracing.check_schedules([each.schedule for each in found], steps, pace)
     goals = arguments.targets(targets)
     tolerance = arguments.at_least_zero("tolerance", tolerance)
     arguments.choice("sampling", sampling, SAMPLINGS)
