@@ -14,14 +14,13 @@ from gdjax.problems.parts import (
     RIDGE,
     Examples,
     Params,
-    check_examples,
+    check_classified,
     check_ridge,
-    count_classes,
     cross_entropy,
-    labels_of,
     mean_cross_entropy,
     penalty,
     share_of_largest,
+    summary,
 )
 from gdjax.problems.registry import register
 
@@ -147,9 +146,7 @@ def _classifier(
     ridge = check_ridge(ridge)
     for units in hidden:
         check_units(units)
-    X, y = data.check_features(X, y)
-    classes = count_classes(y) if classes is None else classes
-    (X, y), held_out = check_examples(X, y, held_out, labels_of(classes))
+    (X, y), held_out, classes = check_classified(X, y, held_out, classes)
     sizes, depth = (X.shape[1], *hidden, classes), len(hidden) + 1
 
     def decay(params: Params) -> jax.Array:
@@ -192,7 +189,7 @@ def _classifier(
         data=(X, y),
         held_out=held_out,
         accuracy=accuracy,
-        source=f"{layers} tanh units, {X.shape[0]} examples, {X.shape[1]} features, {classes} classes, ridge {ridge:g}",
+        source=summary(f"{layers} tanh units", X, f"{classes} classes", f"ridge {ridge:g}"),
     )
 
 
