@@ -48,7 +48,8 @@ def minibatch(
     Args:
         problem: what to descend.
         batch_size: B, examples per step, 1 … n.
-        rates: learning rates η₀; a float, a sequence, or None for five around the one a range test finds.
+        rates: learning rates η₀; a float, a sequence, or None for five around the one a range test finds with the
+            first combination of `hyper`.
         starts: how many random starts, or parameters with a leading (starts,) axis.
         key: seed in [0, 2³²) or a JAX key. Starts and batches are pure functions of (key, start, step).
         optimizer: a name, or a function rate -> optax transformation such as `optax.adam`.

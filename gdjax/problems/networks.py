@@ -10,6 +10,7 @@ import numpy as np
 
 from gdjax import data
 from gdjax.problem import Problem
+from gdjax.problems.checks import whole
 from gdjax.problems.parts import (
     RIDGE,
     Examples,
@@ -129,7 +130,7 @@ def two_hidden_layers(
 
     Source: starts by Glorot & Bengio 2010, see `one_hidden_layer`.
     """
-    if len(hidden) != 2:
+    if not (isinstance(hidden, tuple | list) and len(hidden) == 2):
         raise ValueError(f"hidden: must be the units of two layers (got {hidden}). Give a pair such as (32, 16).")
     return _classifier(X, y, tuple(hidden), classes, ridge, held_out, name)
 
@@ -194,9 +195,8 @@ def _classifier(
 
 
 def check_units(units: int) -> None:
-    """Raise when a hidden layer has no units."""
-    if units < 1:
-        raise ValueError(f"hidden: must be at least 1 unit (got {units}). Use softmax_regression for no hidden layer.")
+    """Raise when a hidden layer has no units, or not a whole number of them."""
+    whole("hidden", units, 1, "These are the units of a layer; softmax_regression and linear_regression have none.")
 
 
 def glorot(key: jax.Array, outputs: int, inputs: int) -> jax.Array:

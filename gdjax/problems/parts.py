@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import data
+from gdjax.problems.checks import real
 
 RIDGE = 1e-3
 SPREAD = 0.1  # standard deviation of random starts
@@ -79,8 +80,8 @@ def summary(what: str, X: np.ndarray, *details: str) -> str:
 
 
 def check_ridge(ridge: float) -> float:
-    """The ridge λ, or a ValueError when it is negative or not finite."""
-    if not (math.isfinite(ridge) and ridge >= 0):
+    """The ridge λ, or an error when it is no number, negative or not finite."""
+    if not (math.isfinite(real("ridge", ridge)) and ridge >= 0):
         raise ValueError(f"ridge: must be a finite number of at least 0 (got {ridge}). It is λ of (λ/2)‖W‖².")
     return float(ridge)
 

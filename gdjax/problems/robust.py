@@ -10,6 +10,7 @@ import optax
 
 from gdjax import data
 from gdjax.problem import Problem
+from gdjax.problems.checks import real
 from gdjax.problems.linear import linear_problem
 from gdjax.problems.parts import Examples, check_examples, summary
 from gdjax.problems.registry import register
@@ -66,7 +67,7 @@ def huber_regression(
 
     Source: Huber 1964, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), p. 79.
     """
-    if not (math.isfinite(delta) and delta > 0):
+    if not (math.isfinite(real("delta", delta)) and delta > 0):
         raise ValueError(f"delta: must be a finite number above 0 (got {delta}). It is where ½r² turns into a line.")
     train, held_out = check_examples(X, y, held_out)
     return linear_problem(
