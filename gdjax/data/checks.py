@@ -75,9 +75,11 @@ def check_labels(y: np.ndarray, classes: int) -> np.ndarray:
                          "Give one number per example.")
     if not is_whole(classes):
         raise TypeError(f"classes: must be a whole number of at least 2 (got {classes!r}). Labels are 0…K−1.")
-    if not 2 <= classes <= MOST_CLASSES:
-        raise ValueError(f"classes: must be from 2 to {MOST_CLASSES:,} (got {classes}). One class leaves nothing to "
-                         "learn; numbers beyond int32 are no labels.")
+    if classes < 2:
+        raise ValueError(f"classes: must be at least 2 (got {classes}). One class leaves nothing to learn.")
+    if classes > MOST_CLASSES:
+        raise ValueError(f"classes: must be at most {MOST_CLASSES:,} (got {classes:,}). Are they outcomes? Use "
+                         "linear_regression, or encode them: np.unique(y, return_inverse=True)[1].")
     wrong = np.flatnonzero(~((labels >= 0) & (labels < classes) & (labels == np.floor(labels))))
     if len(wrong):
         seen = ", ".join(f"{labels[row]:g} at row {row}" for row in wrong[:SHOWN])

@@ -79,7 +79,8 @@ def delayed(optimizer: Optimizer, longest: int, *, random: bool = False) -> Dela
 def averaged(optimizer: Optimizer, *, after: float = 0.0) -> Averaged:
     """Polyak–Ruppert averaging: what is scored and returned is the mean of the iterates after step `after`.
 
-    w̄ₜ = w̄ₜ₋₁ + (wₜ − w̄ₜ₋₁)/(t − after); until then w̄ₜ = wₜ. The descent itself does not change.
+    w̄ₜ = w̄ₜ₋₁ + (wₜ − w̄ₜ₋₁)/(t − after); until then w̄ₜ = wₜ. The descent itself does not change; the
+    mean is looked at, and may end its lane, at marks.
 
     Args:
         optimizer: whose iterates are averaged.
