@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run|report|compare|basins|list|doctor`. Imports jax only where a command needs it here."""
+"""The command line: `python -m bench COMMAND`. Imports jax only where a command needs it here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ REGRESSION = 6
 def cli() -> None:
     """Which batch size and which decay schedule reaches the target loss soonest, on this device, and how sure are we?
 
-    Exit codes: 0 fine, 2 bad input, 3 some cells failed, 4 results folder, 5 device missing, 6 regression, 130 interrupted.
+    Exit codes: 0 fine, 2 bad input, 3 some cells failed, 4 results folder, 5 device missing, 6 regression,
+    130 interrupted.
     """
 
 

@@ -20,14 +20,14 @@ LOOKS = 4096  # steps at which a schedule is looked at; the same for every budge
 
 
 def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Sequence[str] = ()) -> None:
-    """Trace a problem's loss and a step of its optimizer, so that their errors name the user's function; runs nothing.
+    """Trace a problem's functions and a step of its optimizer: errors name the user's function; runs nothing.
 
     Args:
         hyper: names of the optimizer's further numbers that are lane data.
 
     Raises:
-        ValueError, TypeError: the loss cannot be traced or is not one real number, parameters are not floats, the
-            optimizer does not map a rate to an optax transformation.
+        ValueError, TypeError: loss or accuracy cannot be traced or is not one real number, parameters are not floats,
+            the optimizer does not map a rate to an optax transformation.
 
     Example:
         >>> gdjax.preflight(gdjax.problems.get("bowl"))
@@ -53,6 +53,14 @@ def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Seque
         if not _is_scalar(found, jnp.floating):
             raise ValueError(f"{field}: must return one real number (got {_in_words(found)}). "
                              "Return a float scalar, such as jnp.mean(…).")
+    if problem.accuracy is not None:
+        field = f"problem {problem.name!r}: accuracy {_called(problem.accuracy)}"
+        held_out = problem.device_held_out()
+        with _errors_of_the_user(field):
+            found = jax.eval_shape(problem.accuracy, params, data if held_out is None else held_out)
+        if not _is_scalar(found, jnp.floating):
+            raise ValueError(f"{field}: must return one share (got {_in_words(found)}). Return a float scalar, such as "
+                             "jnp.mean(…).")
     make = optimizers.get(optimizer)
     with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
         _trace_step(problem, make, tuple(hyper))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -58,6 +59,17 @@ def test_a_rate_that_bounces_is_lowered_until_the_loss_settles():
     reacts = gdjax.bgd(parabola, optimizer="plateau", rates=1.0, starts=4, key=0, max_steps=100)
     assert fixed.final_loss == pytest.approx(fixed.start_loss, rel=1e-4)
     assert (reacts.final_loss < 1e-10 * reacts.start_loss).all()
+
+
+@pytest.mark.parametrize("best", [-2.0, 2.0])
+def test_a_plateau_counts_a_loss_that_stays_as_no_gain_on_either_side_of_0(best):
+    """Utilities have losses below 0: windows of −2, −2, … are no gain; the third without one halves the rate."""
+    reduce = jax.jit(plateau(1.0, patience=3.0).update)
+    state, moves = plateau(1.0).init(jnp.ones(())), []
+    for loss in (best, best, best, best, best - 1.0):
+        move, state = reduce(jnp.ones(()), state, None, value=jnp.float32(loss), grad=None, value_fn=None)
+        moves.append(float(move))
+    assert moves == [-1.0, -1.0, -1.0, -0.5, -0.5]
 
 
 def test_backtracking_takes_the_steps_of_armijo():

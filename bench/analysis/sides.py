@@ -44,8 +44,8 @@ class Side:
     def summary(self) -> pd.DataFrame:
         """Its summary with a column `goal` that names a target alike on both sides: its gap, or else the loss."""
         summary = summarise(self.tables)
-        goals = [f"gap {row.gap:g}" if math.isfinite(row.gap) else f"loss {row.target:.6g}"
-                 for row in summary.itertuples()]
+        goals = [f"gap {gap:g}" if math.isfinite(gap) else f"loss {target:.6g}"
+                 for gap, target in summary[["gap", "target"]].to_numpy(float)]
         return summary.assign(goal=goals)
 
     @cached_property

@@ -52,7 +52,7 @@ def verdict(ratio: Estimate, p: float, floor: float, samples: int) -> Verdict:
     changed = value > 1 + floor or value < 1 / (1 + floor)
     if changed and p < LEVEL and (low > 1 or high < 1):
         return Verdict(FASTER if value > 1 else SLOWER)
-    within = 1 / RESOLVED <= low and high <= RESOLVED
+    within = low >= 1 / RESOLVED and high <= RESOLVED
     return Verdict(SAME if within else NOISY)
 
 

@@ -1,4 +1,4 @@
-"""Two runs against each other: per cell and over all cells, how many times faster B is than A, and whether that is so."""
+"""Two runs against each other: per cell and over all, how many times faster B is than A, and whether that is so."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def versus(pair: Pair, parity: pd.DataFrame) -> Versus:
     frames = [_judged(quantity, ratios, noise, differ, pair.same_run) for quantity, ratios in found.items()]
     overall = [_overall(quantity, found[quantity], frame, noise, pair.same_run)
                for quantity, frame in zip(found, frames, strict=True) if len(frame)]
-    return Versus(pd.concat([frame.dropna(axis="columns", how="all") for frame in frames if len(frame)] or [
-        pd.DataFrame(columns=COLUMNS)], ignore_index=True).reindex(columns=COLUMNS), pd.DataFrame(overall, columns=OVERALL),
-        noise)
+    filled = [frame.dropna(axis="columns", how="all") for frame in frames if len(frame)]
+    cells = pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=COLUMNS)
+    return Versus(cells.reindex(columns=COLUMNS), pd.DataFrame(overall, columns=OVERALL), noise)
 
 
 class _StepRatios:

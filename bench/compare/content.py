@@ -78,7 +78,8 @@ def _remarks(pair: Pair, found: Versus, parity: pd.DataFrame) -> list[str]:
     remarks = [
         f"Noise between processes: a change below {100 * noise.floor:.1f} % means nothing here (measured on "
         f"{noise.programs} programs run again in fresh processes)." if noise.measured else
-        f"Noise between processes was not measured in either run: changes below {100 * noise.floor:.0f} % are not told."]
+        "Noise between processes was measured in neither run: changes below "
+        f"{100 * noise.floor:.0f} % are not told."]
     counts = parity["parity"].value_counts()
     remarks.append("Losses and steps to target: " + ", ".join(
         f"{counts[word]} cells {word}" for word in (EQUAL, AGREE, DIFFER) if word in counts) + ".")

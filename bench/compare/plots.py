@@ -37,8 +37,8 @@ def _plot(cells: pd.DataFrame, quantities: tuple[str, ...], identity: str, title
     for place, problem in enumerate(problems):
         for at, quantity in enumerate(quantities):
             views[f"{place}-{at}"] = _view(chosen[(chosen["problem"] == problem) & (chosen["quantity"] == quantity)])
-    note = ("Above 1: B is faster. Bars: 95 % interval, with the noise between processes. Cells that miss the target on "
-            "either side are not drawn; the table has them.")
+    note = ("Above 1: B is faster. Bars: 95 % interval, with the noise between processes. Cells that miss the target "
+            "on either side are not drawn; the table has them.")
     return Plot(identity, title, note, views,
                 (Selector("problem", [text(str(name)) for name in problems]),
                  Selector("of", [LABELS[quantity] for quantity in quantities])), ("x", "y"), picture)
@@ -61,7 +61,8 @@ def _view(rows: pd.DataFrame) -> Json:
         trace = line(name, colour, marker, mine["batch_size"].to_numpy(float) * moved[at], value, hover)
         data.append(trace | {"error_y": {"type": "data", "symmetric": False, "array": high - value,
                                          "arrayminus": value - low, "thickness": 1.3, "width": 3}})
-    one: Json = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1, "line": {"color": INK, "width": 1}}
+    one: Json = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1,
+                 "line": {"color": INK, "width": 1}}
     y = unit_axis("times as fast as A (above 1: B is faster)") | {"exponentformat": "none"}
     return {"data": data, "layout": layout(unit_axis("batch size (examples per step)"), y, shapes=[one])}
 

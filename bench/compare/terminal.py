@@ -19,6 +19,7 @@ def overall_table(found: Versus) -> Table:
     for name in ("", "B is", "verdict", "cells", "faster", "slower", "no difference", "too noisy"):
         table.add_column(name, justify="left" if name in ("", "B is", "verdict") else "right", overflow="fold")
     for _, row in found.overall.iterrows():
-        table.add_row(LABELS[str(row["quantity"])], faster_words(row), Text(str(row["verdict"]) or "–", style=_STYLES.get(
-            str(row["verdict"]), "")), str(row["cells"]), *(str(row[name]) for name in (FASTER, SLOWER, SAME, NOISY)))
+        word = str(row["verdict"])
+        table.add_row(LABELS[str(row["quantity"])], faster_words(row), Text(word or "–", style=_STYLES.get(word, "")),
+                      str(row["cells"]), *(str(row[name]) for name in (FASTER, SLOWER, SAME, NOISY)))
     return table

@@ -190,4 +190,6 @@ def test_rosenbrock_needs_two_dimensions():
     for dim in (1, 0, -3):
         with pytest.raises(ValueError, match=rf"dim: must be at least 2 \(got {dim}\)"):
             gdjax.problems.rosenbrock(dim)
+    with pytest.raises(TypeError, match=r"dim: must be a whole number of at least 2 \(got 2.5\)"):
+        gdjax.problems.rosenbrock(2.5)
     assert gdjax.problems.rosenbrock(5).start(jax.random.key(0)).shape == (5,)
