@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.comparisons import LEVEL, holm, log_differences, wilcoxon_test
-from bench.analysis.intervals import percentile_interval, ratio_resamples
-from bench.analysis.sides import CELL, Pair
+from bench.analysis.intervals import percentile_interval
+from bench.analysis.sides import CELL, Pair, setting_of
 
 Array = np.ndarray
 EQUAL, AGREE, DIFFER = "equal", "agree", "differ"
@@ -34,7 +34,7 @@ def parity_table(pair: Pair) -> pd.DataFrame:
         columns `COLUMNS`. parity: "equal" (every loss and step to the last bit), "agree" or "differ"; same_setting:
         whether tuning chose the same rate and horizon on both sides; steps_ratio: A/B with its 95 % interval.
     """
-    rows = [_row(row, pair) for _, row in pair.rows.iterrows()]
+    rows = [_row(row, pair, place) for place, (_, row) in enumerate(pair.rows.iterrows())]
     found = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "parity"] + ["equal"])
     found["p_loss"], found["p_steps"] = (holm(found[name].to_numpy(float)) for name in ("p_loss", "p_steps"))
     other_loss = (found["p_loss"] < LEVEL) & ~(found["loss_change"].abs() <= LOSS_CHANGE)
@@ -44,10 +44,10 @@ def parity_table(pair: Pair) -> pd.DataFrame:
     return found.assign(parity=parity)[COLUMNS]
 
 
-def _row(row: pd.Series, pair: Pair) -> dict[str, object]:
-    losses, steps = _losses(row, pair), hit_steps(row, pair)
+def _row(row: pd.Series, pair: Pair, place: int) -> dict[str, object]:
+    losses = _losses(row, pair)
+    steps, ratio, resamples = pair.hits[place]
     change = _loss_change(losses, _scale(pair.a.run, str(row["problem"])))
-    ratio, resamples = ratio_resamples(*steps, paired=True) if len(steps[0]) else (math.nan, np.array([math.nan]))
     low, high = percentile_interval(resamples)
     return {**{name: row[name] for name in (*CELL, "goal")}, "target": row["target_a"],
             "headline": pair.headlines[str(row["problem"])] == row["goal"], "same_setting": _same_setting(row),
@@ -58,25 +58,12 @@ def _row(row: pd.Series, pair: Pair) -> dict[str, object]:
             "equal": bool(np.array_equal(*losses) and np.array_equal(*steps))}
 
 
-def hit_steps(row: pd.Series, pair: Pair) -> tuple[Array, Array]:
-    """Steps to the target of A and of B over their common starts, ∞ for a miss."""
-    found = [side.reported.hits(*_setting(row, end, side.device), float(row[f"target_{end}"])).set_index("start")
-             for side, end in ((pair.a, "a"), (pair.b, "b"))]
-    common = pd.concat([each["steps"] for each in found], axis=1, join="inner").to_numpy(float)
-    return common[:, 0], common[:, 1]
-
-
 def _losses(row: pd.Series, pair: Pair) -> tuple[Array, Array]:
-    found = [side.reported.lanes(*_setting(row, end, side.device)).set_index("start")
+    found = [side.reported.lanes(*setting_of(row, end, side.device)).set_index("start")
              for side, end in ((pair.a, "a"), (pair.b, "b"))]
     columns = [each["final_loss"].where(each["status"] != "diverged").fillna(math.inf) for each in found]
     common = pd.concat(columns, axis=1, join="inner").to_numpy(float)
     return common[:, 0], common[:, 1]
-
-
-def _setting(row: pd.Series, end: str, device: str) -> tuple[tuple[str, str, int, str, str], float, float]:
-    key = str(row["problem"]), str(row["optimizer"]), int(row["batch_size"]), str(row["schedule"]), device
-    return key, float(row[f"rate_{end}"]), float(row[f"horizon_{end}"])
 
 
 def _same_setting(row: pd.Series) -> bool:

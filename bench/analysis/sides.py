@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
-from bench.analysis.repeats import Program, step_samples
-from bench.analysis.reported import Reported
+from bench.analysis.intervals import RESAMPLES, ratio_resamples
+from bench.analysis.repeats import Array, Program, step_samples
+from bench.analysis.reported import Key, Reported
 from bench.analysis.summary import summarise
 from bench.tables import Tables
 
@@ -49,7 +51,7 @@ class Side:
         return summary.assign(goal=goals)
 
     @cached_property
-    def steps(self) -> dict[Program, list]:
+    def steps(self) -> dict[Program, list[Array]]:
         """Seconds per step of every program, by process."""
         return step_samples(self.tables.timing)
 
@@ -74,6 +76,11 @@ class Pair:
     def rows(self) -> pd.DataFrame:
         """Summary rows of both, one per (cell, target); columns end in _a and _b, but for those of the cell."""
         return self.a.summary.merge(self.b.summary, on=[*CELL, "goal"], suffixes=("_a", "_b"), sort=False)
+
+    @cached_property
+    def hits(self) -> list[tuple[tuple[Array, Array], float, Array]]:
+        """For each of `rows`: steps to the target of A and B over common starts (∞: missed), their ratio, resamples."""
+        return [self._hits(row) for _, row in self.rows.iterrows()]
 
     @cached_property
     def programs(self) -> list[Program]:
@@ -102,6 +109,24 @@ class Pair:
             both = ordered[(ordered["success_rate_a"] >= 0.5) & (ordered["success_rate_b"] >= 0.5)]
             found[str(problem)] = str((both if len(both) else ordered.head(1))["goal"].iloc[-1])
         return found
+
+
+    def _hits(self, row: pd.Series) -> tuple[tuple[Array, Array], float, Array]:
+        found = [side.reported.hits(*setting_of(row, end, side.device), float(row[f"target_{end}"])).set_index("start")
+                 for side, end in ((self.a, "a"), (self.b, "b"))]
+        common = pd.concat([each["steps"] for each in found], axis=1, join="inner").to_numpy(float)
+        steps = common[:, 0], common[:, 1]
+        if not len(common):
+            return steps, math.nan, np.full(RESAMPLES, math.nan)
+        if np.array_equal(*steps):
+            return steps, 1.0, np.ones(RESAMPLES)
+        return steps, *ratio_resamples(*steps, paired=True)
+
+
+def setting_of(row: pd.Series, end: str, device: str) -> tuple[Key, float, float]:
+    """The cell of a row of `Pair.rows` on one side ("a" or "b"), with the rate and horizon that were chosen there."""
+    key = str(row["problem"]), str(row["optimizer"]), int(row["batch_size"]), str(row["schedule"]), device
+    return key, float(row[f"rate_{end}"]), float(row[f"horizon_{end}"])
 
 
 def _names(cells: set[Cell]) -> list[str]:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.comparisons import holm
-from bench.analysis.intervals import NOTHING, RESAMPLES, Estimate, percentile_interval, ratio_resamples
-from bench.analysis.parity import DIFFER, hit_steps
+from bench.analysis.intervals import NOTHING, RESAMPLES, Estimate, percentile_interval
+from bench.analysis.parity import DIFFER
 from bench.analysis.repeats import Noise, Program, log_step_resamples, process_noise
 from bench.analysis.sides import CELL, Pair
 from bench.analysis.verdicts import Verdict, two_sided_p, verdict
@@ -25,7 +25,7 @@ COLUMNS = [*CELL, "goal", "target", "headline", "quantity", "value_a", "value_b"
 OVERALL = ["quantity", "cells", "ratio", "low", "high", "verdict", "note", "faster", "slower", "no difference seen",
            "too noisy"]
 _SEEDS = {"a": 11, "b": 12}  # of what is resampled on each side: independent, but for one run compared with itself
-_MISSED = "no median: missed by most starts of "
+_MISSED, _BOTH = "no median: missed by most starts of ", "A and B"
 
 
 @dataclass(frozen=True)
@@ -113,16 +113,15 @@ class _StepRatios:
 def _to_target(pair: Pair, step: _StepRatios, quantity: str) -> _Ratios:
     found, kind = _Ratios(), quantity.removeprefix("seconds_")
     timed = set(pair.programs)
-    for _, row in pair.rows.iterrows():
+    for place, (_, row) in enumerate(pair.rows.iterrows()):
         program = str(row["problem"]), str(row["optimizer"]), int(row["batch_size"]), kind
-        steps = hit_steps(row, pair)
+        steps, ratio, resamples = pair.hits[place]
         named = {**{name: row[name] for name in (*CELL, "goal")}, "target": row["target_a"],
                  "headline": pair.headlines[str(row["problem"])] == row["goal"]}
         values = {f"value_{end}": float(row[f"{quantity}_median_{end}"]) for end in ("a", "b")}
         if program not in timed or not len(steps[0]):
             found.add({**named, **values}, math.nan, np.full(RESAMPLES, math.nan))
             continue
-        ratio, resamples = ratio_resamples(*steps, paired=True)
         log_step, log_steps = step[program]
         missed = [end.upper() for end in ("a", "b") if not math.isfinite(values[f"value_{end}"])]
         with np.errstate(divide="ignore"):
@@ -187,9 +186,9 @@ def _cell_verdict(row: pd.Series, noise: Noise, differ: set[tuple[object, ...]])
 
 def _overall(quantity: str, ratios: _Ratios, frame: pd.DataFrame, noise: Noise, same: bool) -> dict[str, object]:
     """The geometric mean over the cells at their headline target that both reach and whose losses agree."""
-    told = frame["headline"].astype(bool).to_numpy() & (frame["verdict"] != "").to_numpy()
-    tied = frame["note"].str.contains(" and ".join(("A", "B")), regex=False).to_numpy()
-    kept = np.flatnonzero(told & ~tied & np.isfinite(np.array(ratios.values)))
+    neither = (frame["note"] == _MISSED + _BOTH).to_numpy()
+    told = frame["headline"].astype(bool).to_numpy() & (frame["verdict"] != "").to_numpy() & ~neither
+    kept = np.flatnonzero(told & np.isfinite(np.array(ratios.values)))
     counts = frame.loc[told, "verdict"].value_counts()
     row: dict[str, object] = {"quantity": quantity, "cells": len(kept), "note": "",
                               **{name: int(counts.get(name, 0)) for name in OVERALL[-4:]}}

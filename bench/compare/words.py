@@ -7,14 +7,14 @@ import math
 import pandas as pd
 
 LABELS = {
-    "seconds_solo": "time to target, one training", "seconds_batched": "time to target, one lane of a sweep",
-    "step_s_solo": "time per step, one training", "step_s_batched": "time per lane-step, full width",
+    "seconds_solo": "to target, one training", "seconds_batched": "to target, in a sweep",
+    "step_s_solo": "step, one training", "step_s_batched": "lane-step, full width",
     "trace_s": "trace", "compile_s": "compile", "first_run_s": "first run", "transfer_s": "data to the device",
 }
 
 
 def faster_words(row: pd.Series) -> str:
-    """How B stands to A: "7.2× faster [6.6, 7.9]", "1.2× slower [1.1, 1.3]"; a dash where there is nothing to tell.
+    """How B stands to A: "7.2× faster [6.6, 7.9]", "as fast [0.98, 1.03]"; a dash where there is nothing to tell.
 
     Example:
         >>> faster_words(pd.Series({"ratio": 0.5, "low": 0.4, "high": 0.8}))
@@ -23,6 +23,8 @@ def faster_words(row: pd.Series) -> str:
     ratio, low, high = (float(row[name]) for name in ("ratio", "low", "high"))
     if math.isnan(ratio):
         return "–"
+    if f"{ratio:.2f}" == "1.00":
+        return "as fast" + ("" if math.isnan(low) else f" [{_short(low)}, {_short(high)}]")
     turned = ratio < 1
     value, ends = (1 / ratio if ratio else math.inf, (1 / high, _inverse(low))) if turned else (ratio, (low, high))
     interval = "" if math.isnan(low) else f" [{_short(ends[0])}, {_short(ends[1])}]"
