@@ -23,8 +23,9 @@ def speed_plots(cells: pd.DataFrame) -> list[Plot]:
 
 
 def drawn_rows(cells: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """The rows that a figure shows: those of the headline target whose ratio is finite."""
-    rows = cells[(cells["quantity"] == quantity) & cells["headline"].astype(bool)]
+    """The rows that a figure shows: those of the headline target that both sides reach."""
+    rows = cells[(cells["quantity"] == quantity) & cells["headline"].astype(bool) & np.isfinite(cells["value_a"])
+                 & np.isfinite(cells["value_b"])]
     return rows[np.isfinite(rows["ratio"].to_numpy(float)) & (rows["ratio"].to_numpy(float) > 0)]
 
 
