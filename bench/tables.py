@@ -28,7 +28,7 @@ COLUMNS: dict[str, dict[str, str]] = {
                "tuning_hits": "int64", "edge_of_grid": "bool"},
     "timing": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "program": "str",
                "width": "int64", "quantity": "str", "repeat": "int64", "warmup": "bool", "voided": "bool",
-               "order": "int64", "steps": "int64", "seconds": "float64"},
+               "order": "int64", "steps": "int64", "seconds": "float64", "process": "int64"},
     "claims": {"claim": "str", "number": "int64", "statement": "str", "method": "str", "verdict": "str",
                "sentence": "str", "seconds": "float64", "cpu_seconds": "float64"},
     "findings": {"claim": "str", "quantity": "str", "value": "float64", "low": "float64", "high": "float64",
@@ -37,6 +37,7 @@ COLUMNS: dict[str, dict[str, str]] = {
                "y_log": "bool", "line": "int64", "series": "str", "joined": "bool", "theory": "bool", "x": "float64",
                "y": "float64", "low": "float64", "high": "float64"},
 }
+LATER = {"timing": {"process": 0}}  # columns that older parts lack, and what they hold there
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,9 @@ def _read_table(folder: Path, name: str, parts: list[Path] | None, unreadable: l
         except (OSError, ValueError) as error:
             unreadable.append(f"{path.relative_to(folder)}: left out, not a readable table ({error})")
             continue
+        for column, value in LATER.get(name, {}).items():
+            if column not in frame:
+                frame[column] = value
         missing = [column for column in COLUMNS[name] if column not in frame]
         if missing:
             unreadable.append(f"{path.relative_to(folder)}: left out, lacks the columns {', '.join(missing)}")
