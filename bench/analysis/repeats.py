@@ -45,7 +45,7 @@ class Noise:
         """
         if not self.measured:
             return np.zeros((processes, RESAMPLES))
-        draws = np.random.default_rng([seed, self.freedom]).standard_t(max(self.freedom, 3), (processes, RESAMPLES))
+        draws = np.random.default_rng([seed, self.freedom]).standard_t(self.freedom, (processes, RESAMPLES))
         return np.asarray(self.sigma * draws)
 
 
@@ -68,7 +68,8 @@ def step_samples(timing: pd.DataFrame) -> dict[Program, list[Array]]:
 def process_noise(runs: Sequence[dict[Program, list[Array]]]) -> Noise:
     """Process-to-process noise, pooled over all programs that were run in more than one process.
 
-    σ² = Σ(log m − mean log m)²/Σ(processes − 1), m the median of a process. The floor is 2 % or, where it is more, the
+    σ² = Σ(log m − mean log m)²/Σ(processes − 1), m the median of a process. What makes a process slow makes it so in all
+    its programs: the degrees of freedom are those of the processes, however many programs each ran. The floor is 2 % or, where it is more, the
     95 % quantile of max(m/m₀, m₀/m) − 1, m₀ the process that ran the suite; 10 % where no program was repeated.
 
     Args:
@@ -79,17 +80,16 @@ def process_noise(runs: Sequence[dict[Program, list[Array]]]) -> Noise:
         >>> round(process_noise([same]).floor, 3)
         0.05
     """
-    squares, freedom, apart, programs = 0.0, 0, [0.0], 0
-    for processes in (processes for run in runs for processes in run.values() if len(processes) > 1):
-        logs = np.log([np.median(seconds) for seconds in processes])
-        squares += float(((logs - logs.mean()) ** 2).sum())
-        freedom += len(logs) - 1
-        apart += [abs(float(value)) for value in logs[1:] - logs[0]]
-        programs += 1
+    repeated = [[processes for processes in run.values() if len(processes) > 1] for run in runs]
+    freedom = sum(max(map(len, run), default=1) - 1 for run in repeated)
     if not freedom:
         return Noise(math.nan, 0, UNMEASURED, 0)
-    floor = math.expm1(float(np.quantile(apart[1:], 0.95)))
-    return Noise(math.sqrt(squares / freedom), freedom, max(SMALLEST, floor), programs)
+    logs = [np.log([np.median(seconds) for seconds in processes]) for run in repeated for processes in run]
+    squares = sum(float(((each - each.mean()) ** 2).sum()) for each in logs)
+    apart = np.concatenate([np.abs(each[1:] - each[0]) for each in logs])
+    floor = math.expm1(float(np.quantile(apart, 0.95)))
+    sigma = math.sqrt(squares / sum(len(each) - 1 for each in logs))
+    return Noise(sigma, freedom, max(SMALLEST, floor), len(logs))
 
 
 def log_step_resamples(processes: Sequence[Array], noise: Array, seed: int) -> tuple[float, Array]:

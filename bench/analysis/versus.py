@@ -198,7 +198,7 @@ def _overall(quantity: str, ratios: _Ratios, frame: pd.DataFrame, noise: Noise, 
     drawn = np.stack([ratios.resamples[place] for place in kept])
     picks = np.random.default_rng(len(kept)).integers(0, len(kept), (RESAMPLES, len(kept)))
     with np.errstate(invalid="ignore"):
-        means = np.array([drawn[picks[place], place].mean() for place in range(RESAMPLES)])
+        means = drawn[picks, np.arange(RESAMPLES)[:, None]].mean(axis=1)
     estimate = NOTHING if np.isnan(means).any() else Estimate(math.exp(value), *percentile_interval(np.exp(means)))
     p = 1.0 if same or np.isnan(means).any() else two_sided_p(value, means)
     said = verdict(estimate, p, noise.floor, len(kept) if quantity in ONCE else RESAMPLES)
