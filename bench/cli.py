@@ -15,9 +15,10 @@ from bench import store
 from bench.bad_input import SuiteError
 from bench.display import Display
 from bench.doctor import check_machine
-from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, modules_of, run_suite, write_report
+from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, modules_of, run_suite
 from bench.folder_check import check_run
 from bench.opening import place_for
+from bench.reporting import write_report
 from bench.size import Room, size_of
 from bench.store import FolderError
 from bench.suite import Suite, load_suite

@@ -47,7 +47,8 @@ def test_mixed_rates_are_those_of_optax_partition():
     starts = gdjax.lanes.draw_starts(LINE, jax.random.fold_in(jax.random.key(0), 0), 2)
     theirs = optax.partition({"w": optax.adam(0.1), "b": optax.adam(0.02)}, {"w": "w", "b": "b"})
     for lane in range(2):
-        params, _ = descend(LINE, theirs, {name: leaf[lane] for name, leaf in starts.items()}, 15)
+        params, _ = descend(LINE, theirs, {name: leaf[lane] for name, leaf in starts.items()}, 15,
+                            compiled=True)
         assert [runs.params[n][lane] for n in "wb"] == pytest.approx([float(params[n]) for n in "wb"], rel=1e-4)
 
 
