@@ -13,8 +13,8 @@ from bench.doctor import Findings
 from bench.store import FolderError, Run
 
 SHOWN = 20  # lines of one kind
-MADE_AGAIN = {"summary.csv", "scaling.csv", "comparisons.csv", "claims.csv", "findings.csv", "report.md", "report.html",
-              "figures"}
+MADE_AGAIN = {"summary.csv", "scaling.csv", "comparisons.csv", "timing.csv", "claims.csv", "findings.csv", "report.md",
+              "report.html", "figures"}
 KNOWN = MADE_AGAIN | {store.MANIFEST, store.LOCK, "log.txt", "parts", "corrupt"} | {
     f"{name}.parquet" for name in store.TABLES}
 

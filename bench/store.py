@@ -71,31 +71,26 @@ def part_name(group: str) -> str:
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder, made if missing and probed for writing; raises FolderError at once when another run holds it."""
     made = not os.path.exists(folder)
+    lock = filelock.FileLock(folder / LOCK)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / LOCK)
-        lock.acquire(timeout=0)
         try:
-            files.probe(folder)  # under the lock: who holds it takes the trial of another for a leftover
-        except BaseException:
-            lock.release()
-            if not (folder / MANIFEST).exists():
-                (folder / LOCK).unlink(missing_ok=True)
-            raise
-    except filelock.Timeout:
-        raise FolderError(f"{folder}: another run holds this folder (got a lock). "
-                          "Wait for it, or use another --out.") from None
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        raise FolderError(f"{str(folder)!r}: cannot be written (got {getattr(error, 'strerror', None) or error}). "
-                          "Use another --out, or mend its rights or space.") from None
-    try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+            files.probe(folder)  # under the lock: the run that holds it removes unfinished files, ours among them
+        except filelock.Timeout:
+            raise FolderError(f"{folder}: another run holds this folder (got a lock). "
+                              "Wait for it, or use another --out.") from None
+        except (OSError, ValueError) as error:  # ValueError: a null character in the path
+            raise FolderError(f"{str(folder)!r}: cannot be written (got {getattr(error, 'strerror', None) or error}). "
+                              "Use another --out, or mend its rights or space.") from None
         yield
     finally:
-        lock.release()
-        if not (folder / MANIFEST).exists():  # nothing was begun: leave no trace
-            (folder / LOCK).unlink(missing_ok=True)
-            if made and is_unused(folder):
-                folder.rmdir()
+        if lock.is_locked:
+            lock.release()
+            if not (folder / MANIFEST).exists():  # nothing was begun: leave no trace
+                (folder / LOCK).unlink(missing_ok=True)
+                if made and is_unused(folder):
+                    folder.rmdir()
 
 
 def is_unused(folder: Path) -> bool:

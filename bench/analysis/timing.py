@@ -15,6 +15,7 @@ Program = tuple[str, str, int, str]  # problem, optimizer, batch size, device
 COLUMNS = [*PROGRAM, "width", "trace_s", "compile_s", "first_run_s", "compile_s_batched",
            "step_s_solo", "step_s_solo_low", "step_s_solo_high",
            "step_s_batched", "step_s_batched_low", "step_s_batched_high", "repeats", "voided", "scoring_share"]
+MEMORY = ["fresh", "peak_bytes", "device_peak_bytes"]
 
 
 class Times:
@@ -87,10 +88,12 @@ def timing_table(tables: Tables) -> pd.DataFrame:
     """One row per program: trace, compile and first run of the one-lane program, step seconds, scoring share.
 
     Returns:
-        columns `COLUMNS`; seconds; NaN where something was not measured.
+        columns `COLUMNS`, seconds, then `MEMORY`: of the group's run, bytes; NaN where something was not measured.
     """
     times = Times(tables.timing)
-    return pd.DataFrame([times.row(key) for key in times.programs()], columns=COLUMNS)
+    found = pd.DataFrame([times.row(key) for key in times.programs()], columns=COLUMNS)
+    return found.merge(tables.memory[[*PROGRAM, *MEMORY]], how="left", on=PROGRAM) if len(found) else found.assign(
+        **dict.fromkeys(MEMORY, math.nan))
 
 
 def seed_of(key: Program, program: str) -> int:

@@ -14,6 +14,7 @@ from bench.report.content import content
 from bench.report.figures import write_figures
 from bench.report.files import write_whole
 from bench.report.html import html_page
+from bench.report.limits import pictured
 from bench.report.markdown import markdown
 from bench.report.plots import across_plots, problem_plots, schedule_looks
 from bench.report.plots.clock import clock_plots
@@ -40,12 +41,14 @@ def write_report(folder: Path) -> None:
     found, scaling = answers(tables, summary), scaling_table(reported, summary)
     compared = comparison_table(reported, Times(tables.timing), found)
     frames = {"summary.csv": summary, "scaling.csv": scaling, "comparisons.csv": compared, "timing.csv": timing}
-    for name in ("summary.csv", "scaling.csv", "comparisons.csv"):
-        write_whole(folder / name, frames[name].to_csv(index=False).encode())
-    pictures = write_figures(tables, summary, scaling, folder / "figures")
+    for name, frame in frames.items():
+        write_whole(folder / name, frame.to_csv(index=False).encode())
+    shown = pictured(summary)
+    pictures = write_figures(tables, shown, scaling, folder / "figures")
     said = content(tables, summary, timing, scaling, compared, found)
     write_whole(folder / "report.md", markdown(said, pictures).encode())
-    plots = problem_plots(tables, reported, summary, scaling)
+    plots = problem_plots(tables, reported, shown, scaling)
     across = across_plots(reported, summary, schedule_looks(summary))
-    page = html_page(said, summary, plots, across, clock_plots(timing), pictures, folder, frames)
+    clock = clock_plots(timing[timing["problem"].isin(shown["problem"])])
+    page = html_page(said, summary, plots, across, clock, pictures, folder, frames)
     write_whole(folder / "report.html", page.encode())

@@ -22,6 +22,7 @@ from bench.analysis.words import (
     seconds_words,
     target_words,
 )
+from bench.report import limits
 from bench.report.comparison_words import comparison_rows, starts_sentence
 from bench.report.scaling_words import scaling_rows
 from bench.tables import Tables
@@ -41,12 +42,16 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
             and `answers` of the tables.
     """
     run = tables.run
+    rows = {"winners": [_winner_row(answer) for answer in answers if answer.winner or answer.closest],
+            "comparisons": comparison_rows(compared), "scaling": scaling_rows(scaling),
+            "timing": [_timing_row(row) for _, row in timing.iterrows()]}
+    cut = {name: limits.cut_words(limits.ROWS, len(each), limits.FILES[name]) for name, each in rows.items()}
+    shown = {name: each[:limits.ROWS] for name, each in rows.items()}
     return {"suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(run),
             "answers": [_answer(answer, compared) for answer in headlines(answers)],
-            "winners": [_winner_row(answer) for answer in answers if answer.winner or answer.closest],
             "problems": [_problem(name, run, summary, answers) for name in problem_names(run)],
-            "comparisons": comparison_rows(compared), "scaling": scaling_rows(scaling),
-            "timing": [_timing_row(row) for _, row in timing.iterrows()], "mark_ratio": _mark_ratio(run),
+            **shown, "cut": {**cut, "cells": limits.cut_words(limits.CELLS, len(summary), "summary.csv"),
+                             "figures": limits.pictured_words(summary)}, "mark_ratio": _mark_ratio(run),
             "facts": facts(run), "command": command(run), "failed": _failed(run),
             "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary)}
 
@@ -143,7 +148,13 @@ def _timing_row(row: pd.Series) -> Row:
     return [str(row["problem"]), str(row["batch_size"]), str(row["device"]),
             *(seconds_number(float(row[name])) for name in ("trace_s", "compile_s", "first_run_s")),
             seconds_words(solo), seconds_words(batched), str(row["width"]), str(row["repeats"]), str(row["voided"]),
-            "–" if math.isnan(share) else f"{share:.1%}"]
+            "–" if math.isnan(share) else f"{share:.1%}", _memory(row)]
+
+
+def _memory(row: pd.Series) -> str:
+    """Peak of the device where it keeps count, else of the process; an upper bound unless the process was fresh."""
+    peak = row["peak_bytes"] if pd.isna(row["device_peak_bytes"]) else row["device_peak_bytes"]
+    return "–" if pd.isna(peak) else f"{'' if row['fresh'] else '≤ '}{float(peak) / 1e6:,.0f} MB"
 
 
 def _mark_ratio(run: Mapping[str, object]) -> str:

@@ -41,7 +41,7 @@ def write_figures(tables: Tables, summary: pd.DataFrame, scaling: pd.DataFrame, 
 
     Args:
         tables: of the run.
-        summary: `summarise(tables)`.
+        summary: the rows of `summarise(tables)` that are to be drawn.
         scaling: `scaling_table` of the run.
         folder: where the PNG (150 dpi) and SVG files go; made if it is not there.
     """
@@ -57,7 +57,7 @@ def write_figures(tables: Tables, summary: pd.DataFrame, scaling: pd.DataFrame, 
         optimum = problem_facts(tables.run, str(problem)).optimum
         drawn = _figures(rows, name, styles, reported, optimum)
         fits = scaling[(scaling["problem"] == problem) & (scaling["optimizer"] == optimizer)
-                       & (scaling["device"] == device)]
+                       & (scaling["device"] == device) & scaling["schedule"].isin(rows["schedule"])]
         critical = critical_figure(fits, name, styles)
         if critical is not None:
             drawn["critical"] = ("Critical batch size by schedule, with 95 % intervals.", critical)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.analysis.words import target_words
+from bench.report import limits
 from bench.report.content import cell_row
 from bench.report.figures import Picture
 from bench.report.page import csv_link, embedded, render
@@ -27,7 +28,7 @@ def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mappi
 
     Args:
         content: what `bench.report.content` made of the run.
-        summary: `summarise(tables)`, shown whole.
+        summary: `summarise(tables)`, shown whole up to `limits.CELLS` rows.
         plots: the figures of each problem; `across` all problems; `clock`: of timing.
         pictures: what `write_figures` wrote into folder/figures.
         folder: the run folder, for the pictures and the links to its tables.
@@ -39,8 +40,9 @@ def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mappi
         shown.setdefault(picture.problem, []).append(
             {"kind": picture.kind, "caption": picture.caption, "src": embedded(folder / "figures" / picture.svg)})
     said = {**content, "plots": plots, "across": across, "clock": clock, "pictures": shown, "summary_header": _HEADER,
-            "summary": [_summary_row(row) for _, row in summary.iterrows()],
-            "downloads": [(name, csv_link(frame)) for name, frame in frames.items()],
+            "summary": [_summary_row(row) for _, row in summary.head(limits.CELLS).iterrows()],
+            "downloads": [(name, csv_link(frame) if len(frame) <= limits.EMBEDDED else name)
+                          for name, frame in frames.items()],
             "tables": sorted(path.name for path in folder.glob("*.parquet"))}
     return render("report.html.j2", said, [*(plot for each in plots.values() for plot in each), *across, *clock])
 

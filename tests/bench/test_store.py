@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import subprocess
@@ -139,6 +140,27 @@ def test_the_second_run_in_a_folder_is_refused_at_once(folder: Path) -> None:
     after = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True)
     assert "another run holds this folder" in inside.stdout
     assert after.stdout.strip() == "held"
+
+
+def test_a_folder_in_use_is_not_probed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run that holds it removes unfinished files, so a probe beside it might not find its own."""
+    probed: list[Path] = []
+    monkeypatch.setattr(files, "probe", probed.append)
+    with store.locked(folder):
+        assert probed == [folder]
+        with pytest.raises(FolderError, match="another run holds this folder"), store.locked(folder):
+            pass
+    assert probed == [folder]
+
+
+def test_a_folder_that_fails_the_probe_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "probe", full)
+    with pytest.raises(FolderError, match="No space left"), store.locked(tmp_path / "new"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import shutil
@@ -23,7 +24,8 @@ import psutil
 from bench import files, store
 from tests.faults import runs
 
-PARENTS_SHARE = 0.25  # of the kills; the others hit the worker
+PARENTS_TIME = 0.25  # of the soak, in which half of the kills hit the parent; then it lives on and its memory is judged
+JUDGED = 3  # runs of one life, at least, to say that memory is flat
 GROWTH_LIMIT = 1.10  # of the parent's memory, from the second run of its life: the first fills caches
 ORPHAN_S = 5.0  # seconds that a worker may outlive its parent
 LOOP = """
@@ -136,7 +138,8 @@ def main() -> int:
         while (left := over - time.monotonic()) > given.every:
             moment = chance.uniform(0, given.every)
             soak.wait(moment)
-            soak.kill("parent" if chance.random() < PARENTS_SHARE else "worker")
+            early = left > 60 * given.minutes * (1 - PARENTS_TIME)
+            soak.kill("parent" if early and chance.random() < 0.5 else "worker")
             soak.wait(given.every - moment)
         soak.wait(max(left, 0.0))
         soak.end()
@@ -145,14 +148,15 @@ def main() -> int:
 
 def show(soak: Soak, minutes: float) -> int:
     """The figures as text; 1 where one is wrong, or nothing was run."""
-    lives = [life for life in soak.lives if len(life) >= 4]
-    growth = max((statistics.median(life[-3:]) / life[1] for life in lives), default=1.0)
+    lives = [life for life in soak.lives if len(life) >= JUDGED]
+    growth = max((statistics.median(life[-2:]) / life[1] for life in lives), default=math.inf)
     largest = max((max(life) for life in soak.lives if life), default=0)
     codes = ", ".join(f"{count} with exit code {code}" for code, count in sorted(soak.codes.items()))
     print(f"{soak.suite} in a loop for {minutes:g} minutes: runs {codes or 'none'}; kill -9 of the worker "
           f"{soak.kills['worker']} times, of the parent {soak.kills['parent']} times")
-    print(f"memory of the parent: {largest / 1e6:.0f} MB at most; × {growth:.3f} from the second run of a life to the "
-          f"median of its last three, the worst of {len(lives)} lives of four runs or more")
+    flat = (f"× {growth:.3f} from the second run of a life to the median of its last two, the worst of {len(lives)} "
+            f"lives of {JUDGED} runs or more") if lives else f"no life of {JUDGED} runs: whether it grows was not seen"
+    print(f"memory of the parent: {largest / 1e6:.0f} MB at most; {flat}")
     print(f"orphans {soak.orphans}, leftover files {soak.leftovers}, damaged parts {soak.damaged}, "
           f"finished cells lost {soak.lost}")
     wrong = [growth > GROWTH_LIMIT, soak.orphans, soak.leftovers, soak.damaged, soak.lost, not soak.codes]

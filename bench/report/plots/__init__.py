@@ -27,7 +27,7 @@ def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame,
 
     Args:
         tables, reported: of the run.
-        summary: `summarise(tables)`.
+        summary: the rows of `summarise(tables)` that are to be drawn.
         scaling: `scaling_table` of the run.
     """
     rates, styles = rate_table(tables), schedule_looks(summary)
@@ -38,7 +38,7 @@ def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame,
         shown = rows[rows["target"] == target]
         goals = target_goals(rows, target)
         tuned = rates[(rates["problem"] == problem) & (rates["optimizer"] == optimizer) & (rates["device"] == device)
-                      & (rates["target"] == target)]
+                      & (rates["target"] == target) & rates["schedule"].isin(rows["schedule"])]
         mine = [target_plot(rows, target, styles, identity),
                 curve_plot(shown, reported, styles, problem_facts(tables.run, str(problem)).optimum, goals, identity),
                 heat_plot(shown, identity), outcome_plot(shown, identity), waiting_plot(shown, reported, identity)]
@@ -46,7 +46,7 @@ def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame,
             mine.append(rate_plot(tuned, styles, int(rows["problem_examples"].iloc[0]),
                                   int(rank(shown, measure_of(shown))["batch_size"].iloc[0]), identity))
         fits = scaling[(scaling["problem"] == problem) & (scaling["optimizer"] == optimizer)
-                       & (scaling["device"] == device)]
+                       & (scaling["device"] == device) & scaling["schedule"].isin(rows["schedule"])]
         mine[2:2] = critical_plots(rows, fits, styles, target, identity)
         found.setdefault(str(problem), []).extend([*mine, ecdf_plot(rows, reported, styles, identity)])
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, wilcoxon
 
 from bench.analysis.answer import answers
 from bench.analysis.comparisons import comparison_table, holm, log_differences, sign_test, starts_needed, wilcoxon_test
@@ -34,6 +34,13 @@ def test_sign_test_is_the_binomial_one() -> None:
 def test_no_p_value_below_six_pairs() -> None:
     assert math.isnan(sign_test(np.ones(5))) and math.isnan(wilcoxon_test(np.ones(5)))
     assert math.isnan(starts_needed(np.ones(5)))
+
+
+@pytest.mark.parametrize("pairs", [6, 9])
+def test_wilcoxon_of_few_pairs_is_scipys_way_through_all_signs(pairs: int) -> None:
+    difference = np.random.default_rng(pairs).integers(-3, 5, pairs).astype(float)  # with ties and zeros
+    expected = wilcoxon(difference, zero_method="pratt", correction=True).pvalue
+    assert wilcoxon_test(difference) == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_wilcoxon_has_its_level_and_counts_misses() -> None:

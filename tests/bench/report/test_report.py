@@ -12,11 +12,11 @@ import pytest
 
 import bench
 from bench.analysis.summary import FIXED
-from bench.report import write_report
+from bench.report import limits, write_report
 from bench.report.files import write_whole
 from bench.report.markdown import escape
 from bench.report.style import tick_places
-from tests.bench.synthetic import GAPS, Plan, write_run
+from tests.bench.synthetic import GAPS, Plan, seal, write_run
 
 HOSTILE = "<script>alert(1)</script> $x$ |a| [b](c)"
 
@@ -85,6 +85,63 @@ def test_row_29_no_cells_at_all(tmp_path: Path) -> None:
     assert "partial: 0 of 0 cells" in text
     assert "No problem has a finished cell yet" in text
     assert len(pd.read_csv(tmp_path / "summary.csv")) == 0
+
+
+def test_row_29_one_cell(tmp_path: Path) -> None:
+    write_report(write_run(tmp_path, Plan(batch_sizes=(32,), schedules=("linear",), starts=4, tuning_starts=2)))
+    text = (tmp_path / "report.md").read_text()
+    assert "complete: 1 of 1 cells" in text
+    assert "There are no two cells to compare." in text
+    assert " rows; all are in" not in text + (tmp_path / "report.html").read_text()
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == len(GAPS)
+
+
+def test_row_29_a_large_run_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, limit in (("ROWS", 2), ("CELLS", 4), ("PICTURED", 1), ("SIZES", 2), ("SCHEDULES", 1), ("EMBEDDED", 10)):
+        monkeypatch.setattr(limits, name, limit)
+    plan = Plan(problems=("first", "second"), batch_sizes=(8, 32, 128), schedules=("constant", "linear"), starts=4,
+                tuning_starts=2, rates=(0.3, 1.0), marks=8)
+    write_report(write_run(tmp_path, plan))
+    text, page = ((tmp_path / f"report.{kind}").read_text() for kind in ("md", "html"))
+    for report in (text, page):
+        assert "The first 2 of 6 rows; all are in timing.csv." in report
+        assert "The first 2 of 6 rows; all are in summary.csv." in report  # winners: 2 problems × 3 targets
+        assert "Figures are drawn of the first 1 of 2 problems. A figure shows at most 2 batch sizes" in report
+    assert "The first 4 of 36 rows; all are in summary.csv." in page
+    assert page.count("<td data-key=") == 4 * 14
+    assert 'href="summary.csv"' in page and 'href="data:text/csv' in page  # timing.csv has 6 rows
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == 12 * len(GAPS)
+    assert len(pd.read_csv(tmp_path / "timing.csv")) == 6
+    assert {path.name.split("-")[1] for path in (tmp_path / "figures").iterdir()} == {"first"}
+
+
+def test_figures_keep_the_soonest_cell_and_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SIZES", 3)
+    rows = pd.DataFrame({"problem": "p", "optimizer": "sgd", "device": "cpu", "schedule": "constant", "lanes": 4,
+                         "target": 0.5, "success_rate": 1.0, "hits": 4, "batch_size": [1, 2, 4, 8, 16],
+                         "seconds_solo_median": [9.0, 1.0, 8.0, 7.0, 6.0], "final_loss_median": 0.1,
+                         "examples_median": 1.0, "ert_steps": 1.0})
+    assert sorted(limits.pictured(rows)["batch_size"]) == [1, 2, 16]
+
+
+def test_peak_memory_is_told_and_bounds_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh process's peak is one; of later groups it is an upper bound; of a GPU the device's own counts."""
+    monkeypatch.setattr(limits, "PICTURED", 0)  # no figure is looked at
+    folder = write_run(tmp_path, Plan(batch_sizes=(8, 32, 128), schedules=("linear",), starts=4, tuning_starts=2))
+    for size, fresh, device in ((8, True, None), (32, False, None), (128, False, 9_000_000)):
+        part = folder / "parts" / f"0.sgd.{size}"
+        memory = pd.DataFrame([{"problem": "digits-softmax", "optimizer": "sgd", "batch_size": size, "device": "cpu",
+                                "width": 128, "fresh": fresh, "before_bytes": 1, "peak_bytes": 812_000_000 + size,
+                                "device_peak_bytes": device}]).astype({"device_peak_bytes": "Int64"})
+        memory.to_parquet(part / "memory.parquet")
+        seal(part)
+    write_report(folder)
+    found = bench.load(folder).memory
+    assert found["device_peak_bytes"].isna().tolist() == [False, True, True]  # parts by name: 128, 32, 8
+    assert str(found["device_peak_bytes"].dtype) == "Int64"
+    rows = [line for line in (tmp_path / "report.md").read_text().splitlines() if line.endswith(" MB |")]
+    assert [row.split("|")[-2].strip() for row in rows] == ["812 MB", "≤ 812 MB", "≤ 9 MB"]
+    assert "Only that of a fresh process is a\ntrue peak" in (tmp_path / "report.md").read_text()
 
 
 def test_failed_cells_are_listed(tmp_path: Path) -> None:
