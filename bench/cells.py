@@ -49,6 +49,15 @@ def timing_group(problem: str) -> str:
     return f"{problem}.timing"
 
 
+def noise_group(process: int) -> str:
+    """Name of the group that holds what a fresh process timed again, 1 the first of them.
+
+    >>> noise_group(1)
+    'noise.1'
+    """
+    return f"noise.{process}"
+
+
 def claim_group(claim: str) -> str:
     """Name of the group that holds what came of one claim.
 

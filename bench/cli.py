@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run|report|basins|list|doctor`. Imports jax only where a command needs it here."""
+"""The command line: `python -m bench COMMAND`. Imports jax only where a command needs it here."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from bench import store
 from bench.bad_input import SuiteError
 from bench.display import Display
 from bench.doctor import check_machine
-from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, modules_of, run_suite, write_report
+from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, modules_of, run_suite
 from bench.folder_check import check_run
 from bench.opening import place_for
+from bench.reporting import write_report
 from bench.size import Room, size_of
 from bench.store import FolderError
 from bench.suite import Suite, load_suite
 
 DEVICES = ("auto", "cpu", "gpu")
+REGRESSION = 6
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Which batch size and which decay schedule reaches the target loss soonest, on this device, and how sure are we?
 
-    Exit codes: 0 fine, 2 bad input, 3 some cells failed, 4 results folder, 5 device missing, 130 interrupted.
+    Exit codes: 0 fine, 2 bad input, 3 some cells failed, 4 results folder, 5 device missing, 6 regression,
+    130 interrupted.
     """
 
 
@@ -91,6 +94,41 @@ def report(folder: Path) -> None:
     except FolderError as error:
         display.error(f"error: {error}")
         sys.exit(FOLDER)
+
+
+@cli.command()
+@click.argument("a", metavar="DIR_A", type=Path)
+@click.argument("b", metavar="DIR_B", type=Path)
+@click.option("--out", type=Path, help="Where the comparison goes [default: results/compare-A-B].")
+@click.option("--fail-above", type=click.FloatRange(min=1.0, max=1e6), metavar="RATIO",
+              help="Exit 6 when a cell of B takes more than RATIO times as long as in A, beyond noise.")
+def compare(a: Path, b: Path, out: Path | None, fail_above: float | None) -> None:
+    """Compare the runs in DIR_A and DIR_B by cell: how many times faster B is, and whether it does the same."""
+    from bench.compare import NotComparable  # only here: it draws
+    from bench.compare import compare as work
+
+    display = Display()
+    out = out or Path("results") / re.sub(r"[^A-Za-z0-9._-]+", "_", f"compare-{a.name}-{b.name}")[:120]
+    try:
+        found = work(a, b, out)
+    except NotComparable as error:
+        display.error("\n".join(f"error: {text}" for text in str(error).splitlines()))
+        sys.exit(BAD_INPUT)
+    except ValueError as error:
+        display.error(f"error: {error}")
+        sys.exit(FOLDER)
+    except OSError as error:
+        display.error(f"error: --out: {out}: cannot be written (got {error.strerror or error}). Use another --out.")
+        sys.exit(FOLDER)
+    display.show(found.table)
+    for text in found.lines:
+        display.line(text)
+    display.line(f"comparison: {out / 'compare.html'}")
+    slower = found.slower_than(fail_above) if fail_above is not None else []
+    if slower:
+        display.error("\n".join(f"error: --fail-above: slower than allowed (got {text}, {fail_above:g}× is allowed)."
+                                for text in slower))
+        sys.exit(REGRESSION)
 
 
 @cli.command()

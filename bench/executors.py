@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import traceback
-from collections.abc import Mapping
-from contextlib import suppress
-from importlib import import_module
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import environment, store
-from bench.cells import group_of, groups_of, timing_group_of
+from bench.cells import group_of, groups_of, noise_group, timing_group_of
 from bench.child import LOG, Child, Message, Signals, Stopping
 from bench.display import Display
+from bench.noise import picked, processes_of
 from bench.opening import check_data, opened
+from bench.reporting import write_report
 from bench.store import FolderError, Run
 from bench.suite import Suite
 from bench.watch import Watch, ran_out_of_memory
@@ -23,11 +21,10 @@ FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, INTERRUPTED = 0
 ATTEMPTS = 2  # a group that kills its worker is tried once more
 DIED = ("worker killed", "worker hung")  # another worker may fare better; one that raised would raise again
 NOTE_LIMIT = 2_000  # characters
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, *,
-              worker: str | None = None, report: str | None = None) -> int:
+              worker: str | None = None, report: str | None = None, noise: str | None = None) -> int:
     """Run what is missing of a suite in a folder, write the report, and return the exit code.
 
     Args:
@@ -37,6 +34,8 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         resume: go on with the run in the folder; starts one where there is none.
         worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
         report: module with `write_report(folder)`, which may return what to show at the end; None: the suite's.
+        noise: module that times a sample again in fresh processes (A/A), run like a worker; None: the suite's, and none
+            beside a `worker` that is not the suite's.
 
     Returns:
         0 fine, 1 the report failed, 2 bad input, 3 some cells failed, 4 the folder, 5 no such device, 130 interrupted.
@@ -47,9 +46,9 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
             run = opened(suite, folder, device, resume)
             for note in suite.notes:
                 display.line(f"note: {note}")
-            modules = modules_of(suite.config())
-            return _Session(suite, folder, device, run, worker or modules.worker, report or modules.report, display,
-                            signals).execute()
+            own = modules_of(suite.config())
+            modules = Modules(worker or own.worker, report or own.report, noise or (None if worker else own.noise))
+            return _Session(suite, folder, device, run, modules, display, signals).execute()
     except FolderError as error:
         display.error(f"error: {error}")
         return FOLDER
@@ -65,10 +64,11 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
 
 
 class Modules(NamedTuple):
-    """Names of the modules that run and report a suite."""
+    """Names of the modules that run and report a suite, and of the one that repeats a sample of it, if any."""
 
     worker: str
     report: str
+    noise: str | None
 
 
 def modules_of(config: Mapping[str, object]) -> Modules:
@@ -77,18 +77,18 @@ def modules_of(config: Mapping[str, object]) -> Modules:
     >>> modules_of({"name": "textbook", "claims": "all"}).report
     'bench.study.report'
     """
-    return Modules("bench.study.worker", "bench.study.report") if "claims" in config else Modules(
-        "bench.worker", "bench.report")
+    return Modules("bench.study.worker", "bench.study.report", None) if "claims" in config else Modules(
+        "bench.worker", "bench.report", "bench.noise_worker")
 
 
 class _Session:
     """One run of the parent over a folder: workers come and go, the manifest stays right."""
 
-    def __init__(self, suite: Suite, folder: Path, device: str, run: Run, worker: str, report: str,
+    def __init__(self, suite: Suite, folder: Path, device: str, run: Run, modules: Modules,
                  display: Display, signals: Signals) -> None:
         self.suite, self.folder, self.run = suite, folder, run
         self.device = run["device"] if device == "auto" else device  # a resumed "auto" stays where it was
-        self.worker, self.report, self.display, self.signals = worker, report, display, signals
+        self.modules, self.display, self.signals = modules, display, signals
         self.planned = False
         self.whole: list[str] = []  # groups that were finished when the worker began; who looks later disturbs it
         self.given_up: dict[str, tuple[str, str]] = {}  # group -> status and why it is not tried again
@@ -100,7 +100,7 @@ class _Session:
     def execute(self) -> int:
         """Workers until nothing is left to try, then tables and report; returns the exit code."""
         while True:
-            outcome = self._listen()
+            outcome = self._run_worker()
             self.display.quiet(False)
             if outcome is None or not self._try_again(outcome):
                 break
@@ -109,18 +109,40 @@ class _Session:
                 store.discard(self.folder)  # nothing to keep: the same command can be given again
             return self.code
         self._settle()
+        self._repeat()
         hurried = self.signals.count > 1
         self.signals.finish()
         reported = self._finish(tables=not hurried, report=self.code != INTERRUPTED)
         return self.code or (CELLS_FAILED if self._failed() else FINE) or (FINE if reported else REPORT_FAILED)
 
-    def _listen(self) -> str | None:
-        """One worker from start to end; None when it ended in order, else how it died."""
+    def _run_worker(self) -> str | None:
+        """One worker over all that is missing; None when it ended in order, else how it died."""
         self.whole = groups = store.finished_groups(self.folder, self._warn)
-        payload = {"suite": self.suite.config(), "folder": str(self.folder), "device": self.device,
-                   "finished": sorted({*groups, *self.given_up}), "widths": self.widths}
         self.running = None
-        child = Child(self.worker, payload, self.folder)
+        return self._listen(self.modules.worker, {
+            "device": self.device, "finished": sorted({*groups, *self.given_up}), "widths": self.widths}, self._hear)
+
+    def _repeat(self) -> None:
+        """A/A: a sample of the programs timed again in fresh processes; what goes wrong there is a warning."""
+        if self.modules.noise is None or self.code:
+            return
+        groups, total = store.finished_groups(self.folder, self._warn), processes_of(self.suite.config())
+        picks = picked(self.suite, self.run["cells"], groups)
+        for process in range(1, total + 1) if picks else ():
+            group = noise_group(process)
+            if group in groups or self.code:
+                continue
+            how = self._listen(self.modules.noise, {
+                "device": self.run["device"], "finished": groups, "process": process, "processes": total,
+                "picks": picks}, self._hear_repeat)
+            self.display.quiet(False)
+            if how is not None and not self.code:
+                self._warn(f"{group}: not repeated: {how}. The run is whole without it; --resume tries again.")
+
+    def _listen(self, module: str, payload: dict[str, object], hear: Callable[[Message], None]) -> str | None:
+        """One process from start to end; None when it ended in order, else how it died."""
+        payload = {"suite": self.suite.config(), "folder": str(self.folder), **payload}
+        child = Child(module, payload, self.folder)
         in_order, stopping, hung = False, Stopping(self.signals), None
         watch = Watch(self.suite.timeout_s)
         try:
@@ -139,7 +161,7 @@ class _Session:
                     break
                 watch.heard(message["kind"], message.get("expected_s", 0.0))
                 in_order = in_order or message["kind"] in ("done", "error")
-                self._hear(message)
+                hear(message)
         except BaseException:  # the folder is lost: so is the worker's work
             child.terminate()
             child.end()
@@ -178,6 +200,14 @@ class _Session:
             self.code = self.code or message["code"]
             self.display.error("\n".join(text if text.startswith("error: ") else f"error: {text}"
                                          for text in message["text"].splitlines()))
+
+    def _hear_repeat(self, message: Message) -> None:
+        """As `_hear`, but only a folder that can't be written is more than a warning."""
+        if message["kind"] == "failed" or (message["kind"] == "error" and message["code"] != FOLDER):
+            text = message.get("note") or message.get("text", "")
+            self._warn(f"{message.get('group', 'A/A')}: not repeated: {text}")
+        else:
+            self._hear(message)
 
     def _plan(self, message: Message) -> None:
         run, again = self.run, self.planned or bool(self.run["cells"])
@@ -276,7 +306,7 @@ class _Session:
         for text in store.collect(self.folder) if tables else ():
             self._warn(text)
         if report:
-            reported = write_report(self.folder, self.report, self.display)
+            reported = write_report(self.folder, self.modules.report, self.display)
         else:
             reported = True
             self.display.line(f"no report: python -m bench report {self.folder} makes one of what is finished.")
@@ -289,42 +319,3 @@ class _Session:
             self.run["warnings"].append(text)
             store.write_run(self.folder, self.run)
         self.display.line(f"warning: {text[:500]}")
-
-
-def write_report(folder: Path, module: str, display: Display) -> bool:
-    """Write the report of a run folder and show what it returns, else its answer; False, and why, when that failed.
-
-    Raises:
-        FolderError: the folder is full or may not be written.
-    """
-    try:
-        shown = import_module(module).write_report(folder)
-    except Exception as error:  # whatever is wrong with a report must not cost the run that it tells of
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise FolderError(f"{error.filename or folder}: cannot be written (got {error.strerror}). "
-                              f"The results are kept: make room, then python -m bench report {folder}.") from None
-        with suppress(OSError), open(folder / LOG, "a", encoding="utf-8") as log:
-            traceback.print_exc(file=log)
-        display.error(f"error: report: could not be written (got {type(error).__name__}: {str(error)[:300]}). "
-                      f"The results are kept; see {folder / LOG}, then python -m bench report {folder}.")
-        return False
-    if shown is None:
-        for text in answer(folder / "report.md"):
-            display.line(text)
-    else:
-        display.show(shown)
-    display.line(f"report: {folder / 'report.md'}")
-    return True
-
-
-def answer(report: Path) -> list[str]:
-    """The sentences at the top of a report: the text before its first section, table or picture."""
-    if not report.exists():
-        return []
-    lines: list[str] = []
-    for text in report.read_text(encoding="utf-8").splitlines():
-        if text.startswith(("## ", "|", "![")) or len(lines) >= 20:
-            break
-        if text.strip() and not text.startswith("# "):
-            lines.append(text.strip())
-    return lines

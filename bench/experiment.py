@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
@@ -39,6 +40,11 @@ class Group:
     def steps(self) -> int:
         """Budget of a lane in steps."""
         return self.settings.budget(self.problem.examples, self.batch_size)
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Steps in a pass over the data."""
+        return self.problem.examples / self.batch_size
 
     @property
     def key(self) -> dict[str, str | int]:
@@ -96,15 +102,34 @@ def grid(suite: Suite, centre: float) -> dict[str, list[gdjax.Setting]]:
             return list(suite.rates)
         return [float(rate) for rate in np.geomspace(low, high, number)] if number > 1 else [centre]
 
+    count *= len(suite.horizons)
     found = {}
     for name in suite.schedules:
-        schedule = gdjax.schedules.get(name)
-        if name == "constant":
-            found[name] = [gdjax.Setting(schedule, rate) for rate in rates(count * len(suite.horizons))]
-        else:
-            found[name] = [gdjax.Setting(schedule.over(horizon), rate)
-                           for horizon in suite.horizons for rate in rates(count)]
+        schedules = schedules_of(suite, name)
+        found[name] = [gdjax.Setting(schedule, rate)
+                       for schedule in schedules for rate in rates(count // len(schedules))]
     return found
+
+
+def schedules_of(suite: Suite, name: str) -> list[gdjax.schedules.Schedule]:
+    """A schedule at each horizon of the suite; the constant one has none."""
+    schedule = gdjax.schedules.get(name)
+    return [schedule] if name == "constant" else [schedule.over(horizon) for horizon in suite.horizons]
+
+
+def schedule_errors(groups: Sequence[Group]) -> list[str]:
+    """What is wrong with schedules over the whole budget of any group, at any horizon: the first for each schedule."""
+    errors = {}
+    for group in {(group.steps, group.steps_per_epoch): group for group in groups}.values():
+        for place, name in enumerate(group.suite.schedules):
+            if name in errors:
+                continue
+            try:
+                gdjax.check_schedules(schedules_of(group.suite, name), group.steps, group.steps_per_epoch)
+            except ValueError as error:
+                errors[name] = (f"schedules[{place}]: {group.name}, batch size {group.batch_size}: "
+                                f"{str(error).removeprefix('schedules: ')}")
+    return list(errors.values())
 
 
 def measure(group: Group) -> Result:

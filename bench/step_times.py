@@ -1,9 +1,10 @@
-"""Step times of a problem's programs, interleaved over its groups: one-lane and full-width, scoring, compilation."""
+"""Step times of programs, interleaved over their groups: one-lane and full-width, scoring, compilation."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import gdjax
 from bench import clock
@@ -11,6 +12,16 @@ from bench.experiment import Group
 
 SCORING_MARKS = 8  # marks of a run that times scoring
 SCORING_REPEATS = 3  # its share of the run time needs no interval
+Place = tuple[int, str]  # of a program: its group's place, "solo" or "batched"
+
+
+class _Timed(NamedTuple):
+    """A compiled program, ready to be run so many steps, and how long its first run took."""
+
+    group: Group
+    program: gdjax.Program
+    run: Callable[..., object]
+    first_s: float
 
 
 def step_times(
@@ -23,40 +34,69 @@ def step_times(
         results: place of a group -> wall seconds of its run, lane-marks scored in it; for those run just now.
         between: called after every sample, off the clock.
     """
-    suite, jobs, facts = groups[0].suite, [], {}
-    for number, group in enumerate(groups):
-        for solo in (True, False):
-            program = group.program(solo)
-            settings = [gdjax.Setting(gdjax.schedules.get(name), 1e-3) for name in suite.schedules]
-            run = program.stepper(settings, key=suite.seed, max_steps=group.steps)
-            label = (str(number), "solo" if solo else "batched")
-            first_s, _ = clock.once(run, 1)
-            facts[label] = (program, first_s)
-            jobs.append(clock.calibrate((*label, "step"), run, suite.min_sample_s, suite.repeats))
-            if not solo:
-                jobs.append(clock.calibrate((*label, "scoring"), _scoring(run), suite.min_sample_s,
-                                            min(suite.repeats, SCORING_REPEATS)))
-    samples = []
-    for sample in clock.samples(jobs, suite.seed):
-        samples.append(sample)
-        between()
+    suite, jobs, programs = groups[0].suite, [], {}
+    for (place, kind), timed in _ready(groups):
+        programs[place, kind] = timed
+        label = str(place), kind
+        jobs.append(clock.calibrate((*label, "step"), timed.run, suite.min_sample_s, suite.repeats))
+        if kind == "batched":
+            jobs.append(clock.calibrate((*label, "scoring"), _scoring(timed.run), suite.min_sample_s,
+                                        min(suite.repeats, SCORING_REPEATS)))
+    samples = _heard(clock.samples(jobs, suite.seed), between)
     step_s = {job.label[0]: _step_median(samples, job.label) for job in jobs if job.label[1:] == ("batched", "step")}
     for sample in samples:
         index, kind, quantity = sample.label
-        program, _ = facts[index, kind]
-        seconds = sample.seconds / (sample.count * program.width)
+        width = programs[int(index), kind].program.width
+        seconds = sample.seconds / (sample.count * width)
         if quantity == "scoring":
-            seconds = max(seconds / SCORING_MARKS - step_s[index] / program.width, 0.0)
-        yield _row(groups[int(index)], kind, program.width, quantity, seconds, repeat=sample.repeat,
-                   warmup=sample.warmup, voided=sample.voided, order=sample.order, steps=sample.count)
-    for (index, kind), (program, first_s) in facts.items():
-        group = groups[int(index)]
-        for quantity, seconds in (("trace", program.trace_s), ("compile", program.compile_s), ("first_run", first_s)):
-            yield _row(group, kind, program.width, quantity, seconds)
-        if kind == "batched" and int(index) in results:
-            run_s, scored = results[int(index)]
-            yield _row(group, kind, program.width, "run", run_s)
-            yield _row(group, kind, program.width, "scored", 0.0, steps=scored)
+            seconds = max(seconds / SCORING_MARKS - step_s[index] / width, 0.0)
+        yield _sample_row(groups[int(index)], width, sample, seconds)
+    yield from _start_rows(programs, process=0)
+    for place, (run_s, scored) in results.items():
+        width = programs[place, "batched"].program.width
+        yield _row(groups[place], "batched", width, "run", run_s)
+        yield _row(groups[place], "batched", width, "scored", 0.0, steps=scored)
+
+
+def step_times_again(
+    groups: Sequence[Group], counts: Mapping[Place, int], repeats: int, process: int, between: Callable[[], None]
+) -> Iterator[dict[str, object]]:
+    """Rows of the timing table for steps alone, measured as `step_times` did but in another process (A/A).
+
+    Args:
+        groups: those to repeat, at the widths they were timed at.
+        counts: program -> steps of each of its samples in the first process.
+        repeats: samples of each program after the warm-ups.
+        process: number of this process, from 1.
+        between: called after every sample, off the clock.
+    """
+    programs = {at: timed for at, timed in _ready(groups) if at in counts}
+    jobs = [clock.Job((str(place), kind, "step"), timed.run, counts[place, kind], repeats)
+            for (place, kind), timed in programs.items()]
+    for sample in _heard(clock.samples(jobs, groups[0].suite.seed + process), between):
+        index, kind, _ = sample.label
+        width = programs[int(index), kind].program.width
+        yield _sample_row(groups[int(index)], width, sample, sample.seconds / (sample.count * width), process)
+    yield from _start_rows(programs, process)
+
+
+def _ready(groups: Sequence[Group]) -> Iterator[tuple[Place, _Timed]]:
+    """Both programs of every group, compiled and run once."""
+    for place, group in enumerate(groups):
+        for kind in ("solo", "batched"):
+            program = group.program(solo=kind == "solo")
+            settings = [gdjax.Setting(gdjax.schedules.get(name), 1e-3) for name in group.suite.schedules]
+            run = program.stepper(settings, key=group.suite.seed, max_steps=group.steps)
+            first_s, _ = clock.once(run, 1)
+            yield (place, kind), _Timed(group, program, run, first_s)
+
+
+def _heard(samples: Iterator[clock.Sample], between: Callable[[], None]) -> list[clock.Sample]:
+    kept = []
+    for sample in samples:
+        kept.append(sample)
+        between()
+    return kept
 
 
 def _scoring(run: Callable[..., object]) -> Callable[[int], object]:
@@ -69,9 +109,25 @@ def _step_median(samples: list[clock.Sample], label: tuple[str, ...]) -> float:
                              for sample in samples if sample.label == label and not sample.warmup)
 
 
+def _sample_row(
+    group: Group, width: int, sample: clock.Sample, seconds: float, process: int = 0
+) -> dict[str, object]:
+    _, kind, quantity = sample.label
+    return _row(group, kind, width, quantity, seconds, repeat=sample.repeat, warmup=sample.warmup,
+                voided=sample.voided, order=sample.order, steps=sample.count, process=process)
+
+
+def _start_rows(programs: Mapping[Place, _Timed], process: int) -> Iterator[dict[str, object]]:
+    """What a program cost before it was warm."""
+    for (_, kind), (group, program, _, first_s) in programs.items():
+        for quantity, seconds in (("trace", program.trace_s), ("compile", program.compile_s), ("first_run", first_s)):
+            yield _row(group, kind, program.width, quantity, seconds, process=process)
+
+
 def _row(
     group: Group, program: str, width: int, quantity: str, seconds: float, *, repeat: int = 0, warmup: bool = False,
-    voided: bool = False, order: int = 0, steps: int = 0,
+    voided: bool = False, order: int = 0, steps: int = 0, process: int = 0,
 ) -> dict[str, object]:
     return {**group.key, "device": group.device, "program": program, "width": width, "quantity": quantity,
-            "repeat": repeat, "warmup": warmup, "voided": voided, "order": order, "steps": steps, "seconds": seconds}
+            "repeat": repeat, "warmup": warmup, "voided": voided, "order": order, "steps": steps, "seconds": seconds,
+            "process": process}

@@ -73,9 +73,15 @@ def locked(folder: Path) -> Iterator[None]:
     made = not os.path.exists(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files.probe(folder)
         lock = filelock.FileLock(folder / LOCK)
         lock.acquire(timeout=0)
+        try:
+            files.probe(folder)  # under the lock: who holds it takes the trial of another for a leftover
+        except BaseException:
+            lock.release()
+            if not (folder / MANIFEST).exists():
+                (folder / LOCK).unlink(missing_ok=True)
+            raise
     except filelock.Timeout:
         raise FolderError(f"{folder}: another run holds this folder (got a lock). "
                           "Wait for it, or use another --out.") from None

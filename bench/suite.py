@@ -28,7 +28,7 @@ from bench.toml_file import read_toml
 SUITES = Path(__file__).parent / "suites"
 AXIS_LIMIT = 1_000  # entries of one axis
 NAME_LIMIT = 200  # characters of one name
-NO_PART = ("timeout_s",)  # of the experiment: may be changed before a resume
+NO_PART = ("timeout_s", "noise_groups", "noise_processes")  # of the experiment: may be changed before a resume
 Item = TypeVar("Item")
 
 
@@ -130,8 +130,10 @@ class Suite(BaseModel):
 
     Or the claims of the textbook study, "all" or by name: such a suite has no problems, batch sizes or schedules.
     `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves;
-    `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps. `timeout_s`
-    are the seconds after which a worker is taken for hung (see `bench.watch`): no part of the experiment.
+    `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps. At the end
+    the programs of `noise_groups` groups (a problem, optimizer and batch size; 0: none) are timed again in
+    `noise_processes` fresh processes. `timeout_s` are the seconds after which a worker is taken for hung (see
+    `bench.watch`). These last three are no part of the experiment: they may be changed before a resume.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -154,6 +156,8 @@ class Suite(BaseModel):
     width: Annotated[int, Field(ge=1, le=1_048_576)] = 128
     repeats: Annotated[int, Field(ge=1, le=10_000)] = 10
     min_sample_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 0.1
+    noise_groups: Annotated[int, Field(ge=0, le=AXIS_LIMIT)] = 3
+    noise_processes: Annotated[int, Field(ge=1, le=100)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     dtype: Literal["float32", "float64"] = "float32"
     matmul_precision: Literal["default", "high", "highest"] = "highest"

@@ -28,7 +28,9 @@ COLUMNS: dict[str, dict[str, str]] = {
                "tuning_hits": "int64", "edge_of_grid": "bool"},
     "timing": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "program": "str",
                "width": "int64", "quantity": "str", "repeat": "int64", "warmup": "bool", "voided": "bool",
-               "order": "int64", "steps": "int64", "seconds": "float64"},
+               "order": "int64", "steps": "int64", "seconds": "float64", "process": "int64"},
+    "memory": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "width": "int64",
+               "fresh": "bool", "before_bytes": "int64", "peak_bytes": "int64", "device_peak_bytes": "Int64"},
     "claims": {"claim": "str", "number": "int64", "statement": "str", "method": "str", "verdict": "str",
                "sentence": "str", "seconds": "float64", "cpu_seconds": "float64"},
     "findings": {"claim": "str", "quantity": "str", "value": "float64", "low": "float64", "high": "float64",
@@ -37,13 +39,14 @@ COLUMNS: dict[str, dict[str, str]] = {
                "y_log": "bool", "line": "int64", "series": "str", "joined": "bool", "theory": "bool", "x": "float64",
                "y": "float64", "low": "float64", "high": "float64"},
 }
+LATER = {"timing": {"process": 0}}  # columns that older parts lack, and what they hold there
 
 
 @dataclass(frozen=True)
 class Tables:
     """Everything a run folder holds: its tables, those of a study in the last three, and the manifest `run` (run.json).
 
-    `lanes` to `timing` are empty for a study of claims, `claims` to `points` for a run of cells.
+    `lanes` to `timing` and `memory` are empty for a study of claims, `claims` to `points` for a run of cells.
     """
 
     lanes: pd.DataFrame
@@ -52,6 +55,7 @@ class Tables:
     chosen: pd.DataFrame
     timing: pd.DataFrame
     run: Mapping[str, object]
+    memory: pd.DataFrame = field(default_factory=lambda: empty("memory"))
     claims: pd.DataFrame = field(default_factory=lambda: empty("claims"))
     findings: pd.DataFrame = field(default_factory=lambda: empty("findings"))
     points: pd.DataFrame = field(default_factory=lambda: empty("points"))
@@ -112,6 +116,9 @@ def _read_table(folder: Path, name: str, parts: list[Path] | None, unreadable: l
         except (OSError, ValueError) as error:
             unreadable.append(f"{path.relative_to(folder)}: left out, not a readable table ({error})")
             continue
+        for column, value in LATER.get(name, {}).items():
+            if column not in frame:
+                frame[column] = value
         missing = [column for column in COLUMNS[name] if column not in frame]
         if missing:
             unreadable.append(f"{path.relative_to(folder)}: left out, lacks the columns {', '.join(missing)}")

@@ -21,7 +21,7 @@ import gdjax
 from bench import clock, store
 from bench.bad_input import closest
 from bench.cells import group_name, timing_group
-from bench.experiment import Group, measure, target_losses
+from bench.experiment import Group, measure, schedule_errors, target_losses
 from bench.memory import Meter, device_peak_bytes
 from bench.step_times import step_times
 from bench.suite import Suite, suite_from
@@ -47,7 +47,7 @@ def serve(kind: type[Worker], connection: Connection, payload: dict[str, object]
     """Run a worker of this kind until it is through, is told to stop, or can't write."""
     suite = suite_from(payload["suite"])  # type: ignore[arg-type]
     worker = kind(connection, suite, Path(str(payload["folder"])), set(payload["finished"]))  # type: ignore[call-overload]
-    worker.widths = dict(payload.get("widths", {}))  # type: ignore[call-overload]
+    worker.take(payload)
     try:
         worker.run(str(payload["device"]))
     except Stopped:
@@ -67,6 +67,10 @@ class Worker:
         self.results: dict[str, tuple[float, int]] = {}  # group -> wall seconds, lane-marks scored
         self.widths: dict[str, int] = {}  # group -> lanes side by side, where not the suite's
         self.fresh = True  # no group has run in this process
+
+    def take(self, payload: dict[str, object]) -> None:
+        """What else the parent says at the start."""
+        self.widths = dict(payload.get("widths", {}))  # type: ignore[call-overload]
 
     def run(self, device: str) -> None:
         """Open the device, then do the work."""
@@ -136,7 +140,7 @@ class Worker:
         for i, name in enumerate(suite.problems):
             settings = suite.settings_for(name)
             try:
-                problem = self._problem(name)
+                problem = self.problem(name)
                 gdjax.preflight(problem)
                 if any(group.problem.name == problem.name for group in groups):
                     raise ValueError(f"another problem of the suite has this name (got {problem.name!r}). Rename one.")
@@ -156,9 +160,10 @@ class Worker:
                     group = Group(suite, settings, problem, optimizer, count, platform)
                     if group not in groups:
                         groups.append(group)
-        return groups, errors
+        return groups, errors or schedule_errors(groups)
 
-    def _problem(self, name: str) -> gdjax.Problem:
+    def problem(self, name: str) -> gdjax.Problem:
+        """A shipped problem, or what a user's module:function makes; raises ValueError or TypeError for a bad one."""
         if ":" not in name:
             return gdjax.problems.get(name)
         module, _, function = name.partition(":")
@@ -205,7 +210,7 @@ class Worker:
         if name not in self.finished:
             self._progress(group, f"{group.problem.name}, batch {group.batch_size}: tuning and reporting", name)
             meter = Meter.begin()
-            done = self._at_widths(name, lambda width: measure(_at(group, width)))
+            done = self._at_widths(name, lambda width: measure(at_width(group, width)))
             if done is not None:
                 result, width = done
                 memory = {**group.key, "device": group.device, "width": width, "fresh": self.fresh,
@@ -227,7 +232,7 @@ class Worker:
                      if _name(group) in self.results}
             self.say(kind="quiet", on=True)
             done = self._at_widths(name, lambda width: pd.DataFrame(list(step_times(
-                [_at(group, self.widths.get(_name(group), width)) for group in groups], known, self._listen))))
+                [at_width(group, self.widths.get(_name(group), width)) for group in groups], known, self.listen))))
             self.say(kind="quiet", on=False)
             if done is not None:
                 store.write_group(self.folder, name, {"timing": done[0]})
@@ -244,7 +249,7 @@ class Worker:
                 raise
             except Exception as error:  # one group's failure must not cost the others
                 if width < asked or width == 1 or not _is_for_memory(error):
-                    self._failed(name, error, width)
+                    self.failed(name, error, width)
                     return None
                 traceback.print_exc()
             else:
@@ -254,7 +259,7 @@ class Worker:
             jax.clear_caches()
             self.say(kind="warning", text=f"{name}: memory ran out at width {width * 2} (trying once more at {width}).")
 
-    def _listen(self) -> None:
+    def listen(self) -> None:
         """Between two samples: whether the parent wants the end, heard by the next word to it."""
         if self.connection.poll():
             self.say(kind="quiet", on=True)
@@ -266,7 +271,8 @@ class Worker:
     def _timing_s(self, groups: list[Group]) -> float:
         return _timing_weight(self.suite) * len(groups)
 
-    def _failed(self, name: str, error: Exception, width: int | None = None) -> None:
+    def failed(self, name: str, error: Exception, width: int | None = None) -> None:
+        """Tell the parent that a group failed, and whether memory was what it lacked."""
         traceback.print_exc()
         short = _is_for_memory(error)
         self.say(kind="failed", group=name, status="oom" if short else "failed",
@@ -281,7 +287,7 @@ def _is_for_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or ran_out_of_memory(_text(error))
 
 
-def _at(group: Group, width: int) -> Group:
+def at_width(group: Group, width: int) -> Group:
     """The group at so many lanes side by side."""
     if width == group.suite.width:
         return group

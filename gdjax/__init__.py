@@ -9,10 +9,10 @@ from gdjax.gradients import check_gradient, numerical_gradient
 from gdjax.lanes import Setting
 from gdjax.problem import Problem
 from gdjax.runs import Runs
-from gdjax.tracing import preflight
+from gdjax.tracing import check_schedules, preflight
 
 __all__ = [
-    "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "compile", "data", "initial_loss", "lanes",
-    "minibatch", "minima", "numerical_gradient", "optimizers", "preflight", "problems", "range_test", "sampling",
-    "schedules", "sgd", "stopping", "targets",
+    "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "check_schedules", "compile", "data",
+    "initial_loss", "lanes", "minibatch", "minima", "numerical_gradient", "optimizers", "preflight", "problems",
+    "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
 ]

@@ -7,8 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
-from typing import TypeGuard
+from numbers import Real
 
 import jax
 import jax.numpy as jnp
@@ -20,19 +19,10 @@ from gdjax.lanes import Setting
 from gdjax.names import closest
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
+from gdjax.scalars import is_real, is_whole
 from gdjax.schedules import Schedule
 
 LAST_KEY = 2**32
-
-
-def is_whole(value: object) -> TypeGuard[int]:
-    """A whole number of Python or NumPy; True and False are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
-
-
-def is_real(value: object) -> TypeGuard[float]:
-    """A real number of Python or NumPy; True and False are none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def positive_int(field: str, value: object, unit: str) -> int:
@@ -102,12 +92,13 @@ def settings(
         if rates is not None or hyper is not None:
             raise ValueError("settings: give either settings or rates, schedules and hyper (got both). "
                              "Leave rates=None.")
-        found = list(given)
+        found = [given] if isinstance(given, Setting) else list(given)
         for setting in found:
             if not isinstance(setting, Setting):
                 raise TypeError(f"settings: each must be a gdjax.Setting (got {setting!r}). "
                                 "Use gdjax.Setting(schedule, rate).")
-        found = [replace(setting, schedule=schedule_table.get(setting.schedule), rate=rate(setting.rate))
+        found = [replace(setting, schedule=schedule_table.get(setting.schedule), rate=rate(setting.rate),
+                         hyper={name: hyper_number(name, value) for name, value in setting.numbers.items()})
                  for setting in found]
     else:
         named = [schedules] if isinstance(schedules, str | Schedule) else sequence("schedules", schedules)
@@ -142,18 +133,25 @@ def hyper_points(value: object) -> list[dict[str, float]]:
     axes = []
     for name, numbers_of in value.items():
         each = [numbers_of] if is_real(numbers_of) else sequence(f"hyper: {name}", numbers_of)
-        for number in each:
-            if not is_real(number) or not math.isfinite(number):
-                raise ValueError(f"hyper: {name}: must be finite numbers (got {number!r}). They are data of the lanes; "
-                                 "anything else goes into the optimizer by functools.partial.")
-        axes.append([(str(name), float(number)) for number in each])
+        axes.append([(str(name), hyper_number(name, number)) for number in each])
     return [dict(point) for point in itertools.product(*axes)]
 
 
+def hyper_number(name: str, value: object) -> float:
+    """A further number of an optimizer: finite."""
+    if not is_real(value) or not math.isfinite(value):
+        raise ValueError(f"hyper: {name}: must be finite numbers (got {value!r}). They are data of the lanes; "
+                         "anything else goes into the optimizer by functools.partial.")
+    return float(value)
+
+
 def numbers(problem: Problem, optimizer: Optimizer, found: Sequence[Setting]) -> dict[str, float]:
-    """The further hyperparameters of a call with their defaults; the settings' own are checked."""
+    """The further hyperparameters of a call with their defaults; all that have a range are checked."""
     given = {name: None for setting in found for name in setting.numbers}
     defaults = optimizers.defaults(optimizer, problem, list(given))
+    for name, value in optimizers.accepted(optimizer).items():
+        if value is not None:
+            optimizers.check_number(optimizer, name, value)
     for setting in found:
         for name, value in setting.numbers.items():
             optimizers.check_number(optimizer, name, value)

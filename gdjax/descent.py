@@ -48,14 +48,15 @@ def minibatch(
     Args:
         problem: what to descend.
         batch_size: B, examples per step, 1 … n.
-        rates: learning rates η₀; a float, a sequence, or None for five around the one a range test finds.
+        rates: learning rates η₀; a float, a sequence, or None for five around the one a range test finds with the
+            first combination of `hyper`.
         starts: how many random starts, or parameters with a leading (starts,) axis.
         key: seed in [0, 2³²) or a JAX key. Starts and batches are pure functions of (key, start, step).
         optimizer: a name, or a function rate -> optax transformation such as `optax.adam`.
         schedules: names or schedules; every schedule runs with every rate.
         targets: losses whose first hit is looked for at the marks.
-        tolerance: full-data gradient norm at which a lane has converged (looked at in every step when B = n, else at
-            marks).
+        tolerance: full-data gradient norm at which a lane has converged (looked at in every step when B = n and
+            iterates are not averaged, else at marks).
         max_epochs, max_steps: the budget of a lane, whichever comes first; one is required.
         marks: how many times the full-data loss is scored on the way; None: 32 with targets, else only at the end.
         sampling: "shuffle" (every example once an epoch) or "replacement".
@@ -86,36 +87,27 @@ def minibatch(
     optimizer = optimizers.get(optimizer)
     steps = arguments.budget(problem, size, max_epochs, max_steps)
     root = arguments.key(key)
-    pace = problem.examples / size
     searched = rates is None and settings is None
     found = arguments.settings(schedules, 1.0 if searched else rates, hyper, settings)
     numbers = arguments.numbers(problem, optimizer, found)
     tracing.preflight(problem, optimizer, tuple(numbers))
-    tracing.check_schedules(found, steps, pace)
-    goals = arguments.targets(targets)
-    tolerance = arguments.at_least_zero("tolerance", tolerance)
+    tracing.check_schedules([each.schedule for each in found], steps, problem.examples / size)
     arguments.choice("sampling", sampling, SAMPLINGS)
     arguments.choice("batches", batches, BATCHES)
-    _check_stall(stall, found, size, problem)
-    if stop_at_target and not goals:
-        raise ValueError("stop_at_target: needs targets (got none). Give targets, the lowest of which ends a lane.")
-    if marks is not None:
-        marks = arguments.positive_int("marks", marks, "marks")
+    _check_stall(stall, found, size, problem, optimizer)
+    limits = _limits(steps, tolerance, targets, stop_at_target, stall)
+    at = _marks(steps, marks, limits)
     begin = arguments.starts(problem, starts)
     if searched:  # only now: nothing runs before every argument is known to be good
-        rates = _range_rates(problem, size, optimizer, root, sampling, batches, steps, width,
-                             found[0].hyper)
+        rates = _range_rates(problem, size, optimizer, root, sampling, batches, steps, width, found[0].hyper)
         found = arguments.settings(schedules, rates, hyper, None)
-    many = begin if isinstance(begin, int) else jax.tree.leaves(begin)[0].shape[0]
-    at = mark_steps(steps, marks, len(goals))
     if program is None:
         program = compiling.compile(
             problem, batch_size=size, optimizer=optimizer, schedules=[each.schedule for each in found],
-            sampling=sampling, batches=batches, marks=len(at), tolerance=tolerance, stall=stall, width=width,
-            settings=len(found), starts=many, hyper=list(numbers))
-    compiling.check_program(program, problem, optimizer, size, found, numbers, sampling, batches, len(at), tolerance,
-                            stall is not None)
-    limits = Limits(steps, tolerance, goals, stop_at_target, stall)
+            sampling=sampling, batches=batches, marks=len(at), tolerance=limits.tolerance, stall=stall, width=width,
+            settings=len(found), starts=_count(begin), hyper=list(numbers))
+    compiling.check_program(program, problem, optimizer, size, found, numbers, sampling, batches, len(at),
+                            limits.tolerance, stall is not None)
     return _descend(program, found, begin, root, batches, limits, at)
 
 
@@ -251,6 +243,28 @@ def _descend(
     )
 
 
+def _limits(
+    steps: int, tolerance: float, targets: Sequence[float], stop_at_target: bool, stall: float | None
+) -> Limits:
+    goals = arguments.targets(targets)
+    tolerance = arguments.at_least_zero("tolerance", tolerance)
+    if stop_at_target and not goals:
+        raise ValueError("stop_at_target: needs targets (got none). Give targets, the lowest of which ends a lane.")
+    return Limits(steps, tolerance, goals, stop_at_target, stall)
+
+
+def _marks(steps: int, marks: int | None, limits: Limits) -> np.ndarray:
+    """The steps at which lanes are scored, (marks,)."""
+    if marks is not None:
+        marks = arguments.positive_int("marks", marks, "marks")
+    return mark_steps(steps, marks, len(limits.targets))
+
+
+def _count(begin: int | PyTree) -> int:
+    """How many starts were asked for, or given."""
+    return begin if isinstance(begin, int) else int(jax.tree.leaves(begin)[0].shape[0])
+
+
 def _divergence_limit(problem: Problem) -> float:
     if problem.optimum is None:
         return math.inf
@@ -266,7 +280,9 @@ def _range_rates(
     return [float(rate) for rate in centre * np.logspace(-1, 1, 5)]
 
 
-def _check_stall(stall: float | None, found: Sequence[Setting], size: int, problem: Problem) -> None:
+def _check_stall(
+    stall: float | None, found: Sequence[Setting], size: int, problem: Problem, optimizer: Optimizer
+) -> None:
     if stall is None:
         return
     arguments.at_least_zero("stall", stall)
@@ -274,6 +290,9 @@ def _check_stall(stall: float | None, found: Sequence[Setting], size: int, probl
         kinds = ", ".join(sorted({each.schedule.name for each in found}))
         raise ValueError(f"stall: only for full batches and constant schedules (got batch size {size} of "
                          f"{problem.examples}, {kinds}). A schedule that waits for its drop looks stalled.")
+    if optimizers.averages(optimizer):
+        raise ValueError(f"stall: not where iterates are averaged (got {optimizers.name_of(optimizer)!r}). "
+                         "Their mean moves on where they stall.")
 
 
 def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from gdjax import arguments, lanes, linkage, newton, problems
 from gdjax.newton import Landscape, Survey
 from gdjax.problem import Problem
+from gdjax.scalars import is_real, is_whole
 from gdjax.stopping import DIVERGED, STATUSES
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def find(runs: Runs, *, problem: Problem | None = None, tolerance: float = 1e-2)
 
     Source: Nocedal & Wright 2006, "Numerical Optimization", theorems 2.3 and 2.4 (second-order conditions).
     """
-    if not (arguments.is_real(tolerance) and 0 < tolerance < math.inf):
+    if not (is_real(tolerance) and 0 < tolerance < math.inf):
         raise ValueError(f"tolerance: must be a number above 0 (got {tolerance!r}). It is a share of the spread of the "
                          "starts: use 0.01.")
     problem = _problem_of(runs, problem)
@@ -141,7 +142,7 @@ def wilson(hits: int, starts: int, confidence: float = 0.95) -> Interval:
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
     starts = arguments.positive_int("starts", starts, "starts")
-    if not arguments.is_whole(hits):
+    if not is_whole(hits):
         raise TypeError(f"hits: must be a whole number of starts (got {hits!r}). Give an int from 0 to {starts}.")
     if not 0 <= hits <= starts:
         raise ValueError(f"hits: must be from 0 to starts (got {hits} of {starts}). Count the starts that hit.")
@@ -196,7 +197,7 @@ def _enough(share: float, confidence: float) -> float:
 
 
 def _check_confidence(confidence: float) -> None:
-    if not arguments.is_real(confidence):
+    if not is_real(confidence):
         raise TypeError(f"confidence: must be a number (got {confidence!r}). Use for example 0.99.")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence: must be between 0 and 1 (got {confidence}). Use for example 0.99.")

@@ -44,8 +44,8 @@ class Problem:
 
     Raises:
         ValueError, TypeError: data without rows, with unequal leading axes or with values that are not finite; neither
-            `loss` nor `batch_loss`; held-out examples or an accuracy without data; an empty domain; float64 asked for
-            while JAX's x64 mode is off.
+            `loss` nor `batch_loss`, or what is no function; held-out examples or an accuracy without data; an empty
+            domain; float64 asked for while JAX's x64 mode is off.
 
     Example:
         >>> import jax, gdjax
@@ -79,11 +79,13 @@ class Problem:
         if self.batch_loss is not None and self.data is None:
             raise ValueError(f"problem {self.name!r}: batch_loss: needs data (got None). "
                              "Use loss(params) without data.")
-        if self.optimum is not None and not np.isfinite(self.optimum):
+        self._check_functions()
+        if self.optimum is not None and not _are_finite(self.optimum):
             raise ValueError(f"problem {self.name!r}: optimum: must be finite (got {self.optimum}). "
                              "Use None when unknown.")
         check_dtype(self.name, self.dtype)
-        if self.domain is not None and not (np.isfinite(self.domain).all() and self.domain[0] < self.domain[1]):
+        if self.domain is not None and not (
+                np.shape(self.domain) == (2,) and _are_finite(self.domain) and self.domain[0] < self.domain[1]):
             raise ValueError(f"problem {self.name!r}: domain: must be (low, high) with low below high "
                              f"(got {self.domain}). It is the box of starts.")
         for field in ("held_out", "accuracy"):
@@ -97,6 +99,16 @@ class Problem:
             if inner[0] != inner[1]:
                 raise ValueError(f"problem {self.name!r}: held_out: must be like data but for the number of examples "
                                  f"(got {inner[1]}, data has {inner[0]}). Split one table with gdjax.data.split.")
+
+    def _check_functions(self) -> None:
+        for field in ("init", "loss", "batch_loss", "accuracy"):
+            value = getattr(self, field)
+            if not callable(value) and (value is not None or field == "init"):
+                raise TypeError(f"problem {self.name!r}: {field}: must be a function (got {value!r}). "
+                                "Give one that JAX can trace.")
+        if not isinstance(self.maximise, bool):
+            raise TypeError(f"problem {self.name!r}: maximise: must be True or False (got {self.maximise!r}). "
+                            "True climbs.")
 
     @property
     def examples(self) -> int:
@@ -148,6 +160,11 @@ class Problem:
 
     def _signed(self, value: jax.Array) -> jax.Array:
         return -value if self.maximise else value
+
+
+def _are_finite(numbers: object) -> bool:
+    values = np.asarray(numbers)
+    return values.dtype.kind in "fiu" and bool(np.isfinite(values).all())
 
 
 def check_dtype(name: str, dtype: str | None) -> None:

@@ -12,22 +12,22 @@ import numpy as np
 
 from gdjax import optimizers
 from gdjax import schedules as schedule_table
-from gdjax.lanes import Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree, check_dtype
+from gdjax.schedules import Schedule
 
 LOOKS = 4096  # steps at which a schedule is looked at; the same for every budget, so that a new one compiles nothing
 
 
 def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Sequence[str] = ()) -> None:
-    """Trace a problem's loss and a step of its optimizer, so that their errors name the user's function; runs nothing.
+    """Trace a problem's functions and a step of its optimizer: errors name the user's function; runs nothing.
 
     Args:
         hyper: names of the optimizer's further numbers that are lane data.
 
     Raises:
-        ValueError, TypeError: the loss cannot be traced or is not one real number, parameters are not floats, the
-            optimizer does not map a rate to an optax transformation.
+        ValueError, TypeError: loss or accuracy cannot be traced or is not one real number, parameters are not floats,
+            the optimizer does not map a rate to an optax transformation.
 
     Example:
         >>> gdjax.preflight(gdjax.problems.get("bowl"))
@@ -53,21 +53,43 @@ def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Seque
         if not _is_scalar(found, jnp.floating):
             raise ValueError(f"{field}: must return one real number (got {_in_words(found)}). "
                              "Return a float scalar, such as jnp.mean(…).")
+    if problem.accuracy is not None:
+        field = f"problem {problem.name!r}: accuracy {_called(problem.accuracy)}"
+        held_out = problem.device_held_out()
+        with _errors_of_the_user(field):
+            found = jax.eval_shape(problem.accuracy, params, data if held_out is None else held_out)
+        if not _is_scalar(found, jnp.floating):
+            raise ValueError(f"{field}: must return one share (got {_in_words(found)}). Return a float scalar, such as "
+                             "jnp.mean(…).")
     make = optimizers.get(optimizer)
     with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
         _trace_step(problem, make, tuple(hyper))
 
 
-def check_schedules(found: Sequence[Setting], max_steps: int, pace: float) -> None:
-    """Every schedule over its whole budget: scalar, finite, not negative; the error names the step."""
+def check_schedules(schedules: Sequence[Schedule], max_steps: int, steps_per_epoch: float) -> None:
+    """Look at schedules over their whole budget: a factor must be one real number, finite and not negative.
+
+    At 4,096 steps from the first to the last, so at every step of a shorter budget; as the engine computes them.
+
+    Args:
+        schedules: to look at.
+        max_steps: budget of a lane, in steps.
+        steps_per_epoch: examples of the problem / batch size, for schedules that count in epochs.
+
+    Raises:
+        ValueError: it names the schedule, and the step with the first bad factor.
+
+    Example:
+        >>> gdjax.check_schedules([gdjax.schedules.linear(), gdjax.schedules.cosine()], 300, 4.5)
+    """
     steps = np.linspace(0, max_steps - 1, LOOKS).round().astype(np.int64)
-    for schedule in dict.fromkeys(setting.schedule for setting in found):
+    for schedule in dict.fromkeys(schedules):
         with _errors_of_the_user(f"schedules: {schedule.label}"):
             result = jax.eval_shape(schedule.formula, jnp.float32(0), jnp.zeros(schedule_table.SHAPE_SIZE))
         if not _is_scalar(result, jnp.integer, jnp.floating):
             raise ValueError(f"schedules: {schedule.label}: must give one real factor for one time "
                              f"(got {_in_words(result)}). Return a float scalar.")
-        factors = schedule_table.evaluate(schedule, steps, max_steps, pace)
+        factors = schedule_table.evaluate(schedule, steps, max_steps, steps_per_epoch)
         bad = ~(np.isfinite(factors) & (factors >= 0))
         if bad.any():
             step, factor = steps[bad.argmax()], factors[bad.argmax()]

@@ -164,6 +164,8 @@ def test_row_11_targets_below_the_optimum_and_met_at_the_start():
         ({"tolerance": math.nan}, ValueError, ("tolerance: ", "(got nan)")),
         ({"stop_at_target": True}, ValueError, ("stop_at_target: needs targets", "(got none)", "Give targets")),
         ({"stall": -1.0}, ValueError, ("stall: must be a number of at least 0", "(got -1.0)")),
+        ({"stall": 0.1, "batch_size": 100, "optimizer": gdjax.optimizers.averaged(optax.sgd)}, ValueError,
+         ("stall: not where iterates are averaged", "(got 'sgd, averaged')")),
         ({"stall": 0.1}, ValueError, ("stall: only for full batches", "(got batch size 10 of 100, constant)")),
         ({"rates": None, "targets": [math.nan]}, ValueError, ("targets: ", "(got nan)")),  # also before a range test
     ],

@@ -41,6 +41,31 @@ def test_row_06_a_number_without_a_default_is_needed_by_every_setting():
         batches(rates=None, settings=settings)
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, None, True, "0.9"])
+def test_row_06_numbers_of_a_setting_are_finite(value):
+    settings = [gdjax.Setting("constant", 0.1, {"momentum": value})]
+    with refused(ValueError, "hyper: momentum: must be finite numbers", f"(got {value!r})"):
+        batches(rates=None, optimizer="momentum", settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "value", "words"),
+    [
+        ("plateau", "factor", 2.0, "inside (0, 1)"), ("plateau", "patience", 0.0, "at least 1"),
+        ("plateau", "rtol", 1.0, "in [0, 1)"), ("plateau", "window", 0.0, "at least 1"),
+        ("backtracking", "decrease", 1.5, "inside (0, 1)"), ("backtracking", "slope_rtol", -1e-4, "in [0, 1)"),
+        ("line_search", "curv_rtol", 0.0, "inside (0, 1)"), ("newton", "damping", -1e-6, "in [0, 1)"),
+    ],
+)
+def test_row_07_numbers_of_rates_that_react_out_of_range(optimizer, name, value, words):
+    """As lane data, by way of a wrapper, and fixed with functools.partial."""
+    function = gdjax.optimizers.get(optimizer)
+    for given, hyper in ((function, {name: value}), (averaged(function), {name: value}),
+                         (functools.partial(function, **{name: value}), None)):
+        with refused(ValueError, f"hyper: {name}: must be {words} (got {value:g})", f"gdjax.optimizers.{optimizer}"):
+            bowl(optimizer=given, hyper=hyper)
+
+
 def test_row_08_what_must_be_static_is_refused_by_name():
     with refused(ValueError, "optimizer 'lbfgs': cannot be traced by JAX"):
         bowl(optimizer="lbfgs", hyper={"memory_size": 5})
@@ -68,6 +93,8 @@ def test_row_07_numbers_of_wrappers_out_of_range(optimizer, hyper, parts):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
+        (lambda: mixed(optax.sgd, {"a": {"b": 1.0}, "a.b": 2.0}), r"factors: groups must have different names .*twice"),
+        (lambda: averaged(optax.sgd, after="late"), r"average_after: must be a finite number of steps .*'late'"),
         (lambda: delayed(optax.sgd, -1), r"longest: must be a whole number of steps from 0 to 1000 \(got -1\)"),
         (lambda: delayed(optax.sgd, 2.0), r"longest: must be a whole number of steps from 0 to 1000 \(got 2.0\)"),
         (lambda: mixed(optax.sgd, {"w": math.inf}), r"hyper: factor.w: must be a finite number .*\(got inf\)"),
@@ -83,6 +110,19 @@ def test_row_07_wrappers_that_make_no_sense(make, text):
         make()
 
 
+@pytest.mark.parametrize("wrap", [lambda inner: mixed(inner, 1.0), lambda inner: delayed(inner, 2), averaged])
+@pytest.mark.parametrize("inner", ["sgd", None, optax.sgd(0.1)])
+def test_row_06_wrappers_go_around_functions(wrap, inner):
+    with pytest.raises(TypeError, match="optimizer: must be a function rate -> optax transformation"):
+        wrap(inner)
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert mixed(optax.sgd, {"w": np.float32(0.5), "b": np.int64(1)}).defaults == {"factor.w": 0.5, "factor.b": 1.0}
+    assert delayed(optax.sgd, np.int64(3)) == delayed(optax.sgd, 3)
+    assert gdjax.problems.rosenbrock(np.int64(3)).start(jax.random.key(0)).shape == (3,)
+
+
 MEAN = functools.partial(gdjax.Problem, name="mean", loss=lambda m, x: (x - m) ** 2, init=jax.random.normal)
 
 
@@ -96,8 +136,28 @@ MEAN = functools.partial(gdjax.Problem, name="mean", loss=lambda m, x: (x - m) *
         ({"held_out": np.ones((3, 2))}, r"held_out: must be like data but for the number of examples"),
         ({"held_out": np.array([1.0, math.nan])}, r"held_out: values must be finite \(got NaN or inf at row 1\)"),
         ({"held_out": np.ones(0)}, r"held_out: needs rows and columns"),
+        ({"domain": 3.0}, r"domain: must be \(low, high\) with low below high \(got 3.0\)"),
+        ({"domain": (0.0, "far")}, r"domain: must be \(low, high\)"),
+        ({"optimum": "low"}, r"optimum: must be finite \(got low\)"),
+        ({"maximise": "no"}, r"maximise: must be True or False \(got 'no'\)"),
+        ({"loss": 3}, r"loss: must be a function \(got 3\)"),
+        ({"init": None}, r"init: must be a function \(got None\)"),
+        ({"accuracy": 0.5}, r"accuracy: must be a function \(got 0.5\)"),
     ],
 )
 def test_rows_04_and_05_newer_fields_of_a_problem(changed, text):
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises((ValueError, TypeError), match=text):
         MEAN(**{"data": np.arange(4.0), **changed})
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "parts"),
+    [
+        (lambda m, batch: batch > m, ("accuracy '<lambda>': must return one share", "bool[4]")),
+        (lambda m, batch: float(m), ("accuracy '<lambda>': cannot be traced by JAX", "ConcretizationTypeError")),
+        (lambda m, batch: batch.missing, ("accuracy '<lambda>': cannot be traced by JAX", "AttributeError")),
+    ],
+)
+def test_row_08_an_accuracy_is_tried_before_the_run_and_not_after_it(accuracy, parts):
+    with refused(ValueError, *parts):
+        batches(problem=MEAN(data=np.arange(4.0), accuracy=accuracy), batch_size=2)

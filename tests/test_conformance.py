@@ -18,12 +18,11 @@ import pytest
 
 import gdjax
 from gdjax.engine import step as one
+from tests.quick import QUICK
 
 STEPS, EXAMPLES = 4, 4
 SCHEDULES = [*map(gdjax.schedules.get, gdjax.schedules.names()), gdjax.schedules.warmup("cosine", share=0.5)]
 FACTORS = np.stack([gdjax.schedules.evaluate(each, np.arange(STEPS), STEPS, 1.0) for each in SCHEDULES], axis=1)
-# compiled in a third less time; the numbers need not be fast
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 @dataclass(frozen=True, eq=False)

@@ -183,6 +183,7 @@ def test_row_26_what_cannot_be_read_is_named_by_line_and_column(text, named, mes
     [
         ({"outcome": 1.0}, r"outcome: must be the name or the position of a column \(got 1.0\)"),
         ({"drop": [True]}, r"drop: .* \(got True\)"),
+        ({"drop": "ab"}, r"drop: must be a list of columns \(got 'ab'\). Use drop=\['ab'\]"),
         ({"categories": {"a": "uv"}}, r"categories: those of column 'a' must be strings \(got 'uv'\)"),
         ({"categories": {"a": [1, 2]}}, r"categories: .* \(got \[1, 2\]\)"),
     ],

@@ -125,6 +125,8 @@ def test_what_cannot_be_loaded_is_told_with_its_reason(load, name, named, text):
 def test_categories_that_are_not_text_are_a_type_error(load):
     with pytest.raises(TypeError, match=r"those of column 'size' must be strings \(got \[1, 2, 10\]\)"):
         load("cups", drop=["note"], categories={"size": [1, 2, 10]})
+    with pytest.raises(TypeError, match=r"drop: must be a list of columns \(got 'note'\)"):
+        load("cups", drop="note")
 
 
 def test_an_answer_that_is_an_error_names_its_status(load, served):

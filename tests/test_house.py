@@ -20,9 +20,10 @@ HARNESS = sorted((ROOT / "bench").rglob("*.py"))
 LONGEST = 350
 
 # arrows run one way: what a part of gdjax may import of gdjax, beside itself
-LOW = {"names"}
+LOW = {"names", "scalars"}
 ARROWS: dict[str, set[str]] = {
     "names": set(),
+    "scalars": set(),
     "problem": set(),
     "data": LOW | {"problem"},
     "gradients": {"problem"},
@@ -39,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "compiling": {"arguments", "problem", "schedules", "optimizers", "lanes", "engine"},
     "newton": {"problem"},
     "linkage": set(),
-    "minima": {"arguments", "lanes", "linkage", "newton", "problem", "problems", "stopping"},
+    "minima": LOW | {"arguments", "lanes", "linkage", "newton", "problem", "problems", "stopping"},
     "runs": {"minima", "problem", "stopping"},
     "gap": {"problem", "lanes", "engine"},
     "descent": {

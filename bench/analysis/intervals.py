@@ -174,15 +174,25 @@ def ratio_of_medians(numerator: Array, denominator: Array, *, paired: bool, nume
     scales = [scale for scale in (numerator_scale, denominator_scale) if scale is not None]
     if min(len(numerator), len(denominator), *(len(scale) for scale in scales)) == 0:
         return NOTHING
+    value, resamples = ratio_resamples(numerator, denominator, paired=paired)
+    for scale, power, seed in ((numerator_scale, 1.0, 2), (denominator_scale, -1.0, 3)):
+        if scale is not None:
+            value = value * float(np.median(scale)) ** power
+            resamples = resamples * median_resamples(scale, seed=seed) ** power
+    return Estimate(value, *percentile_interval(resamples))
+
+
+def ratio_resamples(numerator: Array, denominator: Array, *, paired: bool) -> tuple[float, Array]:
+    """Ratio of two medians of hit times and its bootstrap distribution, (10 000,), as `ratio_of_medians` has them.
+
+    Example:
+        >>> ratio_resamples(np.full(3, np.inf), np.full(3, np.inf), paired=True)[0]
+        1.0
+    """
     above = _paired_medians(numerator) if paired else median_resamples(numerator, censored=True, seed=0)
     below = _paired_medians(denominator) if paired else median_resamples(denominator, censored=True, seed=1)
     value = _ratio(np.array([censored_median(numerator)]), np.array([censored_median(denominator)]))
-    resamples = _ratio(above, below)
-    for scale, power, seed in ((numerator_scale, 1.0, 2), (denominator_scale, -1.0, 3)):
-        if scale is not None:
-            value = value * np.median(scale) ** power
-            resamples = resamples * median_resamples(scale, seed=seed) ** power
-    return Estimate(float(value[0]), *percentile_interval(resamples))
+    return float(value[0]), _ratio(above, below)
 
 
 def _middle(lower: Array, upper: Array, *, censored: bool) -> Array:

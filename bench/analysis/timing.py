@@ -18,11 +18,15 @@ COLUMNS = [*PROGRAM, "width", "trace_s", "compile_s", "first_run_s", "compile_s_
 
 
 class Times:
-    """The timing rows of a run, found by program: (problem, optimizer, batch size, device)."""
+    """The timing rows of a run, found by program: (problem, optimizer, batch size, device).
+
+    Only of the process that ran the suite: its figures belong together, the A/A repeats tell how far they may be off.
+    """
 
     def __init__(self, timing: pd.DataFrame) -> None:
         self._rows: dict[tuple[Program, str, str], pd.DataFrame] = {}
         self._programs: dict[Program, None] = {}
+        timing = timing[timing["process"] == 0]
         for (p, o, b, d, program, quantity), rows in timing.groupby([*PROGRAM, "program", "quantity"], observed=True):
             key = (str(p), str(o), int(str(b)), str(d))
             self._programs[key] = None

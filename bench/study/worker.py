@@ -59,7 +59,7 @@ class StudyWorker(Worker):
                     raise TypeError(f"{claim.name}: must return an Outcome (got {type(outcome).__name__}).")
                 tables = frames_of(claim, outcome, time.perf_counter() - began, time.process_time() - began_cpu)
             except Exception as error:  # one claim's failure must not cost the others
-                self._failed(group, error)
+                self.failed(group, error)
             else:
                 store.write_group(self.folder, group, tables)
                 self.say(kind="group", group=group)

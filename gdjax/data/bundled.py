@@ -11,8 +11,6 @@ from gdjax.names import closest
 
 BODY = ("weight", "waist", "pulse")  # the order of scikit-learn's columns
 
-EXERCISES = ("weight", "waist", "pulse")
-
 
 def diabetes() -> tuple[np.ndarray, np.ndarray]:
     """Diabetes: features (442, 10) in their own units and disease progression after a year (442,), both float64.

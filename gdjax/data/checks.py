@@ -8,7 +8,9 @@ import jax
 import numpy as np
 
 from gdjax.problem import PyTree
+from gdjax.scalars import is_whole
 
+MOST_CLASSES = 2**31 - 1  # labels are kept in int32
 SHOWN = 5  # rows named in an error: enough to find the fault, short enough to read
 
 
@@ -59,9 +61,9 @@ def check_labels(y: np.ndarray, classes: int) -> np.ndarray:
         The labels in int32, (examples,).
 
     Raises:
-        TypeError: y does not hold numbers (encode text first).
-        ValueError: fewer than two classes; labels outside 0…K−1 or fractional, naming the first five rows with their
-            values; all labels the same.
+        TypeError: y does not hold numbers (encode text first), or classes is not whole.
+        ValueError: fewer than two classes or more than int32 counts; labels outside 0…K−1 or fractional, naming
+            the first five rows with their values; all labels the same.
 
     Example:
         >>> gdjax.data.check_labels(np.array([0.0, 2.0, 1.0]), classes=3)
@@ -71,8 +73,13 @@ def check_labels(y: np.ndarray, classes: int) -> np.ndarray:
     if labels.ndim != 1 or len(labels) == 0:
         raise ValueError(f"labels: must have one axis with at least one example (got shape {labels.shape}). "
                          "Give one number per example.")
+    if not is_whole(classes):
+        raise TypeError(f"classes: must be a whole number of at least 2 (got {classes!r}). Labels are 0…K−1.")
     if classes < 2:
         raise ValueError(f"classes: must be at least 2 (got {classes}). One class leaves nothing to learn.")
+    if classes > MOST_CLASSES:
+        raise ValueError(f"classes: must be at most {MOST_CLASSES:,} (got {classes:,}). Are they outcomes? Use "
+                         "linear_regression, or encode them: np.unique(y, return_inverse=True)[1].")
     wrong = np.flatnonzero(~((labels >= 0) & (labels < classes) & (labels == np.floor(labels))))
     if len(wrong):
         seen = ", ".join(f"{labels[row]:g} at row {row}" for row in wrong[:SHOWN])

@@ -55,7 +55,7 @@ def load_openml(
     Raises:
         ConnectionError: OpenML cannot be reached, or what answers is an error or not OpenML.
         ImportError: scikit-learn or pandas is not installed.
-        TypeError: categories that are not text.
+        TypeError: categories that are not text; a drop that is no list.
         ValueError: no data set of that name and version, no such column, no single outcome; text or missing values
             (naming row, from 0, and column); a download that is not what OpenML announced; a table above `max_bytes`.
 
@@ -67,6 +67,8 @@ def load_openml(
     Source: Vanschoren, van Rijn, Bischl & Torgo 2014, "OpenML: networked science in machine learning", SIGKDD
     Explorations 15; `sklearn.datasets.fetch_openml`.
     """
+    if isinstance(drop, str):  # else its letters would be columns
+        raise TypeError(f"drop: must be a list of columns (got {drop!r}). Use drop=[{drop!r}].")
     bunch = _fetch(name, version, outcome, data_home, cache)
     table, target = _columns(bunch, max_bytes)
     for field, columns in (("drop", drop), ("categories", categories or {})):

@@ -48,7 +48,8 @@ def load_csv(
         max_bytes: largest table to make, in bytes (2 GiB); the size is known before it is made.
 
     Raises:
-        TypeError: not a path; a column that is neither a name nor a position; categories that are not text.
+        TypeError: not a path; a drop that is no list; a column that is neither a name nor a position; categories that
+            are not text.
         ValueError: the file is missing, empty, a directory, damaged or not UTF-8; rows of different length; cells that
             are text, missing or not finite, or not among `categories` (all these name the line, as an editor counts,
             and the column); an unknown column; a header that may be data, repeats a name or lacks
@@ -67,6 +68,8 @@ def load_csv(
     check_path(path)
     layout = read_layout(path, header, separator)
     target = _column("outcome", outcome, layout)
+    if isinstance(drop, str):  # else its letters would be columns
+        raise TypeError(f"drop: must be a list of columns (got {drop!r}). Use drop=[{drop!r}].")
     left_out = {_column("drop", which, layout) for which in drop}
     if target in left_out:
         raise ValueError(f"drop: must leave the outcome in (got {layout.names[target]!r}). Drop another column.")

@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 from gdjax import sampling
 from gdjax.engine import step as one
 from gdjax.engine.step import Hyper
-from gdjax.optimizers import Optimizer, scored
+from gdjax.optimizers import Optimizer, averages, scored
 from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Formula
 from gdjax.stopping import BUDGET, RUNNING, Rules, status
@@ -169,7 +169,9 @@ def _step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
         if not shape.full_batch:  # lanes end at marks only; one that has ended runs on unread
             return next_params, next_state, code, loss_before
         decrease = loss_before - loss if shape.stall else None
-        found = status(rules, loss, one.norm(gradient), decrease, slot.step, at_mark=False)
+        # a mean of iterates ends its lane where it is scored, at marks: this gradient is not its own
+        norm = None if averages(shape.optimizer) else one.norm(gradient)
+        found = status(rules, loss, norm, decrease, slot.step, at_mark=False)
         running = code == RUNNING
         moves = running & (found == RUNNING)
         params, state = jax.tree.map(

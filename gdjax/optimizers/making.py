@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple, TypeVar
 
 import jax
 import optax
@@ -15,6 +17,20 @@ from gdjax.problem import Problem
 
 Function = Callable[..., optax.GradientTransformation]
 Numbers = Mapping[str, jax.Array | float]
+_Function = TypeVar("_Function", bound=Function)
+
+
+class Range(NamedTuple):
+    """Which values a number of an optimizer may have: in words, and as a test."""
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+SHARE = Range("inside (0, 1)", lambda value: 0 < value < 1)
+SHARE_OR_0 = Range("in [0, 1)", lambda value: 0 <= value < 1)
+AT_LEAST_1 = Range("at least 1", lambda value: value >= 1)
+RANGES: dict[Function, Mapping[str, Range]] = {}
 
 
 class NotATransformation(TypeError):
@@ -99,13 +115,39 @@ def defaults(optimizer: Optimizer, problem: Problem | None = None, given: Collec
     return dict(sorted(found.items()))
 
 
+def within(ranges: Mapping[str, Range]) -> Callable[[_Function], _Function]:
+    """Decorator that gives numbers of an optimizer their ranges, by name: as lane data they cannot be checked inside.
+
+    >>> from gdjax.optimizers.making import SHARE, check_number, within
+    >>> @within({"blend": SHARE})
+    ... def docs_blend(rate, blend=0.5):
+    ...     return optax.sgd(rate * blend)
+    >>> check_number(docs_blend, "blend", 2.0)
+    Traceback (most recent call last):
+    ...
+    ValueError: hyper: blend: must be inside (0, 1) (got 2). ...
+    """
+
+    def keep(function: _Function) -> _Function:
+        RANGES[function] = ranges
+        return function
+
+    return keep
+
+
 def check_number(optimizer: Optimizer, name: str, value: float) -> None:
-    """Raise ValueError where a wrapper's number is out of its range."""
+    """Raise ValueError where a number of a wrapper, or of an optimizer with ranges, is out of its range."""
     inside: Optimizer = optimizer
     while isinstance(inside, Wrapper):
         if name in inside.defaults:
             inside.check(name, value)
         inside = inside.optimizer
+    while isinstance(inside, functools.partial):
+        inside = inside.func
+    known = RANGES.get(inside, {})
+    if name in known and not known[name].holds(value):
+        raise ValueError(f"hyper: {name}: must be {known[name].words} (got {value:g}). "
+                         f"See gdjax.optimizers.{inside.__name__}.")
 
 
 def _number(value: object) -> float | None:

@@ -1,6 +1,6 @@
 """Rates that follow the loss: reduce on plateau, Armijo backtracking, line search, damped Newton.
 
-All their numbers may be lane data, which is why they are checked where they are given and not here.
+All their numbers may be lane data, so they are checked where a call gives them, against the ranges given here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
+
+from gdjax.optimizers.making import AT_LEAST_1, SHARE, SHARE_OR_0, within
 
 HALVINGS = 40  # of a backtracking search: a step 1e-12 of the first one is none
 SEARCHES = 30  # evaluations of one line search
@@ -27,21 +29,22 @@ class PlateauState(NamedTuple):
     scale: jax.Array  # of the rate
 
 
+@within({"factor": SHARE, "patience": AT_LEAST_1, "rtol": SHARE_OR_0, "window": AT_LEAST_1})
 def plateau(
     rate: ArrayLike, factor: ArrayLike = 0.5, patience: ArrayLike = 10.0, rtol: ArrayLike = 1e-4,
     window: ArrayLike = 1.0,
 ) -> optax.GradientTransformationExtraArgs:
     """Gradient descent whose rate falls when the loss no longer does: η ← factor·η after `patience` windows of no gain.
 
-    A gain is a window mean below (1 − rtol) times the smallest before, for losses above 0. The loss is that of the
+    A gain is a window mean below best − rtol·|best|, best the smallest before. The loss is that of the
     step's batch: a window of one epoch (n/B steps) makes it the full loss, nearly.
 
     Args:
         rate: η at the start.
         factor: in (0, 1).
-        patience: windows.
+        patience: windows, at least 1.
         rtol: share of the best loss that counts as a gain.
-        window: steps whose losses are averaged.
+        window: steps whose losses are averaged, at least 1.
 
     Example:
         >>> runs = gdjax.bgd(gdjax.problems.get("bowl"), optimizer="plateau", rates=1.0, hyper={"factor": [0.5, 0.9]},
@@ -49,7 +52,8 @@ def plateau(
         >>> bool((runs.final_loss < runs.start_loss).all())
         True
 
-    Source: optax.contrib.reduce_on_plateau, which refuses numbers that are traced; there without a cooldown.
+    Source: optax.contrib.reduce_on_plateau, which refuses numbers that are traced and counts any loss below 0 as a
+    gain; here without its cooldown.
     """
 
     def init(params: optax.Params) -> PlateauState:
@@ -63,7 +67,7 @@ def plateau(
         seen = state.seen + 1
         mean = state.mean + (value - state.mean) / seen
         full = seen >= window
-        gain = mean < (1 - rtol) * state.best
+        gain = mean < (1 - rtol * jnp.sign(state.best)) * state.best  # the first best is ∞
         waited = jnp.where(gain, 0, state.waited + 1)
         falls = full & (waited >= patience)
         scale = jnp.where(falls, state.scale * factor, state.scale).astype(state.scale.dtype)
@@ -79,6 +83,7 @@ def plateau(
     return optax.chain(optax.sgd(rate), optax.GradientTransformationExtraArgs(init, update))
 
 
+@within({"slope_rtol": SHARE_OR_0, "decrease": SHARE})
 def backtracking(
     rate: ArrayLike, slope_rtol: ArrayLike = 1e-4, decrease: ArrayLike = 0.5
 ) -> optax.GradientTransformationExtraArgs:
@@ -104,6 +109,7 @@ def backtracking(
     return optax.chain(optax.sgd(rate), search)
 
 
+@within({"curv_rtol": SHARE})
 def line_search(rate: ArrayLike, curv_rtol: ArrayLike = 0.01) -> optax.GradientTransformationExtraArgs:
     """Steepest descent with a line search: λ = argmin f(w − λ∇f), to a slope of `curv_rtol` of that at λ = 0.
 
@@ -122,6 +128,7 @@ def line_search(rate: ArrayLike, curv_rtol: ArrayLike = 0.01) -> optax.GradientT
     return optax.chain(optax.sgd(rate), optax.scale_by_zoom_linesearch(SEARCHES, curv_rtol=curv_rtol))
 
 
+@within({"damping": SHARE_OR_0})
 def newton(rate: ArrayLike, damping: ArrayLike = 1e-6) -> optax.GradientTransformationExtraArgs:
     """Damped Newton for small problems, a reference: d = −Q|Λ|⁻¹Qᵀ∇f with QΛQᵀ = ∇²f, then backtracking from rate·d.
 

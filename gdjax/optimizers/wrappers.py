@@ -13,6 +13,7 @@ import optax
 from gdjax.optimizers.making import Numbers, Optimizer, Wrapper
 from gdjax.problem import PyTree
 from gdjax.sampling import hash32
+from gdjax.scalars import is_real, is_whole
 
 
 def mixed(optimizer: Optimizer, factors: PyTree) -> Mixed:
@@ -24,7 +25,8 @@ def mixed(optimizer: Optimizer, factors: PyTree) -> Mixed:
             data, named by their place: "factor.w" for {"w": …}, "factor.0" in a list, "factor" for all parameters.
 
     Raises:
-        ValueError, TypeError: a factor is not a finite number of at least 0.
+        ValueError, TypeError: a factor is not a finite number of at least 0, two groups have one name, or the optimizer
+            is no function.
 
     Example:
         >>> slow = gdjax.optimizers.mixed(optax.sgd, {"w": 1.0, "b": 0.1})
@@ -36,6 +38,10 @@ def mixed(optimizer: Optimizer, factors: PyTree) -> Mixed:
     paths, tree = jax.tree.flatten_with_path(factors)
     names = tuple(".".join(["factor", *(jax.tree_util.keystr((part,), simple=True) for part in path)])
                   for path, _ in paths)
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"factors: groups must have different names (got {twice[0]!r} twice). "
+                         "Rename the parameters: a dot stands between levels.")
     found = Mixed(_inside(optimizer, Mixed), names, tree, tuple(factor for _, factor in paths))
     for name, factor in found.defaults.items():
         found.check(name, factor)
@@ -64,16 +70,17 @@ def delayed(optimizer: Optimizer, longest: int, *, random: bool = False) -> Dela
 
     Source: Lian et al. 2015, arXiv 1506.08272, algorithm 1 with one update a step.
     """
-    if isinstance(longest, bool) or not isinstance(longest, int) or not 0 <= longest <= 1000:
+    if not is_whole(longest) or not 0 <= longest <= 1000:
         raise ValueError(f"longest: must be a whole number of steps from 0 to 1000 (got {longest!r}). "
                          "So many gradients are kept for every lane.")
-    return Delayed(_inside(optimizer, Delayed), longest, bool(random))
+    return Delayed(_inside(optimizer, Delayed), int(longest), bool(random))
 
 
 def averaged(optimizer: Optimizer, *, after: float = 0.0) -> Averaged:
     """Polyak–Ruppert averaging: what is scored and returned is the mean of the iterates after step `after`.
 
-    w̄ₜ = w̄ₜ₋₁ + (wₜ − w̄ₜ₋₁)/(t − after); until then w̄ₜ = wₜ. The descent itself does not change.
+    w̄ₜ = w̄ₜ₋₁ + (wₜ − w̄ₜ₋₁)/(t − after); until then w̄ₜ = wₜ. The descent itself does not change; the
+    mean is looked at, and may end its lane, at marks.
 
     Args:
         optimizer: whose iterates are averaged.
@@ -114,7 +121,7 @@ class Mixed(Wrapper):
 
     def check(self, name: str, value: float) -> None:
         """A factor is 0 or more."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        if not is_real(value) or not 0 <= value < float("inf"):
             raise ValueError(f"hyper: {name}: must be a finite number of at least 0 (got {value!r}). "
                              "It multiplies the rate of its group.")
 
@@ -215,8 +222,8 @@ class Averaged(Wrapper):
 
     def check(self, name: str, value: float) -> None:
         """A number of steps."""
-        if not 0 <= value < float("inf"):
-            raise ValueError(f"hyper: average_after: must be a finite number of steps of at least 0 (got {value}). "
+        if not is_real(value) or not 0 <= value < float("inf"):
+            raise ValueError(f"hyper: average_after: must be a finite number of steps of at least 0 (got {value!r}). "
                              "Use 0 to average from the first step on.")
 
     def around(self, inner: optax.GradientTransformationExtraArgs, own: Numbers) -> optax.GradientTransformation:
@@ -252,6 +259,9 @@ def averages(optimizer: Optimizer) -> bool:
 
 def _inside(optimizer: Optimizer, kind: type[Wrapper]) -> Optimizer:
     """The optimizer that a wrapper goes around; averaging goes outside the others, and each kind once."""
+    if not callable(optimizer):
+        raise TypeError(f"optimizer: must be a function rate -> optax transformation (got {optimizer!r}). "
+                        "Pass optax.sgd, not optax.sgd(0.1); a name goes through gdjax.optimizers.get.")
     inside = optimizer
     while isinstance(inside, Wrapper):
         if isinstance(inside, Averaged | kind):

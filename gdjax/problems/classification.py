@@ -10,22 +10,19 @@ import numpy as np
 
 from gdjax import data
 from gdjax.problem import Problem
+from gdjax.problems.linear import linear_problem
 from gdjax.problems.parts import (
     RIDGE,
     SPREAD,
     Examples,
     Params,
-    check_examples,
+    check_classified,
     check_ridge,
-    count_classes,
     cross_entropy,
-    labels_of,
-    linear_score,
-    linear_starts,
     mean_cross_entropy,
     penalty,
     share_of_largest,
-    share_of_sign,
+    summary,
 )
 from gdjax.problems.registry import register
 
@@ -138,25 +135,10 @@ def logistic_regression(
         0.6931
     """
     ridge = check_ridge(ridge)
-    (X, y), held_out = check_examples(X, y, held_out, labels_of(2))
-
-    def loss(params: Params, example: tuple[jax.Array, jax.Array]) -> jax.Array:
-        x, label = example
-        score = linear_score(params, x)
-        return jax.nn.softplus(score) - label * score + penalty(ridge, params["w"])
-
-    def accuracy(params: Params, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
-        features, labels = batch
-        return share_of_sign(features @ params["w"] + params["b"], labels)
-
-    return Problem(
-        name=name,
-        loss=loss,
-        init=linear_starts(X.shape[1], SPREAD),
-        data=(X, y),
-        held_out=held_out,
-        accuracy=accuracy,
-        source=f"logistic regression, {X.shape[0]} examples, {X.shape[1]} features, ridge {ridge:g}",
+    train, held_out, _ = check_classified(X, y, held_out, 2)
+    return linear_problem(
+        name, lambda z, y: jax.nn.softplus(z) - y * z, train, held_out, ridge=ridge, spread=SPREAD, classifies=True,
+        source=summary("logistic regression", train[0], f"ridge {ridge:g}"),
     )
 
 
@@ -193,9 +175,7 @@ def softmax_regression(
         (3, 3)
     """
     ridge = check_ridge(ridge)
-    X, y = data.check_features(X, y)
-    classes = count_classes(y) if classes is None else classes
-    (X, y), held_out = check_examples(X, y, held_out, labels_of(classes))
+    (X, y), held_out, classes = check_classified(X, y, held_out, classes)
 
     def loss(params: Params, example: tuple[jax.Array, jax.Array]) -> jax.Array:
         x, label = example
@@ -220,5 +200,5 @@ def softmax_regression(
         data=(X, y),
         held_out=held_out,
         accuracy=accuracy,
-        source=f"softmax regression, {X.shape[0]} examples, {X.shape[1]} features, {classes} classes, ridge {ridge:g}",
+        source=summary("softmax regression", X, f"{classes} classes", f"ridge {ridge:g}"),
     )

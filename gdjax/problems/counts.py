@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gdjax import data
 from gdjax.data.checks import SHOWN
 from gdjax.problem import Problem
-from gdjax.problems.parts import (
-    RIDGE,
-    SPREAD,
-    Examples,
-    Params,
-    check_examples,
-    check_ridge,
-    linear_score,
-    linear_starts,
-    penalty,
-)
+from gdjax.problems.linear import linear_problem
+from gdjax.problems.parts import RIDGE, SPREAD, Examples, check_examples, check_ridge, summary
 from gdjax.problems.registry import register
 
 
@@ -79,22 +69,13 @@ def poisson_regression(
     Source: McCullagh & Nelder 1989, "Generalized Linear Models", 2nd edition, section 6.2.
     """
     ridge = check_ridge(ridge)
-    (X, y), held_out = check_examples(X, y, held_out, _check_counts)
-    if not y.any():
-        raise ValueError(f"counts: need one above 0 (got {len(y)} zeros). With none the intercept falls for ever.")
-
-    def loss(params: Params, example: tuple[jax.Array, jax.Array]) -> jax.Array:
-        x, count = example
-        score = linear_score(params, x)
-        return jnp.exp(score) - count * score + penalty(ridge, params["w"])
-
-    return Problem(
-        name=name,
-        loss=loss,
-        init=linear_starts(X.shape[1], SPREAD),
-        data=(X, y),
-        held_out=held_out,
-        source=f"Poisson regression, {X.shape[0]} examples, {X.shape[1]} features, ridge {ridge:g}",
+    train, held_out = check_examples(X, y, held_out, _check_counts)
+    if not train[1].any():
+        raise ValueError(f"counts: need one above 0 (got {len(train[1])} zeros). With none the intercept falls for "
+                         "ever.")
+    return linear_problem(
+        name, lambda z, y: jnp.exp(z) - y * z, train, held_out, ridge=ridge, spread=SPREAD,
+        source=summary("Poisson regression", train[0], f"ridge {ridge:g}"),
     )
 
 

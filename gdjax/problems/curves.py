@@ -10,7 +10,7 @@ import numpy as np
 
 from gdjax.problem import Problem
 from gdjax.problems.networks import check_units, glorot
-from gdjax.problems.parts import RIDGE, Examples, Params, check_examples, check_ridge, penalty
+from gdjax.problems.parts import RIDGE, Examples, Params, check_examples, check_ridge, penalty, summary
 from gdjax.problems.registry import register
 
 
@@ -95,5 +95,5 @@ def hidden_layer_regression(
         init=init,
         data=(X, y),
         held_out=held_out,
-        source=f"{hidden} tanh units, {X.shape[0]} examples, {X.shape[1]} features, ridge {ridge:g}",
+        source=summary(f"{hidden} tanh units", X, f"ridge {ridge:g}"),
     )

@@ -9,19 +9,8 @@ import numpy as np
 
 from gdjax import data
 from gdjax.problem import Problem
-from gdjax.problems.parts import (
-    RIDGE,
-    SPREAD,
-    Examples,
-    Params,
-    check_examples,
-    check_ridge,
-    labels_of,
-    linear_score,
-    linear_starts,
-    penalty,
-    share_of_sign,
-)
+from gdjax.problems.linear import linear_problem
+from gdjax.problems.parts import RIDGE, SPREAD, Examples, check_classified, check_ridge, summary
 from gdjax.problems.registry import register
 
 
@@ -78,22 +67,8 @@ def squared_hinge_regression(
     Source: Fan et al. 2008, "LIBLINEAR", Journal of Machine Learning Research 9, equation 1 with L2-loss.
     """
     ridge = check_ridge(ridge)
-    (X, y), held_out = check_examples(X, y, held_out, labels_of(2))
-
-    def loss(params: Params, example: tuple[jax.Array, jax.Array]) -> jax.Array:
-        x, label = example
-        return jax.nn.relu(1 - (2 * label - 1) * linear_score(params, x)) ** 2 + penalty(ridge, params["w"])
-
-    def accuracy(params: Params, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
-        features, labels = batch
-        return share_of_sign(features @ params["w"] + params["b"], labels)
-
-    return Problem(
-        name=name,
-        loss=loss,
-        init=linear_starts(X.shape[1], SPREAD),
-        data=(X, y),
-        held_out=held_out,
-        accuracy=accuracy,
-        source=f"squared hinge, {X.shape[0]} examples, {X.shape[1]} features, ridge {ridge:g}",
+    train, held_out, _ = check_classified(X, y, held_out, 2)
+    return linear_problem(
+        name, lambda z, y: jax.nn.relu(1 - (2 * y - 1) * z) ** 2, train, held_out, ridge=ridge, spread=SPREAD,
+        classifies=True, source=summary("squared hinge", train[0], f"ridge {ridge:g}"),
     )

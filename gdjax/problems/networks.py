@@ -10,18 +10,18 @@ import numpy as np
 
 from gdjax import data
 from gdjax.problem import Problem
+from gdjax.problems.checks import whole
 from gdjax.problems.parts import (
     RIDGE,
     Examples,
     Params,
-    check_examples,
+    check_classified,
     check_ridge,
-    count_classes,
     cross_entropy,
-    labels_of,
     mean_cross_entropy,
     penalty,
     share_of_largest,
+    summary,
 )
 from gdjax.problems.registry import register
 
@@ -130,7 +130,7 @@ def two_hidden_layers(
 
     Source: starts by Glorot & Bengio 2010, see `one_hidden_layer`.
     """
-    if len(hidden) != 2:
+    if not (isinstance(hidden, tuple | list) and len(hidden) == 2):
         raise ValueError(f"hidden: must be the units of two layers (got {hidden}). Give a pair such as (32, 16).")
     return _classifier(X, y, tuple(hidden), classes, ridge, held_out, name)
 
@@ -147,9 +147,7 @@ def _classifier(
     ridge = check_ridge(ridge)
     for units in hidden:
         check_units(units)
-    X, y = data.check_features(X, y)
-    classes = count_classes(y) if classes is None else classes
-    (X, y), held_out = check_examples(X, y, held_out, labels_of(classes))
+    (X, y), held_out, classes = check_classified(X, y, held_out, classes)
     sizes, depth = (X.shape[1], *hidden, classes), len(hidden) + 1
 
     def decay(params: Params) -> jax.Array:
@@ -192,14 +190,13 @@ def _classifier(
         data=(X, y),
         held_out=held_out,
         accuracy=accuracy,
-        source=f"{layers} tanh units, {X.shape[0]} examples, {X.shape[1]} features, {classes} classes, ridge {ridge:g}",
+        source=summary(f"{layers} tanh units", X, f"{classes} classes", f"ridge {ridge:g}"),
     )
 
 
 def check_units(units: int) -> None:
-    """Raise when a hidden layer has no units."""
-    if units < 1:
-        raise ValueError(f"hidden: must be at least 1 unit (got {units}). Use softmax_regression for no hidden layer.")
+    """Raise when a hidden layer has no units, or not a whole number of them."""
+    whole("hidden", units, 1, "These are the units of a layer; softmax_regression and linear_regression have none.")
 
 
 def glorot(key: jax.Array, outputs: int, inputs: int) -> jax.Array:

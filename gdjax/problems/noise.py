@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from gdjax.problem import Problem
+from gdjax.problems.checks import real, whole
 from gdjax.problems.quadratics import white
 from gdjax.problems.registry import register
 
@@ -56,7 +57,7 @@ def noisy_double_well(
         U(−2, 2).
 
     Raises:
-        ValueError: a tilt without two wells, noise not above 0, fewer than two examples.
+        ValueError, TypeError: a tilt without two wells, noise not above 0, fewer than two examples.
 
     Example:
         >>> gdjax.problems.noisy_double_well(tilt=0.1).minima.round(4).tolist()
@@ -64,12 +65,12 @@ def noisy_double_well(
 
     Source: Kramers 1940, Physica 7(4); roots: Viète's formula for three real roots.
     """
-    if not abs(tilt) < TILT_LIMIT:
+    if not abs(real("tilt", tilt)) < TILT_LIMIT:
         raise ValueError(f"tilt: must be between ±{TILT_LIMIT:.4f} (got {tilt}). A steeper tilt leaves one well.")
-    if not (math.isfinite(noise) and noise > 0):
+    if not (math.isfinite(real("noise", noise)) and noise > 0):
         raise ValueError(f"noise: must be a finite number above 0 (got {noise}). It is the variance of a gradient.")
-    if examples < 2:
-        raise ValueError(f"examples: must be at least 2 (got {examples}). One example has no noise.")
+    examples = whole("examples", examples, 2, "One example has no noise.")
+    seed = whole("seed", seed, 0, "It is one of numpy.random.default_rng.")
     deviation, domain = math.sqrt(noise), (-2.0, 2.0)
     third = math.acos(-tilt / TILT_LIMIT) / 3
     roots = [2 / math.sqrt(3) * math.cos(third - 2 * math.pi * turn / 3) for turn in (0, 2)]

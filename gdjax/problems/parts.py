@@ -1,4 +1,4 @@
-"""What the problems on data share: checks of their arguments, held-out examples, cross entropy, accuracy."""
+"""What the problems on data share: checks of their arguments, held-out examples, cross entropy, penalty."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import data
+from gdjax.problems.checks import real
 
 RIDGE = 1e-3
 SPREAD = 0.1  # standard deviation of random starts
@@ -56,19 +57,31 @@ def check_examples(
     return train, (X_held, y_held)
 
 
-def labels_of(classes: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The check of labels 0…K−1 that `check_examples` takes."""
-    return lambda y: data.check_labels(y, classes)
+def check_classified(
+    X: np.ndarray, y: np.ndarray, held_out: Examples | None, classes: int | None
+) -> tuple[Examples, Examples | None, int]:
+    """What `check_examples` gives where outcomes are labels 0…K−1, and K.
+
+    Args:
+        X: features, (examples, features).
+        y: labels, (examples,).
+        held_out: features and labels kept from training, with the columns of X, or None.
+        classes: K; None takes the largest label of y + 1, at least 2.
+    """
+    if classes is None:
+        _, numbers = data.check_features(X, y)
+        classes = max(int(numbers.max()) + 1, 2)
+    return *check_examples(X, y, held_out, lambda y: data.check_labels(y, classes)), classes
 
 
-def count_classes(y: np.ndarray) -> int:
-    """Number of classes K when none is given: the largest label + 1, at least 2."""
-    return max(int(np.max(y, initial=1)) + 1, 2)
+def summary(what: str, X: np.ndarray, *details: str) -> str:
+    """The `source` of a problem on data of one's own: "ridge regression, 40 examples, 3 features, ridge 0.1"."""
+    return ", ".join([what, f"{X.shape[0]} examples", f"{X.shape[1]} features", *details])
 
 
 def check_ridge(ridge: float) -> float:
-    """The ridge λ, or a ValueError when it is negative or not finite."""
-    if not (math.isfinite(ridge) and ridge >= 0):
+    """The ridge λ, or an error when it is no number, negative or not finite."""
+    if not (math.isfinite(real("ridge", ridge)) and ridge >= 0):
         raise ValueError(f"ridge: must be a finite number of at least 0 (got {ridge}). It is λ of (λ/2)‖W‖².")
     return float(ridge)
 
@@ -95,21 +108,6 @@ def share_of_largest(scores: jax.Array, labels: jax.Array) -> jax.Array:
     Of equal largest scores the first counts.
     """
     return jnp.mean((jnp.argmax(scores, axis=0) == labels).astype(scores.dtype))
-
-
-def share_of_sign(scores: jax.Array, labels: jax.Array) -> jax.Array:
-    """Share of a batch whose score is above 0 for label 1 and not above 0 for label 0, both (examples,)."""
-    return jnp.mean(((scores > 0) == (labels > 0)).astype(scores.dtype))
-
-
-def linear_starts(features: int, spread: float = 1.0) -> Callable[[jax.Array], Params]:
-    """Starts of a linear predictor: w from N(0, spread²), (features,), and b = 0."""
-    return lambda key: {"w": spread * jax.random.normal(key, (features,)), "b": jnp.zeros(())}
-
-
-def linear_score(params: Params, x: jax.Array) -> jax.Array:
-    """z = w·x + b of one example, x (features,)."""
-    return params["w"] @ x + params["b"]
 
 
 def penalty(ridge: float, first: jax.Array, *others: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.problem import Problem
+from gdjax.problems.checks import real, whole
 from gdjax.problems.registry import register
 
 
@@ -139,6 +140,7 @@ def rotated_quadratic(
     generate random matrices from the classical compact groups", Notices of the AMS 54(5).
     """
     curvatures = _positive("spectrum", spectrum)
+    seed = whole("seed", seed, 0, "It is one of numpy.random.default_rng.")
     drawn = np.random.default_rng(seed).normal(size=(len(curvatures), len(curvatures)))
     basis, triangle = np.linalg.qr(drawn)
     # rows √h qᵀ, so that f is ½ ‖A x‖²: never below 0, whatever the rounding
@@ -178,7 +180,7 @@ def conditioned_quadratic(
         A problem without data; minimum 0 at the origin, starts N(0, 1) in each coordinate.
 
     Raises:
-        ValueError: a condition number below 1 or not finite, dim below 2.
+        ValueError, TypeError: a condition number below 1 or not finite, dim below 2 or not whole.
 
     Example:
         >>> float(gdjax.problems.conditioned_quadratic(4, dim=2).loss(np.array([2.0, 1.0])))
@@ -186,11 +188,10 @@ def conditioned_quadratic(
 
     Source: Nesterov 2004, "Introductory Lectures on Convex Optimization", theorem 2.1.15.
     """
-    if not (math.isfinite(condition) and condition >= 1):
+    if not (math.isfinite(real("condition", condition)) and condition >= 1):
         raise ValueError(f"condition: must be a finite number of at least 1 (got {condition}). "
                          "It is the largest curvature over the smallest.")
-    if dim < 2:
-        raise ValueError(f"dim: must be at least 2 (got {dim}). One coordinate has one curvature.")
+    dim = whole("dim", dim, 2, "One coordinate has one curvature.")
     return quadratic(np.geomspace(1 / condition, 1.0, dim), name=name, initial_loss=initial_loss)
 
 
@@ -221,7 +222,7 @@ def noisy_quadratic(
         A problem with data (examples, dim); minimum 0 at the origin, starts N(0, 1) in each coordinate.
 
     Raises:
-        ValueError: curvatures or noise not positive and finite, of different lengths, or too few examples.
+        ValueError, TypeError: curvatures or noise not positive and finite, of different lengths, or too few examples.
 
     Example:
         >>> gdjax.problems.noisy_quadratic([1.0, 0.1], [1.0, 0.1], examples=64).examples
@@ -232,9 +233,9 @@ def noisy_quadratic(
     h, c = _positive("curvatures", curvatures), _positive("noise", noise)
     if h.shape != c.shape:
         raise ValueError(f"noise: must be as long as curvatures (got {len(c)} and {len(h)}). Give one c for each h.")
-    if examples <= len(h):
-        raise ValueError(f"examples: must be more than the {len(h)} dimensions (got {examples}). "
-                         "Fewer cannot have a second moment of full rank.")
+    examples = whole("examples", examples, len(h) + 1,
+                     "Fewer cannot have a second moment of full rank.")
+    seed = whole("seed", seed, 0, "It is one of numpy.random.default_rng.")
     deviations = np.sqrt(c)
 
     def loss(theta: jax.Array, example: jax.Array) -> jax.Array:
@@ -263,8 +264,9 @@ def white(examples: int, dim: int, seed: int) -> np.ndarray:
 
 
 def _positive(field: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
-    array = np.asarray(values, np.float64)
-    if array.ndim != 1 or len(array) == 0 or not (np.isfinite(array) & (array > 0)).all():
+    array = np.asarray(values)
+    numbers = array.dtype.kind in "fiu" and array.ndim == 1 and len(array) > 0
+    if not numbers or not (np.isfinite(array) & (array > 0)).all():
         raise ValueError(f"{field}: must be positive finite numbers, (dim,) (got {array.tolist()}). "
                          "A curvature of 0 or less has no single minimum.")
-    return array
+    return array.astype(np.float64)

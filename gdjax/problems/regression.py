@@ -9,16 +9,8 @@ import numpy as np
 
 from gdjax import data
 from gdjax.problem import Problem
-from gdjax.problems.parts import (
-    RIDGE,
-    Examples,
-    Params,
-    check_examples,
-    check_ridge,
-    linear_score,
-    linear_starts,
-    penalty,
-)
+from gdjax.problems.linear import linear_problem
+from gdjax.problems.parts import RIDGE, Examples, check_examples, check_ridge, summary
 from gdjax.problems.registry import register
 
 
@@ -92,17 +84,8 @@ def linear_regression(
     # centred, so that the shortest solution leaves the intercept free
     w, *_ = np.linalg.lstsq(X - means, y - mean)
     b = mean - means @ w
-    return Problem(
-        name=name,
-        loss=_half_squared_error,
-        init=linear_starts(X.shape[1]),
-        data=(X, y),
-        held_out=held_out,
-        optimum=float(np.mean((X @ w + b - y) ** 2) / 2),
-        minimizer={"w": w, "b": b},
-        minima={"w": w[None], "b": b[None]},
-        source=f"linear regression, {X.shape[0]} examples, {X.shape[1]} features",
-    )
+    problem = linear_problem(name, _half_square, (X, y), held_out, source=summary("linear regression", X))
+    return _solved(problem, w, b, float(np.mean((X @ w + b - y) ** 2) / 2))
 
 
 def ridge_regression(
@@ -147,23 +130,15 @@ def ridge_regression(
     rows = np.vstack([(X - means) / np.sqrt(n), np.sqrt(ridge) * np.eye(features)])
     w, *_ = np.linalg.lstsq(rows, np.append((y - mean) / np.sqrt(n), np.zeros(features)))
     b = mean - means @ w
-
-    def loss(params: Params, example: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return _half_squared_error(params, example) + penalty(ridge, params["w"])
-
-    return Problem(
-        name=name,
-        loss=loss,
-        init=linear_starts(features),
-        data=(X, y),
-        held_out=held_out,
-        optimum=float(np.mean((X @ w + b - y) ** 2) / 2 + ridge * (w @ w) / 2),
-        minimizer={"w": w, "b": b},
-        minima={"w": w[None], "b": b[None]},
-        source=f"ridge regression, {n} examples, {features} features, ridge {ridge:g}",
-    )
+    problem = linear_problem(name, _half_square, (X, y), held_out, ridge=ridge,
+                             source=summary("ridge regression", X, f"ridge {ridge:g}"))
+    return _solved(problem, w, b, float(np.mean((X @ w + b - y) ** 2) / 2 + ridge * (w @ w) / 2))
 
 
-def _half_squared_error(params: Params, example: tuple[jax.Array, jax.Array]) -> jax.Array:
-    x, y = example
-    return 0.5 * (linear_score(params, x) - y) ** 2
+def _half_square(z: jax.Array, y: jax.Array) -> jax.Array:
+    return 0.5 * (z - y) ** 2
+
+
+def _solved(problem: Problem, w: np.ndarray, b: np.ndarray, optimum: float) -> Problem:
+    """The problem with its one minimum."""
+    return replace(problem, optimum=optimum, minimizer={"w": w, "b": b}, minima={"w": w[None], "b": b[None]})

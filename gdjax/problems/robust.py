@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import jax
 import numpy as np
 import optax
 
 from gdjax import data
 from gdjax.problem import Problem
-from gdjax.problems.parts import Examples, Params, check_examples, linear_score, linear_starts
+from gdjax.problems.checks import real
+from gdjax.problems.linear import linear_problem
+from gdjax.problems.parts import Examples, check_examples, summary
 from gdjax.problems.registry import register
 
 
@@ -66,19 +67,10 @@ def huber_regression(
 
     Source: Huber 1964, "Robust estimation of a location parameter", Annals of Mathematical Statistics 35(1), p. 79.
     """
-    if not (math.isfinite(delta) and delta > 0):
+    if not (math.isfinite(real("delta", delta)) and delta > 0):
         raise ValueError(f"delta: must be a finite number above 0 (got {delta}). It is where ½r² turns into a line.")
-    (X, y), held_out = check_examples(X, y, held_out)
-
-    def loss(params: Params, example: tuple[jax.Array, jax.Array]) -> jax.Array:
-        x, outcome = example
-        return optax.huber_loss(linear_score(params, x), outcome, delta=delta)
-
-    return Problem(
-        name=name,
-        loss=loss,
-        init=linear_starts(X.shape[1]),
-        data=(X, y),
-        held_out=held_out,
-        source=f"Huber regression, {X.shape[0]} examples, {X.shape[1]} features, δ {delta:g}",
+    train, held_out = check_examples(X, y, held_out)
+    return linear_problem(
+        name, lambda z, y: optax.huber_loss(z, y, delta=delta), train, held_out,
+        source=summary("Huber regression", train[0], f"δ {delta:g}"),
     )

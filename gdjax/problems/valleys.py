@@ -10,6 +10,7 @@ import numpy as np
 
 from gdjax.problem import Problem
 from gdjax.problems.boxes import box_starts
+from gdjax.problems.checks import whole
 from gdjax.problems.registry import register
 
 # the second minimum of Rosenbrock in 10 dimensions, by Newton's method in float64
@@ -123,7 +124,7 @@ def rosenbrock(dim: int = 2, *, name: str = "rosenbrock") -> Problem:
         A problem without data; minimum 0 at (1, …, 1), starts U(−2, 2) in each coordinate.
 
     Raises:
-        ValueError: dim below 2.
+        ValueError, TypeError: dim below 2, or not whole.
 
     Example:
         >>> float(gdjax.problems.rosenbrock(3).loss(np.zeros(3)))
@@ -131,8 +132,7 @@ def rosenbrock(dim: int = 2, *, name: str = "rosenbrock") -> Problem:
 
     Source: Jamil & Yang 2013, arXiv 1308.4008, no. 105; more minima: Shang & Qiu 2006, Evolutionary Computation 14(1).
     """
-    if dim < 2:
-        raise ValueError(f"dim: must be at least 2 (got {dim}). The valley is that of one coordinate over another.")
+    dim = whole("dim", dim, 2, "The valley is that of one coordinate over another.")
     domain = (-2.0, 2.0)
 
     def loss(x: jax.Array) -> jax.Array:

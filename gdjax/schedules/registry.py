@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 import math
-import numbers
 from collections.abc import Callable
 from typing import TypeVar
 
 from gdjax.names import closest
+from gdjax.scalars import is_real
 from gdjax.schedules.schedule import Formula, Schedule
 
 Maker = Callable[..., Schedule]
@@ -81,31 +81,27 @@ def build(maker: Maker, formula: Formula, *shape: float) -> Schedule:
 
 def at_least(low: float, name: str, value: float) -> float:
     """The number if it is finite and at least `low`."""
-    if not (_is_number(value) and math.isfinite(value) and value >= low):
+    if not (is_real(value) and math.isfinite(value) and value >= low):
         raise ValueError(f"schedules: {name}: must be a finite number of at least {low} (got {value!r}).")
     return value
 
 
 def above_zero(name: str, value: float) -> float:
     """The number if it is a share above 0."""
-    if not (_is_number(value) and 0 < value <= 1):
+    if not (is_real(value) and 0 < value <= 1):
         raise ValueError(f"schedules: {name}: must be a number in (0, 1] (got {value!r}).")
     return value
 
 
 def below_one(name: str, value: float) -> float:
     """The number if it is a share below 1."""
-    if not (_is_number(value) and 0 <= value < 1):
+    if not (is_real(value) and 0 <= value < 1):
         raise ValueError(f"schedules: {name}: must be a number in [0, 1) (got {value!r}).")
     return value
 
 
 def whole(name: str, value: int) -> int:
     """The number if it is whole and at least 1."""
-    if not (_is_number(value) and math.isfinite(value) and value >= 1 and value == int(value)):
+    if not (is_real(value) and math.isfinite(value) and value >= 1 and value == int(value)):
         raise ValueError(f"schedules: {name}: must be a whole number of at least 1 (got {value!r}).")
     return int(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -171,7 +171,8 @@ def timing_rows(plan: Plan, problem: str, batch_size: int) -> pd.DataFrame:
             rows += [{"problem": problem, "optimizer": "sgd", "batch_size": batch_size, "device": "cpu",
                       "program": program, "width": 128 if program == "batched" else 1, "quantity": quantity,
                       "repeat": repeat, "warmup": quantity == "step" and repeat < 2, "voided": False, "order": repeat,
-                      "steps": 30_000 if quantity == "scored" else 1000, "seconds": float(value)}
+                      "steps": 30_000 if quantity == "scored" else 1000, "seconds": float(value),
+                      "process": 0}
                      for repeat, value in enumerate(seconds)]
     return pd.DataFrame(rows)[list(COLUMNS["timing"])]
 

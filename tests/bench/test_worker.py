@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import pandas as pd
 import pytest
 
 import bench
-from bench import environment
+import gdjax
+from bench import environment, experiment, worker
 from bench.executors import run_suite
-from bench.suite import Suite, suite_from
+from bench.suite import Suite, load_suite, suite_from
 
 SMALL = {
     "name": "small", "problems": ["line-fit", "tests.bench.user_problem:make_problem"], "batch_sizes": [10, "all"],
@@ -151,3 +153,45 @@ def test_a_resume_looks_at_every_file_that_measures() -> None:
     measuring = {path.relative_to(root.parent).as_posix() for paths in found.values() for path in paths}
     claims = {path.relative_to(root.parent).as_posix() for path in (root / "study").glob("claim*/**/*.py")}
     assert using_jax | claims | {"bench/study/worker.py"} <= measuring
+
+
+class _Heard:
+    """The parent's end of a connection, which never says anything."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, object]] = []
+        self.send = self.messages.append
+
+    def poll(self) -> bool:
+        return False
+
+
+def test_schedules_are_looked_at_over_the_budget_of_every_group_first(tmp_path: Path) -> None:
+    """1 − 1.001 t is negative at the last step, t = (n − 1)/n, of budgets n > 1,001: of batch size 10 only."""
+
+    def overshoot(rate: float = 1.001) -> gdjax.schedules.Schedule:
+        """Overshoot: 1 − 1.001 t."""
+        return gdjax.schedules.Schedule("overshoot", lambda t, shape: 1 - shape[0] * t, (rate,))
+
+    gdjax.schedules.register(overshoot)
+    heard = _Heard()
+    try:
+        suite = suite_from({**SMALL, "problems": ["line-fit"], "schedules": ["constant", "overshoot"], "epochs": 200.0,
+                            "horizons": [1.0], "batch_sizes": ["all", 10], "problem": {}})
+        worker.Worker(heard, suite, tmp_path, set()).work("cpu", 0.0)  # type: ignore[arg-type]
+    finally:
+        del gdjax.schedules.KINDS["overshoot"]
+    assert [(message["kind"], message["code"]) for message in heard.messages] == [("error", 2)]  # no plan, no cell
+    assert re.fullmatch(r"schedules\[1\]: line-fit, batch size 10: overshoot: factors must be finite and not "
+                        r"negative over the budget of 2000 steps \(got -0.0004\d+ at step 1999\)\. Change .*",
+                        str(heard.messages[0]["text"]))
+
+
+def test_the_look_at_the_schedules_of_quick_costs_little() -> None:
+    suite = load_suite("quick")
+    groups = [experiment.Group(suite, suite.settings_for(name), gdjax.problems.get(name), "sgd", int(size), "cpu")
+              for name in suite.problems for size in suite.settings_for(name).batch_sizes if size != "all"]
+    assert len(groups) > 5
+    began = time.process_time()
+    assert experiment.schedule_errors(groups) == []
+    assert time.process_time() - began < 5  # 0.7 s on an idle core

@@ -49,7 +49,7 @@ def timing(batch_size: int, solo: Sequence[float], batched: Sequence[float]) -> 
     return pd.DataFrame([{"problem": "p", "optimizer": "sgd", "batch_size": batch_size, "device": "cpu",
                           "program": program, "width": 1 if program == "solo" else 16, "quantity": quantity,
                           "repeat": repeat, "warmup": warmup, "voided": False, "order": 0,
-                          "steps": 500 if quantity == "scored" else 1, "seconds": seconds}
+                          "steps": 500 if quantity == "scored" else 1, "seconds": seconds, "process": 0}
                          for program, quantity, repeat, warmup, seconds in rows])
 
 

@@ -17,6 +17,7 @@ from tests.faults.conftest import LONG, Tally, times
 
 KILL = "kill -9 of {} at a random moment, then --resume ({} worker)"
 LOST = "no finished cell lost, tables equal the uninterrupted run's"
+REAL_SUITE = runs.suite(runs.REAL_SUITE, **({} if LONG else {"batch_sizes": [10]}))  # each group costs its compiling
 PACE = {"FAULT_PACE_S": "0.1"}  # seconds for each group of the fast worker, so that moments fall inside
 
 
@@ -29,10 +30,10 @@ def fast(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """The same of the real worker."""
-    return _whole(tmp_path_factory.mktemp("real") / "run", runs.REAL, runs.suite(runs.REAL_SUITE))
+    return _whole(tmp_path_factory.mktemp("real") / "run", runs.REAL, REAL_SUITE)
 
 
-@pytest.mark.parametrize("trial", times(2, 25))
+@pytest.mark.parametrize("trial", times(1, 25))
 @pytest.mark.parametrize("whom", ["parent", "worker"])
 def test_fast_worker(whom: str, trial: int, fast: tuple[Path, float], folder: Path, tally: Tally,
                      chance: random.Random) -> None:
@@ -40,12 +41,12 @@ def test_fast_worker(whom: str, trial: int, fast: tuple[Path, float], folder: Pa
         _kill_and_resume(whom, folder, fast, chance, runs.FAST, runs.suite())
 
 
-@pytest.mark.parametrize("trial", times(1, 25))
+@pytest.mark.parametrize("trial", times(1, 5))
 @pytest.mark.parametrize("whom", ["parent", "worker"] if LONG else ["parent"])
 def test_real_worker(whom: str, trial: int, real: tuple[Path, float], folder: Path, tally: Tally,
                      chance: random.Random) -> None:
     with tally(KILL.format(whom, "real"), LOST):
-        _kill_and_resume(whom, folder, real, chance, runs.REAL, runs.suite(runs.REAL_SUITE))
+        _kill_and_resume(whom, folder, real, chance, runs.REAL, REAL_SUITE)
 
 
 @pytest.mark.parametrize("trial", times(1, 20))

@@ -74,6 +74,7 @@ def test_row_18_lacking_memory_is_announced(tmp_path: Path) -> None:
 def test_row_20_signals_before_the_run_begins(number: signal.Signals) -> None:
     """While python -m bench still imports; during a run: test_killed.py."""
     code = ("import signal, time\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # under nohup it is ignored, as it should be
             "from bench.__main__ import end_at_signals\nend_at_signals()\nprint('ready', flush=True)\ntime.sleep(30)\n")
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                cwd=runs.ROOT)

@@ -21,6 +21,7 @@ HOW = {
     "killed": ("worker killed by SIGKILL", ""),
     "raises": ("raised on purpose", ""),
 }
+REAL_TIMES = {"hangs": 2, "spins": 1, "aborts": 5, "killed": 2, "raises": 5}  # a spin is waited for for two minutes
 
 
 def _statuses(folder: Path) -> dict[int, tuple[str, str]]:
@@ -43,8 +44,8 @@ def test_a_worker_fails(fault: str, trial: int, folder: Path, tally: Tally, monk
 
 
 @pytest.mark.skipif(not LONG, reason="the real worker, killed in many ways: in make faults only")
-@pytest.mark.parametrize("trial", times(0, 5))
-@pytest.mark.parametrize("fault", list(HOW))
+@pytest.mark.parametrize(("fault", "trial"), [(fault, trial) for fault, many in REAL_TIMES.items()
+                                              for trial in range(many)])
 def test_the_real_worker_fails(fault: str, trial: int, folder: Path, tally: Tally,
                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAULT", fault)

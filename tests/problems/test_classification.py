@@ -147,6 +147,8 @@ def test_bad_labels_features_and_ridge_are_rejected_by_every_classifier(build):
         build(X, np.array([0, 1]))
     with pytest.raises(ValueError, match=r"ridge: must be a finite number of at least 0 \(got -1\)"):
         build(X, np.array([0, 1, 0, 1]), ridge=-1)
+    with pytest.raises(TypeError, match=r"ridge: must be a number \(got '1'\)"):
+        build(X, np.array([0, 1, 0, 1]), ridge="1")
 
 
 def test_classes_may_exceed_the_labels_seen():
@@ -154,3 +156,7 @@ def test_classes_may_exceed_the_labels_seen():
     assert gdjax.problems.softmax_regression(X, y, classes=4).start(jax.random.key(0))["W"].shape == (4, 3)
     with pytest.raises(ValueError, match=r"from 0 to 1 .got 2 at row 2"):
         gdjax.problems.softmax_regression(X, np.array([0, 1, 2]), classes=2)
+    with pytest.raises(TypeError, match=r"classes: must be a whole number of at least 2 \(got 2.5\)"):
+        gdjax.problems.softmax_regression(X, y, classes=2.5)
+    with pytest.raises(ValueError, match=r"classes: must be at most 2,147,483,647 \(got 1,000,000,000,001\)"):
+        gdjax.problems.softmax_regression(X, np.array([0, 1, 10**12]))

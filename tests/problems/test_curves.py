@@ -34,7 +34,7 @@ def test_the_wave_is_a_sine_and_its_network_small():
 
 def test_bad_hidden_units_and_ridge_are_rejected():
     X, y = np.eye(3), np.arange(3.0)
-    with pytest.raises(ValueError, match=r"hidden: must be at least 1 unit \(got 0\)"):
+    with pytest.raises(ValueError, match=r"hidden: must be at least 1 \(got 0\)"):
         gdjax.problems.hidden_layer_regression(X, y, hidden=0)
     with pytest.raises(ValueError, match=r"ridge: must be a finite number of at least 0 \(got -1\)"):
         gdjax.problems.hidden_layer_regression(X, y, ridge=-1)

@@ -38,8 +38,10 @@ def test_starts_have_the_variance_of_glorot():
 def test_hidden_units_can_be_chosen_and_must_exist():
     X, y = np.eye(3), np.array([0, 1, 2])
     assert gdjax.problems.one_hidden_layer(X, y, hidden=7).start(jax.random.key(0))["W2"].shape == (3, 7)
-    with pytest.raises(ValueError, match=r"hidden: must be at least 1 unit \(got 0\)"):
+    with pytest.raises(ValueError, match=r"hidden: must be at least 1 \(got 0\)"):
         gdjax.problems.one_hidden_layer(X, y, hidden=0)
+    with pytest.raises(TypeError, match=r"hidden: must be a whole number of at least 1 \(got 2.5\)"):
+        gdjax.problems.one_hidden_layer(X, y, hidden=2.5)
 
 
 def test_two_layers_are_cross_entropy_of_their_formula_plus_ridge():
@@ -58,7 +60,8 @@ def test_two_layers_are_cross_entropy_of_their_formula_plus_ridge():
 
 
 @pytest.mark.parametrize(
-    ("hidden", "text"), [((4,), r"two layers \(got \(4,\)\)"), ((4, 0), r"at least 1 unit \(got 0\)")]
+    ("hidden", "text"),
+    [((4,), r"two layers \(got \(4,\)\)"), ((4, 0), r"at least 1 \(got 0\)"), (8, r"two layers \(got 8\)")],
 )
 def test_two_layers_need_two_sizes(hidden, text):
     with pytest.raises(ValueError, match=f"hidden: must be .*{text}"):

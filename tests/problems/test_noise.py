@@ -46,8 +46,11 @@ def test_the_noise_carries_sgd_over_the_hill_and_bgd_stays():
         ({"noise": 0.0}, r"noise: must be a finite number above 0 \(got 0.0\)"),
         ({"noise": np.inf}, r"noise: must be a finite number above 0 \(got inf\)"),
         ({"examples": 1}, r"examples: must be at least 2 \(got 1\)"),
+        ({"examples": 10.5}, r"examples: must be a whole number of at least 2 \(got 10.5\)"),
+        ({"tilt": "steep"}, r"tilt: must be a number \(got 'steep'\)"),
+        ({"noise": None}, r"noise: must be a number \(got None\)"),
     ],
 )
 def test_bad_wells_are_rejected(changed, text):
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises((ValueError, TypeError), match=text):
         gdjax.problems.noisy_double_well(**changed)

@@ -47,7 +47,7 @@ def test_one_step_of_the_noisy_quadratic_has_the_second_moment_of_the_theory():
         assert moment == pytest.approx((1 - rate * h) ** 2 * np.asarray(theta) ** 2 + rate**2 * h, rel=1e-12)
 
 
-@pytest.mark.parametrize("spectrum", [[], [[1.0, 2.0]], [1.0, 0.0], [1.0, -1.0], [np.nan], [np.inf]])
+@pytest.mark.parametrize("spectrum", [[], [[1.0, 2.0]], [1.0, 0.0], [1.0, -1.0], [np.nan], [np.inf], ["a"]])
 def test_spectra_without_a_single_minimum_are_rejected(spectrum):
     with pytest.raises(ValueError, match="spectrum: must be positive finite numbers"):
         gdjax.problems.quadratic(spectrum)
@@ -58,7 +58,7 @@ def test_spectra_without_a_single_minimum_are_rejected(spectrum):
 def test_noise_of_another_length_and_too_few_examples_are_rejected():
     with pytest.raises(ValueError, match=r"noise: must be as long as curvatures \(got 1 and 2\)"):
         gdjax.problems.noisy_quadratic([1.0, 1.0], [1.0])
-    with pytest.raises(ValueError, match=r"examples: must be more than the 2 dimensions \(got 2\)"):
+    with pytest.raises(ValueError, match=r"examples: must be at least 3 \(got 2\)"):
         gdjax.problems.noisy_quadratic([1.0, 1.0], [1.0, 1.0], examples=2)
 
 
@@ -81,6 +81,12 @@ def test_bad_condition_numbers_and_dimensions_are_rejected():
             gdjax.problems.conditioned_quadratic(condition)
     with pytest.raises(ValueError, match=r"dim: must be at least 2 \(got 1\)"):
         gdjax.problems.conditioned_quadratic(10, dim=1)
+    with pytest.raises(TypeError, match=r"dim: must be a whole number of at least 2 \(got 2.5\)"):
+        gdjax.problems.conditioned_quadratic(10, dim=2.5)
+    with pytest.raises(TypeError, match=r"condition: must be a number \(got '10'\)"):
+        gdjax.problems.conditioned_quadratic("10")
+    with pytest.raises(ValueError, match=r"seed: must be at least 0 \(got -1\)"):
+        gdjax.problems.rotated_quadratic([1.0, 2.0], seed=-1)
     with pytest.raises(ValueError, match="spectrum: must be positive finite numbers"):
         gdjax.problems.rotated_quadratic([1.0, 0.0])
     assert gdjax.problems.conditioned_quadratic(1, dim=3).source.endswith("condition number 1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 import gdjax
 from gdjax.problems.registry import MAKERS
+from tests.quick import quick_jit
 
 NAMES = gdjax.problems.names()
 
@@ -17,6 +20,20 @@ NAMES = gdjax.problems.names()
 def data_of(problem):
     """The problem's data as arrays of the precision switched on now."""
     return jax.tree.map(jnp.asarray, problem.data)
+
+
+@functools.cache
+def start_losses(name):
+    """Losses of the 1,001 starts whose median is stored as `initial_loss`."""
+    problem = gdjax.problems.get(name)
+    data, key = data_of(problem), jax.random.key(1001)
+
+    @quick_jit
+    def score(numbers):
+        one = lambda number: problem.objective(problem.start(jax.random.fold_in(key, number)), data)  # noqa: E731
+        return jax.lax.map(one, numbers, batch_size=77)
+
+    return np.asarray(score(jnp.arange(1001)))
 
 
 def test_the_promised_problems_are_there():
@@ -67,27 +84,25 @@ def test_it_is_named_documented_and_sourced(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_loss_of_an_example_is_one_float32(name):
     problem = gdjax.problems.get(name)
-    start = problem.start(jax.random.key(0))
+    start = jax.eval_shape(problem.start, jax.random.key(0))
     example = [jax.tree.map(lambda leaf: leaf[0], data_of(problem))] if problem.data is not None else []
-    loss = problem.loss(start, *example)
+    loss = jax.eval_shape(problem.loss, start, *example)
     assert loss.shape == () and loss.dtype == jnp.float32
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(start))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_starts_differ_and_are_spread(name):
-    problem = gdjax.problems.get(name)
-    data = data_of(problem)
-    score = jax.jit(jax.vmap(lambda key: problem.objective(problem.start(key), data)))
-    losses = score(jax.random.split(jax.random.key(0), 8))
+    losses = start_losses(name)
     assert np.std(losses) > 0.01 * np.abs(np.mean(losses))
+    assert len(np.unique(losses)) > 900, "nearly every start has a loss of its own"
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if gdjax.problems.get(name).domain is not None])
 def test_the_domain_holds_the_starts_and_they_fill_it(name):
     problem = gdjax.problems.get(name)
     low, high = problem.domain
-    starts = np.asarray(jax.jit(jax.vmap(problem.start))(jax.random.split(jax.random.key(0), 1000)))
+    starts = np.asarray(quick_jit(jax.vmap(problem.start))(jax.random.split(jax.random.key(0), 1000)))
     assert low <= starts.min() and starts.max() <= high
     # of 1,000 uniform draws none is within a fiftieth of an end in 0.98^1000 = 2e-9 of the keys
     assert starts.min() < low + 0.02 * (high - low) and starts.max() > high - 0.02 * (high - low)
@@ -106,7 +121,7 @@ def test_every_listed_minimum_is_one_and_the_lowest_is_the_optimum(name):
         def value(place):
             return problem.objective(as_params(place), data)
 
-        look = jax.jit(jax.vmap(lambda place: (value(place), jax.grad(value)(place), jax.hessian(value)(place))))
+        look = quick_jit(jax.vmap(lambda place: (value(place), jax.grad(value)(place), jax.hessian(value)(place))))
         losses, slopes, curvatures = (np.asarray(each) for each in look(places))
         places = np.asarray(places)
     eigenvalues = np.linalg.eigvalsh(curvatures)
@@ -123,7 +138,7 @@ def test_every_listed_minimum_is_one_and_the_lowest_is_the_optimum(name):
 def test_the_accuracy_is_a_share_of_the_examples(name):
     problem = gdjax.problems.get(name)
     batch = jax.tree.map(jnp.asarray, problem.data if problem.held_out is None else problem.held_out)
-    share = jax.jit(problem.accuracy)(jax.jit(problem.start)(jax.random.key(0)), batch)
+    share = quick_jit(problem.accuracy)(quick_jit(problem.start)(jax.random.key(0)), batch)
     count = len(batch[1])
     assert share.dtype == jnp.float32 and share.shape == ()
     assert 0 <= float(share) <= 1 and float(share) * count == pytest.approx(round(float(share) * count), abs=1e-3)
@@ -136,24 +151,16 @@ def test_the_objective_at_the_minimizer_is_the_optimum_and_flat(name):
     problem = gdjax.problems.get(name)
     with jax.enable_x64(True):
         minimizer = jax.tree.map(jnp.asarray, problem.minimizer)
-        value, slope = jax.value_and_grad(problem.objective)(minimizer, data_of(problem))
+        value, slope = quick_jit(jax.value_and_grad(problem.objective))(minimizer, data_of(problem))
         assert float(value) == pytest.approx(problem.optimum, rel=1e-12, abs=1e-15)
         assert all(np.abs(leaf).max() < 1e-12 for leaf in jax.tree.leaves(slope))
-    shapes = [leaf.shape for leaf in jax.tree.leaves(problem.start(jax.random.key(0)))]
+    shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(problem.start, jax.random.key(0)))]
     assert shapes == [np.shape(leaf) for leaf in jax.tree.leaves(problem.minimizer)]
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if gdjax.problems.get(name).initial_loss is not None])
 def test_the_stored_initial_loss_is_the_median_of_1001_starts(name):
-    problem = gdjax.problems.get(name)
-    data, key = data_of(problem), jax.random.key(1001)
-
-    @jax.jit
-    def score(numbers):
-        one = lambda number: problem.objective(problem.start(jax.random.fold_in(key, number)), data)  # noqa: E731
-        return jax.lax.map(one, numbers, batch_size=77)
-
-    assert float(np.median(score(jnp.arange(1001)))) == pytest.approx(problem.initial_loss, rel=1e-4)
+    assert float(np.median(start_losses(name))) == pytest.approx(gdjax.problems.get(name).initial_loss, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -167,7 +174,7 @@ def test_the_gradient_is_that_of_the_differences(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_forces_float64_on_float32_parameters(name):
     problem = gdjax.problems.get(name)
-    start = problem.start(jax.random.key(0))
+    start = jax.eval_shape(problem.start, jax.random.key(0))
     with jax.enable_x64(True):
         data = jax.tree.map(lambda leaf: leaf.astype(np.float32) if leaf.dtype.kind == "f" else leaf, problem.data)
         assert jax.eval_shape(problem.objective, start, data).dtype == jnp.float32
@@ -177,8 +184,8 @@ def test_a_batch_loss_is_the_mean_of_the_losses():
     both = [problem for problem in map(gdjax.problems.get, NAMES) if problem.loss and problem.batch_loss]
     assert {"digits-softmax", "digits-mlp", "wine-two-layers", "sine-network"} <= {problem.name for problem in both}
     for problem in both:
-        params = problem.start(jax.random.key(3))
+        params = quick_jit(problem.start)(jax.random.key(3))
         batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:50]), problem.data)
-        each = jax.jit(jax.vmap(problem.loss, (None, 0)))(params, batch)
-        together = float(jax.jit(problem.batch_loss)(params, batch))
+        each = quick_jit(jax.vmap(problem.loss, (None, 0)))(params, batch)
+        together = float(quick_jit(problem.batch_loss)(params, batch))
         assert together == pytest.approx(float(each.mean()), rel=1e-5), problem.name

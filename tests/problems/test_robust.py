@@ -41,3 +41,8 @@ def test_the_loss_is_a_parabola_inside_delta_and_a_line_outside():
 def test_a_delta_that_is_not_above_0_is_rejected(delta):
     with pytest.raises(ValueError, match="delta: must be a finite number above 0"):
         gdjax.problems.huber_regression(np.eye(3), np.arange(3.0), delta=delta)
+
+
+def test_a_delta_that_is_no_number_is_rejected():
+    with pytest.raises(TypeError, match=r"delta: must be a number \(got True\)"):
+        gdjax.problems.huber_regression(np.eye(3), np.arange(3.0), delta=True)

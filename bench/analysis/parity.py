@@ -1,0 +1,97 @@
+"""Loss parity: whether two runs do the same to the loss, start by start, before any speed is told of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.comparisons import LEVEL, holm, log_differences, wilcoxon_test
+from bench.analysis.intervals import percentile_interval
+from bench.analysis.sides import CELL, Pair, setting_of
+
+Array = np.ndarray
+EQUAL, AGREE, DIFFER = "equal", "agree", "differ"
+LOSS_CHANGE, STEPS_CHANGE = 1e-4, 0.02  # smaller ones are rounding: of the initial gap; of the steps to target
+COLUMNS = [*CELL, "goal", "target", "headline", "same_setting", "starts", "final_loss_a", "final_loss_b", "loss_change",
+           "p_loss", "steps_a", "steps_b", "steps_ratio", "steps_low", "steps_high", "p_steps", "parity"]
+
+
+def parity_table(pair: Pair) -> pd.DataFrame:
+    """One row per (cell, target) that both runs have: whether their losses and steps to target agree.
+
+    The change of the final loss is the median over common starts of (B − A), as a share of the initial gap f₀ − f* (of
+    the loss of A where f* is not known). Losses differ where a paired Wilcoxon test, corrected by Holm over all rows,
+    says so and the change is more than 1e-4; steps differ where the test of their log ratios says so and it is more
+    than 2 %. A lane that diverged, or missed the target, ranks last.
+
+    Args:
+        pair: the two runs.
+
+    Returns:
+        columns `COLUMNS`. parity: "equal" (every loss and step to the last bit), "agree" or "differ"; same_setting:
+        whether tuning chose the same rate and horizon on both sides; steps_ratio: A/B with its 95 % interval.
+    """
+    rows = [_row(row, pair, place) for place, (_, row) in enumerate(pair.rows.iterrows())]
+    found = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "parity"] + ["equal"])
+    found["p_loss"], found["p_steps"] = (holm(found[name].to_numpy(float)) for name in ("p_loss", "p_steps"))
+    other_loss = (found["p_loss"] < LEVEL) & ~(found["loss_change"].abs() <= LOSS_CHANGE)
+    ratio = found["steps_ratio"].to_numpy(float)
+    other_steps = (found["p_steps"] < LEVEL) & ((ratio > 1 + STEPS_CHANGE) | (ratio < 1 / (1 + STEPS_CHANGE)))
+    parity = np.where(found["equal"].astype(bool), EQUAL, np.where(other_loss | other_steps, DIFFER, AGREE))
+    return found.assign(parity=parity)[COLUMNS]
+
+
+def _row(row: pd.Series, pair: Pair, place: int) -> dict[str, object]:
+    losses = _losses(row, pair)
+    steps, ratio, resamples = pair.hits[place]
+    change = _loss_change(losses, _scale(pair.a.run, str(row["problem"])))
+    low, high = percentile_interval(resamples)
+    return {**{name: row[name] for name in (*CELL, "goal")}, "target": row["target_a"],
+            "headline": pair.headlines[str(row["problem"])] == row["goal"], "same_setting": _same_setting(row),
+            "starts": len(losses[0]), "final_loss_a": row["final_loss_median_a"],
+            "final_loss_b": row["final_loss_median_b"], "loss_change": _median(change), "p_loss": wilcoxon_test(change),
+            "steps_a": row["steps_median_a"], "steps_b": row["steps_median_b"], "steps_ratio": ratio,
+            "steps_low": low, "steps_high": high, "p_steps": wilcoxon_test(log_differences(*steps)),
+            "equal": bool(np.array_equal(*losses) and np.array_equal(*steps))}
+
+
+def _losses(row: pd.Series, pair: Pair) -> tuple[Array, Array]:
+    found = [side.reported.lanes(*setting_of(row, end, side.device)).set_index("start")
+             for side, end in ((pair.a, "a"), (pair.b, "b"))]
+    columns = [each["final_loss"].where(each["status"] != "diverged").fillna(math.inf) for each in found]
+    common = pd.concat(columns, axis=1, join="inner").to_numpy(float)
+    return common[:, 0], common[:, 1]
+
+
+def _same_setting(row: pd.Series) -> bool:
+    return all(math.isclose(row[f"{name}_a"], row[f"{name}_b"], rel_tol=1e-6) for name in ("rate", "horizon"))
+
+
+def _loss_change(losses: tuple[Array, Array], scale: float) -> Array:
+    before, after = losses
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = (after - before) / (scale if math.isfinite(scale) else np.abs(before))
+    return np.where(before == after, 0.0, change)
+
+
+def _scale(run: Mapping[str, object], problem: str) -> float:
+    """The initial gap of a problem, f₀ − f*; NaN where its optimum is not known."""
+    problems = run.get("problems")
+    entry = problems.get(problem) if isinstance(problems, Mapping) else None
+    if not isinstance(entry, Mapping):
+        return math.nan
+    initial, optimum = entry.get("initial_loss"), entry.get("optimum")
+    known = isinstance(initial, int | float) and isinstance(optimum, int | float) and initial > optimum
+    return float(initial) - float(optimum) if known else math.nan  # type: ignore[arg-type]
+
+
+def _median(values: Array) -> float:
+    """Median of changes, ∞ allowed: the lower of the middle two where their mean has no meaning."""
+    if not len(values):
+        return math.nan
+    ordered = np.sort(values)
+    lower, upper = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return float(lower if math.isinf(upper) else (lower + upper) / 2)

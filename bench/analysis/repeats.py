@@ -1,0 +1,105 @@
+"""Repeats of a program in fresh processes (A/A): how far two of them are apart although nothing differs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.intervals import RESAMPLES, median_resamples
+
+Array = np.ndarray
+Program = tuple[str, str, int, str]  # problem, optimizer, batch size, "solo" or "batched"
+SMALLEST, UNMEASURED = 0.02, 0.10  # floor where processes agree better than that, and where nobody repeated any
+_KEY = ["problem", "optimizer", "batch_size", "program"]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What differs between processes that run the same program.
+
+    Args:
+        sigma: standard deviation of the log of a process's median; NaN where no program was repeated.
+        freedom: degrees of freedom that it rests on.
+        floor: the smallest change that can mean anything, 0.02 for 2 %.
+        programs: programs that were repeated.
+    """
+
+    sigma: float
+    freedom: int
+    floor: float
+    programs: int
+
+    @property
+    def measured(self) -> bool:
+        """Whether any program was run in two processes."""
+        return self.freedom > 0
+
+    def draws(self, processes: int, seed: int) -> Array:
+        """How much slower so many processes may have been by chance: logs, (processes, 10 000).
+
+        σ·t with the degrees of freedom that σ rests on; zero where it was not measured.
+        """
+        if not self.measured:
+            return np.zeros((processes, RESAMPLES))
+        draws = np.random.default_rng([seed, self.freedom]).standard_t(max(self.freedom, 3), (processes, RESAMPLES))
+        return np.asarray(self.sigma * draws)
+
+
+def step_samples(timing: pd.DataFrame) -> dict[Program, list[Array]]:
+    """Seconds per step of every program, one array of repeats for each process; warm-ups and voided ones left out.
+
+    Args:
+        timing: the timing table of one run.
+    """
+    kept = timing[(timing["quantity"] == "step") & ~timing["warmup"].astype(bool) & ~timing["voided"].astype(bool)]
+    found: dict[Program, list[Array]] = {}
+    for (problem, optimizer, size, program, _), rows in kept.groupby([*_KEY, "process"], sort=True, observed=True):
+        seconds = rows["seconds"].to_numpy(float)
+        seconds = seconds[np.isfinite(seconds) & (seconds > 0)]
+        if len(seconds):
+            found.setdefault((str(problem), str(optimizer), int(str(size)), str(program)), []).append(seconds)
+    return found
+
+
+def process_noise(runs: Sequence[dict[Program, list[Array]]]) -> Noise:
+    """Process-to-process noise, pooled over all programs that were run in more than one process.
+
+    σ² = Σ(log m − mean log m)²/Σ(processes − 1), m the median of a process. The floor is 2 % or, where it is more, the
+    95 % quantile of max(m/m₀, m₀/m) − 1, m₀ the process that ran the suite; 10 % where no program was repeated.
+
+    Args:
+        runs: `step_samples` of each run.
+
+    Example:
+        >>> same = {("p", "sgd", 1, "solo"): [np.full(5, 1.0), np.full(5, 1.05)]}
+        >>> round(process_noise([same]).floor, 3)
+        0.05
+    """
+    squares, freedom, apart, programs = 0.0, 0, [0.0], 0
+    for processes in (processes for run in runs for processes in run.values() if len(processes) > 1):
+        logs = np.log([np.median(seconds) for seconds in processes])
+        squares += float(((logs - logs.mean()) ** 2).sum())
+        freedom += len(logs) - 1
+        apart += [abs(float(value)) for value in logs[1:] - logs[0]]
+        programs += 1
+    if not freedom:
+        return Noise(math.nan, 0, UNMEASURED, 0)
+    floor = math.expm1(float(np.quantile(apart[1:], 0.95)))
+    return Noise(math.sqrt(squares / freedom), freedom, max(SMALLEST, floor), programs)
+
+
+def log_step_resamples(processes: Sequence[Array], noise: Array, seed: int) -> tuple[float, Array]:
+    """Log seconds per step: its value, and (10 000,) resamples in which repeats and processes both vary.
+
+    Args:
+        processes: repeats of each process.
+        noise: `Noise.draws` of at least so many processes.
+        seed: of the resampled repeats.
+    """
+    value = float(np.mean([np.log(np.median(seconds)) for seconds in processes]))
+    within = [np.log(median_resamples(seconds, seed=seed + 100 * place)) for place, seconds in enumerate(processes)]
+    return value, np.mean(within, axis=0) + noise[:len(processes)].mean(axis=0)

@@ -1,0 +1,63 @@
+"""Static figure of a comparison: speed-up against batch size, a panel for each problem."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from bench.analysis.words import schedule_label
+from bench.compare.plots import drawn_rows
+from bench.compare.words import LABELS
+from bench.report.plots.parts import shifts
+from bench.report.style import grid, heading, log_axis, looks, new_figure, plain, tick_places
+
+_COLUMNS = 2
+
+
+def speed_figure(cells: pd.DataFrame, quantity: str) -> Figure:
+    """How many times as fast B is as A with 95 % intervals; panels share their axes, 1 is drawn.
+
+    Args:
+        cells: `versus(pair, parity).cells`.
+        quantity: which of them.
+    """
+    rows = drawn_rows(cells, quantity)
+    problems = list(dict.fromkeys(rows["problem"])) or [""]
+    columns = min(_COLUMNS, len(problems))
+    figure, axes = new_figure((4.6, 2.9), -(-len(problems) // columns), columns, left=0.9, right=1.7, bottom=0.6,
+                              top=0.75)
+    names = sorted(rows["schedule"].unique())
+    styles = looks(names)
+    sizes = sorted(rows["batch_size"].unique())
+    moved = shifts(sizes, len(names)) if len(sizes) else np.ones(1)
+    for place, panel in enumerate(axes.flat):
+        if place >= len(problems):
+            panel.set_visible(False)
+            continue
+        panel.axhline(1, color="#444444", linewidth=1)
+        for at, name in enumerate(names):
+            mine = rows[(rows["problem"] == problems[place]) & (rows["schedule"] == name)].sort_values("batch_size")
+            value, low, high = (mine[column].to_numpy(float) for column in ("ratio", "low", "high"))
+            colour, marker = styles[name]
+            spread = np.nan_to_num([value - low, high - value]).clip(min=0)
+            panel.errorbar(mine["batch_size"] * moved[at], value, yerr=spread, color=colour, marker=marker, capsize=2.5,
+                           markersize=5, linewidth=1.4, label=plain(schedule_label(name)) or "every schedule")
+        panel.set_title(plain(str(problems[place])), fontsize=10, loc="left")
+        panel.set_xscale("log")
+        panel.xaxis.set_major_locator(FixedLocator(sizes))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.set_xticks(sizes, [str(size) for size in sizes], fontsize=9)
+        panel.xaxis.set_tick_params(labelbottom=True)
+        panel.set_xlabel("batch size (examples per step)")
+        log_axis(panel, "y")
+        panel.yaxis.set_major_locator(FixedLocator(tick_places(*panel.get_ylim())))
+        grid(panel)
+        if place % columns == 0:
+            panel.set_ylabel("times as fast as A")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8.5, frameon=False, loc="upper right",
+                  bbox_to_anchor=(0.995, 1 - 0.7 / figure.get_figheight()))
+    heading(figure, f"B against A, {LABELS[quantity]}: above 1, B is faster (95 % intervals)")
+    return figure

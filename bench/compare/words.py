@@ -1,0 +1,41 @@
+"""Ratios in words: the same ones on the terminal, in the page and in the sentence."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+LABELS = {
+    "seconds_solo": "to target, one training", "seconds_batched": "to target, in a sweep",
+    "step_s_solo": "step, one training", "step_s_batched": "lane-step, full width",
+    "trace_s": "trace", "compile_s": "compile", "first_run_s": "first run", "transfer_s": "data to the device",
+}
+
+
+def faster_words(row: pd.Series) -> str:
+    """How B stands to A: "7.2× faster [6.6, 7.9]", "as fast [0.98, 1.03]"; a dash where there is nothing to tell.
+
+    Example:
+        >>> faster_words(pd.Series({"ratio": 0.5, "low": 0.4, "high": 0.8}))
+        '2.00× slower [1.25, 2.50]'
+    """
+    ratio, low, high = (float(row[name]) for name in ("ratio", "low", "high"))
+    if math.isnan(ratio):
+        return "–"
+    if f"{ratio:.2f}" == "1.00":
+        return "as fast" + ("" if math.isnan(low) else f" [{_short(low)}, {_short(high)}]")
+    turned = ratio < 1
+    value, ends = (1 / ratio if ratio else math.inf, (1 / high, _inverse(low))) if turned else (ratio, (low, high))
+    interval = "" if math.isnan(low) else f" [{_short(ends[0])}, {_short(ends[1])}]"
+    return f"{_short(value)}× {'slower' if turned else 'faster'}{interval}"
+
+
+def _inverse(value: float) -> float:
+    return 1 / value if value else math.inf
+
+
+def _short(value: float) -> str:
+    if math.isinf(value):
+        return "∞"
+    return f"{value:.2f}" if value < 10 else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"

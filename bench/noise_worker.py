@@ -1,0 +1,66 @@
+"""The worker of an A/A repeat: times the programs of a few groups again, as the first process did; imports JAX."""
+
+from __future__ import annotations
+
+from multiprocessing.connection import Connection
+
+import pandas as pd
+
+from bench import clock, store
+from bench.cells import noise_group, timing_group
+from bench.experiment import Group
+from bench.noise import REPEATS, Pick
+from bench.step_times import Place, step_times_again
+from bench.worker import COMPILE_WEIGHT_S, Worker, at_width, serve
+
+
+def main(connection: Connection, payload: dict[str, object]) -> None:
+    """Time the groups `picks` again as process `process`; messages to the parent as of any worker."""
+    serve(NoiseWorker, connection, payload)
+
+
+class NoiseWorker(Worker):
+    """One fresh process over a sample of a suite's groups."""
+
+    process = 1  # number of this process; 0 ran the suite
+    processes = 1
+    picks: tuple[Pick, ...] = ()
+
+    def take(self, payload: dict[str, object]) -> None:
+        """Number of this process, of how many, and what it repeats."""
+        self.process, self.processes = payload["process"], payload["processes"]  # type: ignore[assignment]
+        self.picks = tuple(payload["picks"])  # type: ignore[arg-type]
+
+    def work(self, platform: str, began: float) -> None:
+        """Steps of every picked group, interleaved, stored as one part."""
+        name = noise_group(self.process)
+        repeats = min(self.suite.repeats, REPEATS)
+        expected_s = 2 * len(self.picks) * (COMPILE_WEIGHT_S + self.suite.min_sample_s * (repeats + clock.WARMUPS))
+        self.say(kind="progress", done=float(self.process - 1), total=float(self.processes), group=name,
+                 text=f"A/A repeats, process {self.process} of {self.processes}", expected_s=expected_s)
+        self.say(kind="quiet", on=True)
+        try:
+            groups, counts = self._as_first_timed(platform)
+            rows = list(step_times_again(groups, counts, repeats, self.process, self.listen))
+        except Exception as error:  # the run is whole without it
+            self.failed(name, error)
+        else:
+            store.write_group(self.folder, name, {"timing": pd.DataFrame(rows)})
+            self.say(kind="group", group=name)
+        self.say(kind="done")
+
+    def _as_first_timed(self, platform: str) -> tuple[list[Group], dict[Place, int]]:
+        """The picked groups at the widths, and the steps of a sample of each program, that the first process had."""
+        problems = {spelt: self.problem(spelt) for spelt in dict.fromkeys(spelt for spelt, _, _ in self.picks)}
+        groups: list[Group] = []
+        counts: dict[Place, int] = {}
+        for place, (spelt, optimizer, size) in enumerate(self.picks):
+            problem = problems[spelt]
+            group = Group(self.suite, self.suite.settings_for(spelt), problem, optimizer, size, platform)
+            part = self.folder / "parts" / store.part_name(timing_group(problem.name))
+            timing = pd.read_parquet(part / "timing.parquet")
+            timed = timing[(timing["quantity"] == "step") & (timing["optimizer"] == optimizer)
+                           & (timing["batch_size"] == size)].groupby("program")[["width", "steps"]].first()
+            counts |= {(place, str(kind)): int(steps) for kind, steps in timed["steps"].items()}
+            groups.append(at_width(group, int(timed["width"]["batched"])))
+        return groups, counts
