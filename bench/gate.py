@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -23,13 +24,12 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from bench import files
+from bench import environment, files
 from bench.analysis.regressions import Change, changes, confirm
 from bench.analysis.words import seconds_number
 from bench.display import Display
-from bench.environment import ROOT
+from bench.executors import BAD_INPUT, CELLS_FAILED, FOLDER, REGRESSION
 
-BAD_INPUT, FAILED, FOLDER, REGRESSION = 2, 3, 4, 6
 PROCESSES = 3
 PASSED, SLOWER, NEW, AGAIN = "gate", "slower", "new", "again"
 SAVE = re.compile(r"\d+_(?P<word>[a-z]+)-(?P<time>\d{8}-\d{6})-(?P<process>\d+)\.json")
@@ -90,6 +90,9 @@ def gate(folder: Path, display: Display, measure: Measure | None = None) -> int:
     except OSError as error:
         display.error(f"error: {folder}: cannot be written (got {error.strerror or error}). Use another --out.")
         return FOLDER
+    busy, cores = environment.load()[0], len(environment.affinity() or range(os.cpu_count() or 1))
+    if busy > cores / 2:
+        display.line(f"warning: the load, {busy}, is above half the cores. Times will be noisy: stop other programs.")
     display.line(RULE)
     return _measured(folder.absolute(), display, measure or run_pytest)
 
@@ -175,7 +178,7 @@ def run_pytest(folder: Path, name: str, tests: Sequence[str]) -> str | None:
     """Run tests in a fresh process, whose times pytest-benchmark saves; returns the end of its output if it failed."""
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-only",
                            f"--benchmark-storage=file://{folder}", f"--benchmark-save={name}", *tests],
-                          cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          cwd=environment.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                           check=False)
     return None if done.returncode == 0 else "\n".join(done.stdout.splitlines()[-30:])
 
@@ -196,7 +199,7 @@ def _measured(folder: Path, display: Display, measure: Measure) -> int:
             found = confirm(found, _process(folder, measure, f"{AGAIN}-{moment}-1", suspects).seconds)
     except ValueError as error:
         display.error(f"error: gate: {error}")
-        return FAILED
+        return CELLS_FAILED
     slower = any(each.slower for each in found)
     _rename(saves(folder, NEW)[moment], SLOWER if slower else PASSED)
     _show(display, found, before, now)
@@ -208,7 +211,7 @@ def _measured(folder: Path, display: Display, measure: Measure) -> int:
 
 
 def _processes(folder: Path, display: Display, measure: Measure, moment: str) -> Iterator[Process]:
-    tests = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("bench/test_*.py"))]
+    tests = [str(path.relative_to(environment.ROOT)) for path in sorted(environment.ROOT.glob("bench/test_*.py"))]
     for place in range(1, PROCESSES + 1):
         began = time.monotonic()
         process = _process(folder, measure, f"{NEW}-{moment}-{place}", tests)
