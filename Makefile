@@ -1,4 +1,3 @@
-"""A walk over the registries: every problem × optimizer × schedule family steps, repeats, goes on from a saved state.
 PYTHON ?= python3
 SUITE ?= quick
 DEVICE ?= auto
@@ -14,7 +13,7 @@ EXTRAS := $(EXTRAS),$(CUDA)
 STAMP := $(VENV)/.installed-$(CUDA)
 endif
 
-.PHONY: install bench textbook test conformance faults soak lint clean
+.PHONY: install bench textbook gate test conformance faults soak lint clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -32,6 +31,9 @@ bench: install
 
 textbook: install
 	$(RUN) -m bench run textbook --device $(DEVICE) $(if $(OUT),--out '$(OUT)')
+
+gate: install
+	$(RUN) -m bench gate $(if $(OUT),--out '$(OUT)')
 
 test: install
 	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE)

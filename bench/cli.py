@@ -15,7 +15,7 @@ from bench import store
 from bench.bad_input import SuiteError
 from bench.display import Display
 from bench.doctor import check_machine
-from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, modules_of, run_suite
+from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, REGRESSION, modules_of, run_suite
 from bench.folder_check import check_run
 from bench.opening import place_for
 from bench.reporting import write_report
@@ -24,7 +24,6 @@ from bench.store import FolderError
 from bench.suite import Suite, load_suite
 
 DEVICES = ("auto", "cpu", "gpu")
-REGRESSION = 6
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -160,6 +159,17 @@ def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps:
         display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
         sys.exit(FOLDER)
     display.line(f"picture: {request.out}")
+
+
+@cli.command()
+@click.option("--out", type=Path, default=Path("results/benchmarks"), show_default=True, help="Where runs are kept.")
+@click.option("--accept", is_flag=True, help="Measure nothing: let the last run that was slower be the one to beat.")
+def gate(out: Path, accept: bool) -> None:
+    """Time the benchmarks, keep the run, exit 6 when one is slower than in the last run of this machine."""
+    from bench import gate as work  # only here: nothing else needs it
+
+    display = Display()
+    sys.exit(work.accept(out, display) if accept else work.gate(out, display))
 
 
 @cli.command("list")

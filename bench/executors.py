@@ -17,7 +17,8 @@ from bench.store import FolderError, Run
 from bench.suite import Suite
 from bench.watch import Watch, ran_out_of_memory
 
-FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, REGRESSION = 0, 1, 2, 3, 4, 5, 6
+INTERRUPTED = 130
 ATTEMPTS = 2  # a group that kills its worker is tried once more
 DIED = ("worker killed", "worker hung")  # another worker may fare better; one that raised would raise again
 NOTE_LIMIT = 2_000  # characters

@@ -1,11 +1,14 @@
-"""Microseconds per lane-step, sampling, scoring and compile: `python -m pytest bench`, printed as a table.
+"""Seconds per lane-step, of sampling, scoring and compilation: `python -m pytest bench` shows them as a table.
 
-Programs are compiled ahead of time and every run is blocked on: pytest-benchmark never calibrates on a compile.
+Programs are compiled ahead of time, every run is blocked on, and nothing may compile while the clock runs. A sample
+holds as many units of work as fill SAMPLE_S, which differs from process to process: the clock tells seconds per unit,
+so that pytest-benchmark's tables, files and comparisons are all of the same quantity.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -13,37 +16,37 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import gdjax
-from bench.clock import calibrate
+from bench.clock import WARMUPS, calibrate, compilations
 
 LANES = 128
 SAMPLE_S = 0.1  # shorter samples measure the clock
-RESULTS: list[tuple[str, float]] = []
+ROUNDS = 5  # in each process: the gate runs three
+_units = 1
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _table(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    if RESULTS:
-        capture = request.config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            print("\n\nmedian microseconds")
-            for name, seconds in RESULTS:
-                print(f"  {name:<58}{1e6 * seconds:>12.3f}")
+def unit_clock() -> float:
+    """The time in seconds per unit of work of the sample that runs."""
+    return time.perf_counter() / _units
 
 
-def _measure(benchmark: BenchmarkFixture, name: str, run: Callable[[int], object], per: int, rounds: int = 10) -> None:
-    """Median seconds per unit of `run(count)`, `per` units a count, over rounds of at least SAMPLE_S."""
-    job = calibrate((name,), run, SAMPLE_S, rounds)
-    benchmark.pedantic(lambda: jax.block_until_ready(run(job.count)), rounds=rounds, warmup_rounds=2)
-    seconds = _median(benchmark) / (job.count * per)
-    benchmark.extra_info.update(name=name, seconds_per_unit=seconds, device=jax.devices()[0].device_kind)
-    RESULTS.append((name, seconds))
-    assert seconds > 0
+jax.config.update("jax_enable_compilation_cache", False)  # a cached program would hide its compile time
+pytestmark = pytest.mark.benchmark(timer=unit_clock, warmup=False)
 
 
-def _median(benchmark: BenchmarkFixture) -> float:
-    assert benchmark.stats is not None, "timing is switched off: run without --benchmark-disable"
-    return float(benchmark.stats.stats.median)
+@pytest.fixture(autouse=True)
+def _one_unit() -> None:
+    global _units
+    _units = 1
+
+
+def _measure(benchmark: BenchmarkFixture, run: Callable[[int], object], per: int = 1) -> None:
+    """Seconds per unit of `run(count)`, `per` units a count, over rounds of at least SAMPLE_S."""
+    global _units
+    job = calibrate((), run, SAMPLE_S, ROUNDS)
+    _units = job.count * per
+    before = compilations()
+    benchmark.pedantic(lambda: jax.block_until_ready(run(job.count)), rounds=ROUNDS, warmup_rounds=WARMUPS)
+    assert compilations() == before, "something compiled while the clock ran"
 
 
 @pytest.mark.parametrize("problem", ["diabetes-linear", "cancer-logistic", "digits-softmax"])
@@ -55,7 +58,7 @@ def test_step(benchmark: BenchmarkFixture, problem: str, size: int | str, solo: 
     batch_size = found.examples if size == "all" else int(size)
     program = gdjax.compile(found, batch_size=batch_size, width=1 if solo else LANES, settings=1 if solo else 16)
     run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.01)], max_steps=10_000)
-    _measure(benchmark, f"{problem} B={batch_size} {'solo' if solo else 'batched'}: lane-step", run, program.width)
+    _measure(benchmark, run, program.width)
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 32, 128])
@@ -64,7 +67,7 @@ def test_step_of_independent_batches(benchmark: BenchmarkFixture, batch_size: in
     problem = gdjax.problems.get("digits-softmax")
     program = gdjax.compile(problem, batch_size=batch_size, width=LANES, batches="independent")
     run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.01)], max_steps=10_000)
-    _measure(benchmark, f"digits-softmax B={batch_size} independent, {LANES} lanes: lane-step", run, LANES)
+    _measure(benchmark, run, LANES)
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 128])
@@ -84,24 +87,21 @@ def test_sampling(benchmark: BenchmarkFixture, batch_size: int) -> None:
         return jax.lax.fori_loop(0, count, body, jnp.int32(0))
 
     compiled = jax.jit(draw).lower(jnp.int32(1), seeds).compile()
-    name = f"sampling B={batch_size}, {streams} streams: step"
-    _measure(benchmark, name, lambda count: compiled(jnp.int32(count), seeds), 1)
+    _measure(benchmark, lambda count: compiled(jnp.int32(count), seeds))
 
 
 def test_scoring(benchmark: BenchmarkFixture) -> None:
     """Scoring a lane of digits-softmax on all data, a step of one example included."""
     program = gdjax.compile(gdjax.problems.get("digits-softmax"), batch_size=1, width=LANES, settings=16)
     run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.01)], max_steps=10_000)
-    _measure(benchmark, "digits-softmax: score of a lane", lambda count: [run(8, 8) for _ in range(count)], 8 * LANES)
+    _measure(benchmark, lambda count: [run(8, 8) for _ in range(count)], 8 * LANES)
 
 
 def test_compile(benchmark: BenchmarkFixture) -> None:
     """Compiling the program of a batch size not seen before."""
     problem, sizes = gdjax.problems.get("line-fit"), iter(range(2, 100))
 
-    def compile_next(count: int) -> list[gdjax.Program]:
-        return [gdjax.compile(problem, batch_size=next(sizes), width=16) for _ in range(count)]
+    def compile_next() -> gdjax.Program:
+        return gdjax.compile(problem, batch_size=next(sizes), width=16)
 
-    benchmark.pedantic(compile_next, args=(1,), rounds=5)
-    RESULTS.append(("line-fit: compile of a program", _median(benchmark)))
-    assert RESULTS[-1][1] > 0
+    benchmark.pedantic(compile_next, rounds=ROUNDS, warmup_rounds=1)
