@@ -1,4 +1,4 @@
-"""The command line: `python -m bench run|report|basins|scale|list|doctor`. Imports jax only where a command needs it."""
+"""The command line: `python -m bench run|report|basins|scale|list|doctor`. Imports jax only where it must."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from gdjax.runs import Runs
 from gdjax.tracing import preflight
 
 __all__ = [
-    "Cost", "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "compile", "data", "initial_loss", "lanes",
-    "minibatch", "minima", "numerical_gradient", "optimizers", "preflight", "problems", "range_test", "sampling",
-    "schedules", "sgd", "stopping", "targets",
+    "Cost", "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "compile", "data", "initial_loss",
+    "lanes", "minibatch", "minima", "numerical_gradient", "optimizers", "preflight", "problems", "range_test",
+    "sampling", "schedules", "sgd", "stopping", "targets",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -44,8 +43,12 @@ def share_words(row: pd.Series) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as per cent, to two digits: 0.034 %, 3.4 %, 120 %."""
-    return f"{number(100 * share, 2)} %" if math.isfinite(share) else "–"
+    """A share as per cent, to two digits below a hundred.
+
+    >>> percent(0.00034), percent(0.345), percent(1.2)
+    ('0.034 %', '34 %', '120 %')
+    """
+    return f"{number(100 * share, 2 if share < 0.99 else 3)} %"
 
 
 def short(count: float) -> str:
