@@ -124,8 +124,10 @@ def sentences(found: pd.DataFrame, names: tuple[str, str], examples: int) -> lis
     alike = found["verdict"] == crossover.ALIKE
     if alike.all():
         return [f"{names[1]} against {names[0]}: no difference seen at any of {len(found)} corners."]
-    texts = [f"{_kind(each, found)} at {batch_words(each.batch_size, examples)}" for each in crossover.crossovers(found)]
-    best, worst = found.loc[found["ratio"].idxmax()], found.loc[found["ratio"].idxmin()]
+    texts = [f"{_kind(each, found)} at {batch_words(each.batch_size, examples)}"
+             for each in crossover.crossovers(found)]
+    ratio = found["ratio"].to_numpy(float)
+    best, worst = found.iloc[int(ratio.argmax())], found.iloc[int(ratio.argmin())]
     return [f"{names[1]} beats {names[0]} {'; '.join(texts)}.",
             f"B/A in lane-steps per second runs from {_cell(worst, examples)} to {_cell(best, examples)}; "
             f"no difference seen at {int(alike.sum())} of {len(found)} corners."]
@@ -134,9 +136,9 @@ def sentences(found: pd.DataFrame, names: tuple[str, str], examples: int) -> lis
 def _kind(each: crossover.Crossover, found: pd.DataFrame) -> str:
     most = int(found.loc[found["batch_size"] == each.batch_size, "lanes"].max())
     if each.kind == crossover.FROM:
-        low = "1" if each.low == 0 else number(each.low, 2)
-        high = f"more than {most:,}" if each.high == float("inf") else number(each.high, 2)
-        return f"from {number(each.lanes, 2)} lanes [{low}, {high}] on"
+        low = "1" if each.low == 0 else number(each.low)
+        high = f"more than {most:,}" if each.high == float("inf") else number(each.high)
+        return f"from {number(each.lanes)} lanes [{low}, {high}] on"
     return {crossover.ALWAYS: f"at every lane count (1 to {most:,})", crossover.NEVER: f"never (up to {most:,} lanes)",
             crossover.BETWEEN: f"at some lane counts, not at {most:,},",
             crossover.ALIKE: "nowhere (no difference seen)"}[each.kind]

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from bench.analysis.crossover import ALIKE
@@ -51,9 +52,11 @@ def draw(found: pd.DataFrame, names: tuple[str, str], problem: str, examples: in
         axes.contour(np.log(np.ma.masked_invalid(ratio)), levels=[0.0], colors=INK, linewidths=1.8)
     for (y, x), value in np.ndenumerate(ratio):
         if math.isfinite(value):
-            dark = sum(MAP(norm(value))[:3]) < 1.4
-            axes.text(x, y, f"≈ {number(value, 2)}×" if alike[y, x] else f"{number(value, 2)}×", ha="center",
-                      va="center", fontsize=9, color="white" if dark else "black")
+            ground = MAP(norm(value))
+            dark = sum(ground[:3]) < 1.7
+            axes.text(x, y, f"{'≈ ' * bool(alike[y, x])}{_short(value)}×", ha="center",
+                      va="center", fontsize=9, color="white" if dark else "black",
+                      path_effects=[withStroke(linewidth=3, foreground=ground)], zorder=4)
     axes.set_xticks(range(len(counts)), [f"{lanes:,}" for lanes in counts], fontsize=9)
     axes.set_yticks(range(len(sizes)), [batch_label(size, examples) for size in sizes], fontsize=9)
     axes.set_xlabel("lanes")
@@ -63,7 +66,7 @@ def draw(found: pd.DataFrame, names: tuple[str, str], problem: str, examples: in
     ticks = _ticks(float(norm.vmax or LEAST))
     bar.ax.yaxis.set_major_locator(FixedLocator(ticks))
     bar.ax.yaxis.set_minor_locator(NullLocator())
-    bar.ax.set_yticks(ticks, [f"{number(tick, 2)}×" for tick in ticks], fontsize=9)
+    bar.ax.set_yticks(ticks, [f"{number(tick)}×" for tick in ticks], fontsize=9)
     bar.outline.set_visible(False)
     _legend(figure, names, missing=bool(np.isnan(ratio).any()), alike=bool(alike.any()), start=left / whole[0])
     heading(figure, f"{plain(problem)}: lane-steps per second of {plain(names[1])} over those of {plain(names[0])}\n"
@@ -75,6 +78,11 @@ def _norm(ratio: np.ndarray) -> LogNorm:
     """Colours as far from 1 on both sides as the ratio that is farthest."""
     most = max(float(np.nanmax(ratio)), 1 / float(np.nanmin(ratio)), LEAST)
     return LogNorm(1 / most, most)
+
+
+def _short(ratio: float) -> str:
+    """Two digits, whole numbers from 100 on."""
+    return number(ratio, 2 if ratio < 99.5 else 3)
 
 
 def _ticks(most: float) -> list[float]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KIND, SCHEMA = "scale", 1
 TABLE = "scaling"
+WORKER = "bench.scale.worker"
 REPEATS, SAMPLE_S = 10, 0.1
 TIMEOUT_S = 600.0  # without a word from the worker
 
@@ -36,13 +37,14 @@ def check(minutes: float, max_lanes: int) -> None:
 
 
 def run(problem: str, folder: Path, device: str = "auto", minutes: float = 5.0, max_lanes: int = corners.MOST_LANES, *,
-        repeats: int = REPEATS, sample_s: float = SAMPLE_S) -> int:
+        repeats: int = REPEATS, sample_s: float = SAMPLE_S, worker: str = WORKER) -> int:
     """Measure the corners of a problem into an empty folder, and return the exit code.
 
     Args:
         device: "auto", "cpu" or "gpu".
         minutes: time limit; corners that would not fit are skipped and told of.
         repeats, sample_s: samples of a corner, and the seconds that each lasts at least.
+        worker: module with `main(connection, payload)`, run in a process of its own.
 
     Returns:
         0 fine, 2 bad input, 3 a corner failed or none finished, 4 the folder, 5 no such device, 130 interrupted.
@@ -55,7 +57,7 @@ def run(problem: str, folder: Path, device: str = "auto", minutes: float = 5.0, 
                 raise FolderError(f"{folder}: is not empty (got {_names(folder)[0]!r}). Use another --out.")
             session = _Session(problem, folder, device, minutes, max_lanes, display, signals)
             try:
-                return session.execute(repeats, sample_s)
+                return session.execute(worker, repeats, sample_s)
             finally:
                 if not session.manifest:
                     (folder / LOG).unlink(missing_ok=True)
@@ -89,10 +91,10 @@ class _Session:
         self.trying: tuple[int, int] | None = None
         self.code = FINE
 
-    def execute(self, repeats: int, sample_s: float) -> int:
+    def execute(self, worker: str, repeats: int, sample_s: float) -> int:
         """The walk, then tables, picture and words."""
-        how = self._listen({"problem": self.problem, "device": self.device, "seconds": 60 * self.minutes,
-                            "max_lanes": self.max_lanes, "repeats": repeats, "sample_s": sample_s})
+        how = self._listen(worker, {"problem": self.problem, "device": self.device, "seconds": 60 * self.minutes,
+                                    "max_lanes": self.max_lanes, "repeats": repeats, "sample_s": sample_s})
         self.display.close()
         if not self.manifest:
             if not self.code and how is not None:
@@ -107,9 +109,9 @@ class _Session:
         self.signals.finish()
         return self._finish(why)
 
-    def _listen(self, payload: Mapping[str, object]) -> str | None:
+    def _listen(self, worker: str, payload: Mapping[str, object]) -> str | None:
         """The worker from start to end; None when it ended in order or was stopped, else how it died."""
-        child = Child("bench.scale.worker", payload, self.folder)
+        child = Child(worker, payload, self.folder)
         in_order, stopping, hung, watch = False, Stopping(self.signals), None, Watch(TIMEOUT_S)
         try:
             while hung is None:
