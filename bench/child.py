@@ -52,6 +52,8 @@ class Message(TypedDict, total=False):
     note: str
     on: bool
     code: int
+    facts: dict[str, object]
+    row: dict[str, object]
 
 
 class Child:

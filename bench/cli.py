@@ -172,6 +172,19 @@ def gate(out: Path, accept: bool) -> None:
     sys.exit(work.accept(out, display) if accept else work.gate(out, display))
 
 
+@cli.command()
+@click.argument("problem")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
+@click.option("--out", type=Path, help="Folder [default: results/scale-PROBLEM-DEVICE-TIME].")
+@click.option("--minutes", type=float, default=5.0, show_default=True, help="Time limit; the rest is skipped.")
+@click.option("--max-lanes", type=int, default=1 << 20, show_default=True, help="No corner has more.")
+def scale(problem: str, device: str, out: Path | None, minutes: float, max_lanes: int) -> None:
+    """Measure throughput, memory and share of the device's ceilings of PROBLEM by lane count and batch size."""
+    from bench.scale import session  # only here: the other commands need none of it
+
+    sys.exit(session.run(problem, out or _folder_of(f"scale-{problem}", device), device, minutes, max_lanes))
+
+
 @cli.command("list")
 @click.option("--schedules", "draw", is_flag=True, help="The schedules alone, and a picture of them.")
 @click.option("--out", type=Path, metavar="FILE.png",
@@ -209,7 +222,11 @@ def doctor(folder: Path | None) -> None:
 
 def default_folder(suite: Suite, device: str) -> Path:
     """Where a run goes unless told: results/<suite>-<device>-<UTC time>."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", suite.name).strip("._-")[:60] or "suite"
+    return _folder_of(suite.name, device)
+
+
+def _folder_of(name: str, device: str) -> Path:
+    name = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")[:60] or "suite"
     return Path("results") / f"{name}-{device}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 

@@ -6,14 +6,9 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 
 TIMEOUT_S = 120
-REPEATS = 10
-SIDE = 1024  # of the square matrices that are multiplied
-COPIED = 2**24  # float32 numbers, 64 MiB
-STEPS = 4  # products, and copies, in one timing
 
 
 @dataclass(frozen=True)
@@ -23,7 +18,7 @@ class Rates:
     devices: list[tuple[str, str]]
     matmul_flops: float
     copy_bytes_s: float
-    seconds: list[float]  # ten times the same matmul program
+    seconds: list[float]  # an operation of the same matmul program, ten times
 
     @property
     def noise(self) -> float:
@@ -52,27 +47,15 @@ def measure_machine() -> tuple[Rates | None, str]:
 def main() -> None:
     """Measure, and print one line of JSON."""
     import jax  # only in this process
-    import jax.numpy as jnp
+
+    from bench import ceilings
 
     jax.config.update("jax_default_matmul_precision", "highest")
-    matrix = jax.random.normal(jax.random.key(0), (SIDE, SIDE)) / SIDE**0.5
-    long = jnp.zeros(COPIED, jnp.float32)
-    multiply = jax.jit(lambda x: jax.lax.fori_loop(0, STEPS, lambda _, y: x @ y, x)).lower(matrix).compile()
-    copy = jax.jit(lambda x: x + 1).lower(long).compile()
-
-    def seconds(run: jax.stages.Compiled, given: jax.Array) -> list[float]:
-        found = []
-        for _ in range(2 + REPEATS):  # two warm-ups
-            began = time.perf_counter()
-            jax.block_until_ready(run(given))
-            found.append(time.perf_counter() - began)
-        return found[2:]
-
-    products, copies = seconds(multiply, matrix), seconds(copy, long)
+    found = ceilings.measure()
     print(json.dumps({
-        "devices": [[each.platform, each.device_kind] for each in jax.devices()], "seconds": products,
-        "matmul_flops": STEPS * 2 * SIDE**3 / statistics.median(products),
-        "copy_bytes_s": 2 * 4 * COPIED / statistics.median(copies),
+        "devices": [[each.platform, each.device_kind] for each in jax.devices()],
+        "seconds": [1 / rate for rate in found.matmul],
+        "matmul_flops": found.matmul_flops, "copy_bytes_s": found.copy_bytes_s,
     }))
 
 

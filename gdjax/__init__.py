@@ -3,6 +3,7 @@
 from gdjax import data, lanes, minima, optimizers, problems, sampling, schedules, stopping
 from gdjax.compiling import compile
 from gdjax.descent import bgd, minibatch, range_test, sgd
+from gdjax.engine.cost import Cost
 from gdjax.engine.program import Program
 from gdjax.gap import initial_loss, targets
 from gdjax.gradients import check_gradient, numerical_gradient
@@ -12,7 +13,7 @@ from gdjax.runs import Runs
 from gdjax.tracing import check_schedules, preflight
 
 __all__ = [
-    "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "check_schedules", "compile", "data",
+    "Cost", "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "check_schedules", "compile", "data",
     "initial_loss", "lanes", "minibatch", "minima", "numerical_gradient", "optimizers", "preflight", "problems",
     "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
 ]

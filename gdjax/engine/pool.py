@@ -110,7 +110,7 @@ def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
         rules: what ends a lane.
     """
     first = jnp.arange(shape.slots)
-    slots = _begin(shape, queue, first, rules)
+    slots = begin(shape, queue, first, rules)
     outcome = jax.tree.map(lambda leaf: jnp.zeros((shape.queue, *leaf.shape[1:]), leaf.dtype),
                            slots.seen._replace(params=slots.params))
 
@@ -140,13 +140,13 @@ def _step_together(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, r
     count = jnp.where(jnp.any(busy), jnp.minimum(gap, shape.chunk), 0)
 
     def body(_: jax.Array, slots: Slots) -> Slots:
-        slots = jax.vmap(lambda slot: _step_group(shape, data, slot, rules))(slots)
+        slots = jax.vmap(lambda slot: step_group(shape, data, slot, rules))(slots)
         return slots
 
     return jax.lax.fori_loop(0, count, body, slots), count
 
 
-def _step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
+def step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
     """One step of one group: its batch is drawn once and shared by its members."""
     problem, examples = shape.problem, shape.problem.examples
     if shape.full_batch:
@@ -268,7 +268,7 @@ def _refill(shape: Shape, slots: Slots, queue: Queue, waiting: jax.Array, rules:
     loads = free & (group < queue.length)
 
     def load(slots: Slots) -> Slots:
-        fresh = _begin(shape, queue, jnp.where(loads, group, 0), rules)
+        fresh = begin(shape, queue, jnp.where(loads, group, 0), rules)
 
         def choose(new: jax.Array, old: jax.Array) -> jax.Array:
             return jnp.where(loads.reshape(-1, *[1] * (new.ndim - 1)), new, old)
@@ -279,7 +279,7 @@ def _refill(shape: Shape, slots: Slots, queue: Queue, waiting: jax.Array, rules:
     return slots, waiting + jnp.sum(loads, dtype=jnp.int32)
 
 
-def _begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
+def begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
     """Slots that hold the given groups at step 0; the start is checked there."""
     zeros = jnp.zeros(group.shape[0], jnp.int32)
     lengths = jnp.broadcast_to(queue.length, (shape.queue,))

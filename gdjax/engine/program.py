@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import jax
@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 from gdjax import lanes as lane_tables
 from gdjax import optimizers
 from gdjax.engine import pool
-from gdjax.engine.measure import measure
+from gdjax.engine.cost import Cost, step_cost
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
 from gdjax.problem import PyTree
@@ -49,6 +49,32 @@ class Program:
         """Lanes side by side: slots × members."""
         return self.shape.slots * self.shape.members
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that a run of the program takes at once, as XLA planned it: arguments, results, what is between.
+
+        Example:
+            >>> import gdjax
+            >>> gdjax.compile(gdjax.problems.get("bowl"), batch_size=1, width=16).memory_bytes > 16 * 2 * 4
+            True
+        """
+        plan = cast("jax.stages.Compiled", self.executable).memory_analysis()
+        assert plan is not None, "XLA plans the memory of every program on CPUs and GPUs"
+        return int(plan.argument_size_in_bytes + plan.output_size_in_bytes + plan.temp_size_in_bytes
+                   - plan.alias_size_in_bytes)
+
+    def cost(self) -> Cost:
+        """Floating point operations of a lane-step, and the fewest bytes that it can move.
+
+        Example:
+            >>> import gdjax
+            >>> cost = gdjax.compile(gdjax.problems.get("bowl"), batch_size=1, width=16).cost()
+            >>> cost.bytes  # two float32 parameters, read and written
+            16.0
+        """
+        alone = replace(self.shape, slots=1, queue=1)
+        return step_cost(alone, example_arguments(alone), self.width)
+
     def stepper(self, settings: Sequence[Setting], key: int = 0, max_steps: int = 1000) -> Callable[..., PyTree]:
         """A function `run(steps, marks=0)` that steps a full width of lanes: what a clock times.
 
@@ -65,18 +91,17 @@ class Program:
         shape, problem = self.shape, self.shape.problem
         root = jax.random.key(key)
         params = lane_tables.draw_starts(problem, jax.random.fold_in(root, 0), shape.queue)
-        loss, norm = measure(problem, params)
+        data = problem.device_data()
+        number = jax.eval_shape(problem.objective, jax.eval_shape(problem.start, root), data).dtype.type
         stream = np.stack([np.arange(shape.queue), np.zeros(shape.queue, np.int64)], 1)
         seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
         table = np.arange(shape.queue * shape.members).reshape(shape.queue, shape.members) % len(settings)
         pace = problem.examples / shape.batch_size
         numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
-        hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, max_steps, pace, loss.dtype)
-        queue = pool.Queue(params, np.zeros_like(loss), np.ones_like(norm), seeds,
+        hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, max_steps, pace, np.dtype(number))
+        queue = pool.Queue(params, np.zeros(shape.queue, number), np.ones(shape.queue, number), seeds,
                            jax.tree.map(lambda leaf: leaf[table], hyper), np.int32(shape.slots))
-        data = problem.device_data()
         queue = jax.block_until_ready(jax.tree.map(jnp.asarray, queue))
-        number = loss.dtype.type
 
         def run(steps: int, marks: int = 0) -> PyTree:
             at = np.full(shape.marks, pool.NEVER, np.int32)

@@ -1,0 +1,118 @@
+"""Two scaling runs side by side: a planted crossing in the sentence and the map, what may not be compared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.analysis import crossover
+from bench.scale import compare, corners, crossover_picture
+from tests.bench.scale.fake_walk import row
+
+MANIFEST = {"schema": 1, "kind": "scale", "problem": "p", "examples": 100, "data_sha256": "a", "dtype": "float32",
+            "matmul_precision": "highest", "optimizer": "sgd", "schedule": "constant", "batches": "own",
+            "device": "cpu", "environment": {"cpu_model": "x", "versions": {}, "affinity": [0]}}
+
+
+def folder(path: Path, step_s, **changed: object) -> Path:
+    """A run folder whose steps take `step_s(batch size, lanes)` seconds, sharp to 1 %."""
+    path.mkdir()
+    rows = []
+    for size in (1, 8, 100):
+        for lanes in (1, 4, 16, 64, 256):
+            rate = lanes / step_s(size, lanes)
+            rows.append(row(size, lanes, device="cpu", problem="p", examples=100, lane_steps_per_s=rate,
+                            lane_steps_per_s_low=rate * 0.99, lane_steps_per_s_high=rate * 1.01))
+    corners.table(rows).to_parquet(path / "scaling.parquet", index=False)
+    (path / "run.json").write_text(json.dumps(MANIFEST | changed))
+    return path
+
+
+def slow_start(size, lanes):
+    """80 µs a step whatever the lanes, up to 256."""
+    return 80e-6
+
+
+def even(size, lanes):
+    """10 µs a lane, at the full batch 100 µs."""
+    return lanes * (100e-6 if size == 100 else 10e-6)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    return folder(tmp_path / "a", even), folder(tmp_path / "b", slow_start, device="gpu")
+
+
+def test_a_planted_crossing_is_told_and_drawn(pair, tmp_path):
+    """80 µs for L lanes against 10 µs a lane: from 8 lanes on; 100 µs a lane at the full batch: always."""
+    lines = compare.write(*pair, tmp_path / "out")
+    assert lines[0] == ("gpu beats cpu from 8 lanes [7.84, 8.16] on at batch 1; from 8 lanes [7.84, 8.16] on at "
+                        "batch 8; at every lane count (1 to 256) at the full batch (100).")
+    assert lines[1] == ("B/A in lane-steps per second runs from 0.125× [0.123, 0.128] (batch 1, 1 lane) to "
+                        "320× [314, 326] (the full batch (100), 256 lanes); no difference seen at 0 of 15 corners.")
+    table = pd.read_csv(tmp_path / "out" / "crossover.csv")
+    assert table["verdict"].value_counts().to_dict() == {"faster": 11, "slower": 4}
+    assert (tmp_path / "out" / "crossover.png").read_bytes()[1:4] == b"PNG"
+    svg = (tmp_path / "out" / "crossover.svg").read_text()
+    assert "320×" in svg and "gpu faster" in svg and "cpu faster" in svg
+
+
+def test_the_map_is_centred_at_one_and_its_line_passes_where_the_devices_are_equal(pair):
+    found = crossover.ratios(*(compare.load(each).table for each in pair))
+    axes = crossover_picture.draw(found, ("cpu", "gpu"), "p", 100).axes[0]
+    norm = axes.images[0].norm
+    assert norm(1.0) == pytest.approx(0.5) and norm.vmax == pytest.approx(320)
+    line = np.concatenate([path.vertices for each in axes.collections for path in each.get_paths()])
+    on_first_row = line[np.isclose(line[:, 1], 0)]
+    assert on_first_row[:, 0] == pytest.approx(np.log(8) / np.log(4)), "columns are powers of four"
+    assert [text.get_text() for text in axes.texts][:2] == ["0.12×", "0.5×"]
+
+
+@pytest.mark.parametrize(("field", "value"), [("problem", "q"), ("data_sha256", "b"), ("dtype", "float64"),
+                                              ("matmul_precision", "default"), ("optimizer", "adam")])
+def test_row_25_runs_of_something_else_are_refused(pair, tmp_path, field, value):
+    (pair[1] / "run.json").write_text(json.dumps(MANIFEST | {field: value}))
+    with pytest.raises(compare.CompareError, match=rf"{field}: differs \(got '{MANIFEST[field]}' and '{value}'\)"):
+        compare.write(*pair, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_that_hold_no_scaling_run_are_refused(pair, tmp_path):
+    with pytest.raises(compare.CompareError, match=r"run.json: is not the manifest of a scaling run \(got no folder\)"):
+        compare.write(pair[0], tmp_path / "none", tmp_path / "out")
+    (pair[1] / "run.json").write_text(json.dumps({"schema": 1, "suite": "quick"}))
+    assert not compare.is_scale(pair[1]) and compare.is_scale(pair[0])
+    with pytest.raises(compare.CompareError, match="got another kind of run"):
+        compare.load(pair[1])
+    (pair[1] / "run.json").write_text(json.dumps(MANIFEST | {"schema": 99}))
+    with pytest.raises(compare.CompareError, match="has another schema"):
+        compare.load(pair[1])
+
+
+def test_a_damaged_table_is_named(pair, tmp_path):
+    (pair[1] / "scaling.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(compare.CompareError, match=r"scaling\.parquet: cannot be read"):
+        compare.write(*pair, tmp_path / "out")
+
+
+def test_two_cpus_that_differ_in_their_cores_are_called_by_their_folders(tmp_path):
+    one = folder(tmp_path / "one-core", even)
+    two = folder(tmp_path / "two-cores", lambda size, lanes: even(size, lanes) / 2,
+                 environment=MANIFEST["environment"] | {"affinity": [0, 1]})
+    lines = compare.write(one, two, tmp_path / "out")
+    assert lines[0] == "not the same surroundings: affinity: [0] -> [0, 1]"
+    assert lines[1].startswith("two-cores beats one-core at every lane count (1 to 256) at batch 1;")
+
+
+def test_corners_without_a_partner_are_left_out(pair, tmp_path):
+    table = pd.read_parquet(pair[1] / "scaling.parquet")
+    table[table["lanes"] == 1].to_parquet(pair[1] / "scaling.parquet")
+    compare.write(*pair, tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out" / "crossover.csv")["lanes"].tolist() == [1, 1, 1]
+    table[table["lanes"] == 7].to_parquet(pair[1] / "scaling.parquet")
+    with pytest.raises(compare.CompareError, match="has no corner in common"):
+        compare.write(*pair, tmp_path / "out")
