@@ -13,7 +13,7 @@ from bench.analysis.intervals import Estimate, median_interval
 from bench.tables import PROGRAM, Tables
 
 Program = tuple[str, str, int, str]  # problem, optimizer, batch size, device
-COLUMNS = [*PROGRAM, "width", "trace_s", "compile_s", "first_run_s", "compile_s_batched",
+COLUMNS = [*PROGRAM, "width", "trace_s", "compile_s", "first_run_s", "transfer_s", "compile_s_batched",
            "step_s_solo", "step_s_solo_low", "step_s_solo_high",
            "step_s_batched", "step_s_batched_low", "step_s_batched_high", "repeats", "voided", "scoring_share"]
 
@@ -80,6 +80,7 @@ class Times:
         return dict(zip(PROGRAM, key, strict=True)) | {
             "width": max(widths, default=0), "trace_s": self.median(key, "solo", "trace"),
             "compile_s": self.compile_seconds(key), "first_run_s": self.median(key, "solo", "first_run"),
+            "transfer_s": self.median(key, "solo", "transfer"),
             "compile_s_batched": self.median(key, "batched", "compile"),
             "step_s_solo": solo.value, "step_s_solo_low": solo.low, "step_s_solo_high": solo.high,
             "step_s_batched": batched.value, "step_s_batched_low": batched.low, "step_s_batched_high": batched.high,
@@ -93,7 +94,7 @@ class Times:
 
 
 def timing_table(tables: Tables) -> pd.DataFrame:
-    """One row per program: trace, compile and first run of the one-lane program, step seconds, scoring share.
+    """One row per program: trace, compile and first run of one lane, transfer of the data, step seconds, scoring share.
 
     Returns:
         columns `COLUMNS`; seconds; NaN where something was not measured.

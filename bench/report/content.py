@@ -143,7 +143,7 @@ def _timing_row(row: pd.Series) -> Row:
                      for kind in ("solo", "batched"))
     share = float(row["scoring_share"])
     return [str(row["problem"]), str(row["batch_size"]), str(row["device"]),
-            *(seconds_number(float(row[name])) for name in ("trace_s", "compile_s", "first_run_s")),
+            *(seconds_number(float(row[name])) for name in ("trace_s", "compile_s", "first_run_s", "transfer_s")),
             seconds_words(solo), seconds_words(batched), str(row["width"]), str(row["repeats"]), str(row["voided"]),
             "–" if math.isnan(share) else f"{share:.1%}"]
 
