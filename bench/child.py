@@ -157,6 +157,7 @@ def enter(module: str, connection: Connection, payload: dict[str, object], log: 
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:  # it died before we asked to die with it
         os._exit(1)
+    os.environ.update(cast(Mapping[str, str], payload.get("settings", {})))  # before anything reads them
     import_module(module).main(connection, payload)
 
 

@@ -105,12 +105,17 @@ def compare(a: Path, b: Path, out: Path | None, fail_above: float | None) -> Non
     """Compare the runs in DIR_A and DIR_B by cell: how many times faster B is, and whether it does the same."""
     from bench.compare import NotComparable  # only here: it draws
     from bench.compare import compare as work
+    from bench.scale import compare as scaling
 
     display = Display()
     out = out or Path("results") / re.sub(r"[^A-Za-z0-9._-]+", "_", f"compare-{a.name}-{b.name}")[:120]
     try:
+        if scaling.is_scale(a) or scaling.is_scale(b):
+            for text in scaling.write(a, b, out):
+                display.line(text)
+            return
         found = work(a, b, out)
-    except NotComparable as error:
+    except (NotComparable, scaling.CompareError) as error:
         display.error("\n".join(f"error: {text}" for text in str(error).splitlines()))
         sys.exit(BAD_INPUT)
     except ValueError as error:

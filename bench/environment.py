@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "pandas", "scipy", "scikit-learn", "pyarrow")
 DECIDING = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")  # another version may change what a lane computes
 SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CPP_")
+DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops=true"
 MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py",
-             "bench/noise.py", "bench/noise_worker.py",
+             "bench/noise.py", "bench/noise_worker.py", "bench/device.py",
              "bench/study/worker.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
 
 
@@ -27,7 +28,7 @@ def describe(jax_facts: Mapping[str, object] | None = None) -> dict[str, object]
     """Everything that must be known to believe or repeat a run.
 
     Args:
-        jax_facts: what only the worker knows (backend, device kind, driver, x64, matmul precision); added on top.
+        jax_facts: what only the worker knows (see `bench.device.facts`); added on top.
 
     Returns:
         Plain data for run.json: sizes in bytes, load as the mean number of running processes over 1, 5, 15 minutes.
@@ -48,13 +49,33 @@ def describe(jax_facts: Mapping[str, object] | None = None) -> dict[str, object]
         "ram_bytes": psutil.virtual_memory().total,
         "ram_available_bytes": psutil.virtual_memory().available,
         "load_before": load(),
-        "settings": {key: value for key, value in sorted(os.environ.items()) if key.startswith(SETTINGS)},
+        "settings": settings(),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": _git_dirty(),
         "code_sha256": code_hash(),
         "command": command_line(),
         **(jax_facts or {}),
     }
+
+
+def settings() -> dict[str, str]:
+    """The variables of this process that JAX, XLA and the maths libraries listen to."""
+    return {key: value for key, value in sorted(os.environ.items()) if key.startswith(SETTINGS)}
+
+
+def worker_settings(deterministic: bool, device: str) -> dict[str, str]:
+    """Variables that a worker's process must have before it imports JAX; the user's own flags are kept.
+
+    Args:
+        deterministic: whether the suite asks for it; it matters on a GPU only.
+        device: "auto", "cpu" or "gpu".
+
+    >>> worker_settings(True, "cpu")
+    {}
+    """
+    if not deterministic or device == "cpu":
+        return {}
+    return {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()}
 
 
 def utc_now() -> str:

@@ -142,7 +142,8 @@ class _Session:
 
     def _listen(self, module: str, payload: dict[str, object], hear: Callable[[Message], None]) -> str | None:
         """One process from start to end; None when it ended in order, else how it died."""
-        payload = {"suite": self.suite.config(), "folder": str(self.folder), **payload}
+        payload = {"suite": self.suite.config(), "folder": str(self.folder), **payload,
+                   "settings": environment.worker_settings(self.suite.deterministic, str(payload["device"]))}
         child = Child(module, payload, self.folder)
         in_order, stopping, hung = False, Stopping(self.signals), None
         watch = Watch(self.suite.timeout_s)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import files, store
-from bench.cells import cell_name, groups_of
+from bench.cells import cell_name, groups_of, noise_group
 from bench.doctor import Findings
+from bench.noise import processes_of
 from bench.store import FolderError, Run
 
 SHOWN = 20  # lines of one kind
@@ -36,6 +37,11 @@ def check_run(folder: Path) -> Findings:
                         for cell in run["cells"] if cell["status"] in ("failed", "oom")])
     lines += [*_some("missing  ", [f"parts/{name}" for name in absent]), *_some("damaged  ", damaged),
               *_some("extra    ", extra)]
+    repeats = _repeats(run)
+    there = sum((folder / "parts" / name).is_dir() for name in repeats)
+    if repeats:
+        again = "" if there == len(repeats) else " (--resume times a sample of the programs again)"
+        lines.append(f"A/A      {there} of {len(repeats)} processes{again}")
     incomplete = counts["finished"] < len(run["cells"]) or not run["cells"] or bool(absent)
     lines += _remedies(folder, bool(damaged), incomplete, bool(extra))
     return Findings(lines, 4 if damaged else 3 if incomplete else 0)
@@ -73,7 +79,7 @@ def damaged_tables(folder: Path) -> Iterator[str]:
 
 def extra_files(folder: Path, run: Run) -> Iterator[str]:
     """What no run of this suite wrote, and what a killed process left; nothing of it is ever read."""
-    wanted = set(_wanted(run))
+    wanted = {*_wanted(run), *_repeats(run)}
     for path in sorted(folder.iterdir()):
         if path.name not in KNOWN and not path.match(files.TEMPORARY):
             yield f"{path.name}: not of this run"
@@ -97,6 +103,11 @@ def _remedies(folder: Path, damaged: bool, incomplete: bool, extra: bool) -> Ite
 
 def _wanted(run: Run) -> list[str]:
     return [store.part_name(group) for group in groups_of(run["cells"])]
+
+
+def _repeats(run: Run) -> list[str]:
+    """Parts of the A/A repeats: a run is whole without them, but they belong to it."""
+    return [noise_group(process) for process in range(1, processes_of(run["config"]) + 1)]
 
 
 def _rows(part: Path) -> dict[str, int]:

@@ -6,12 +6,14 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import jax
+
 import gdjax
 from bench import clock
 from bench.experiment import Group
 
 SCORING_MARKS = 8  # marks of a run that times scoring
-SCORING_REPEATS = 3  # its share of the run time needs no interval
+FEW = 3  # repeats of what needs no interval: scoring, transfer
 Place = tuple[int, str]  # of a program: its group's place, "solo" or "batched"
 
 
@@ -34,6 +36,7 @@ def step_times(
         results: place of a group -> wall seconds of its run, lane-marks scored in it; for those run just now.
         between: called after every sample, off the clock.
     """
+    yield from _transfers(groups, between)
     suite, jobs, programs = groups[0].suite, [], {}
     for (place, kind), timed in _ready(groups):
         programs[place, kind] = timed
@@ -41,7 +44,7 @@ def step_times(
         jobs.append(clock.calibrate((*label, "step"), timed.run, suite.min_sample_s, suite.repeats))
         if kind == "batched":
             jobs.append(clock.calibrate((*label, "scoring"), _scoring(timed.run), suite.min_sample_s,
-                                        min(suite.repeats, SCORING_REPEATS)))
+                                        min(suite.repeats, FEW)))
     samples = _heard(clock.samples(jobs, suite.seed), between)
     step_s = {job.label[0]: _step_median(samples, job.label) for job in jobs if job.label[1:] == ("batched", "step")}
     for sample in samples:
@@ -78,6 +81,23 @@ def step_times_again(
         width = programs[int(index), kind].program.width
         yield _sample_row(groups[int(index)], width, sample, sample.seconds / (sample.count * width), process)
     yield from _start_rows(programs, process)
+
+
+def _transfers(groups: Sequence[Group], between: Callable[[], None]) -> Iterator[dict[str, object]]:
+    """Seconds to put the problem's data on the device, the same in every group: it is in no other time."""
+    suite, data = groups[0].suite, groups[0].problem.data
+    if data is None:
+        return
+
+    def put(count: int) -> object:
+        for _ in range(count):  # each waited for, so that two copies at most are there
+            placed = jax.block_until_ready(jax.device_put(data))
+        return placed
+
+    job = clock.calibrate(("0", "solo", "transfer"), put, suite.min_sample_s, min(suite.repeats, FEW))
+    for sample in _heard(clock.samples([job], suite.seed), between):
+        for group in groups:
+            yield _sample_row(group, 1, sample, sample.seconds / sample.count)
 
 
 def _ready(groups: Sequence[Group]) -> Iterator[tuple[Place, _Timed]]:

@@ -247,7 +247,8 @@ def collect(folder: Path) -> list[str]:
             with parquet.ParquetWriter(target, schema) as writer:
                 for path in paths:  # one part in memory at a time
                     rows = parquet.read_table(path, partitioning=None).replace_schema_metadata(None)
-                    writer.write_table(rows.select(schema.names).cast(schema))
+                    rows = pyarrow.concat_tables([schema.empty_table(), rows], promote_options="permissive")
+                    writer.write_table(rows.cast(schema))  # a column that this part lacks is null
 
         try:
             files.write_whole(folder / f"{name}.parquet", write)

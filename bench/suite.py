@@ -91,7 +91,7 @@ Claims = Annotated[
     Discriminator(lambda value: "<names>" if isinstance(value, list) else "<all>"),
 ]
 OF_CELLS = ("problems", "batch_sizes", "schedules")  # what a suite of cells cannot do without
-OF_CLAIMS = ("name", "claims", "seed", "dtype", "matmul_precision", "timeout_s")  # all that a suite of claims has
+OF_CLAIMS = ("name", "claims", "seed", "dtype", "matmul_precision", "deterministic", "timeout_s")  # all it may have
 
 
 class Override(BaseModel):
@@ -130,7 +130,9 @@ class Suite(BaseModel):
 
     Or the claims of the textbook study, "all" or by name: such a suite has no problems, batch sizes or schedules.
     `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves;
-    `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps. At the end
+    `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
+    `matmul_precision` is that of float32 products on a GPU ("tf32", "bf16": TensorFloat-32, bfloat16); `deterministic`
+    leaves out the GPU's kernels that may add in another order each time. At the end
     the programs of `noise_groups` groups (a problem, optimizer and batch size; 0: none) are timed again in
     `noise_processes` fresh processes. `timeout_s` are the seconds after which a worker is taken for hung (see
     `bench.watch`). These last three are no part of the experiment: they may be changed before a resume.
@@ -160,7 +162,8 @@ class Suite(BaseModel):
     noise_processes: Annotated[int, Field(ge=1, le=100)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     dtype: Literal["float32", "float64"] = "float32"
-    matmul_precision: Literal["default", "high", "highest"] = "highest"
+    matmul_precision: Literal["default", "high", "highest", "tf32", "bf16"] = "highest"
+    deterministic: bool = False
     timeout_s: Annotated[float, Field(ge=1, le=1e9, allow_inf_nan=False)] = 3600.0
     problem: dict[str, Override] = {}
     claims: Claims | None = None

@@ -18,7 +18,7 @@ import jax
 import pandas as pd
 
 import gdjax
-from bench import clock, store
+from bench import clock, device, store
 from bench.bad_input import closest
 from bench.cells import group_name, timing_group
 from bench.experiment import Group, measure, schedule_errors, target_losses
@@ -27,7 +27,6 @@ from bench.step_times import step_times
 from bench.suite import Suite, suite_from
 from bench.watch import ran_out_of_memory
 
-INSTALL_HINT = "Install a GPU build: pip install -e '.[cuda12]' or '.[cuda13]', or use --device cpu."
 COMPILE_WEIGHT_S = 3.0  # guess of a group's compile time, for the progress bar only
 STEP_WEIGHT_S = 2.5e-7  # and of a lane-step per example of the batch, at best
 MESSAGE_LIMIT = 500
@@ -72,14 +71,17 @@ class Worker:
         """What else the parent says at the start."""
         self.widths = dict(payload.get("widths", {}))  # type: ignore[call-overload]
 
-    def run(self, device: str) -> None:
-        """Open the device, then do the work."""
+    def run(self, asked: str) -> None:
+        """Open the device asked for ("auto", "cpu", "gpu"), then do the work."""
         began = time.perf_counter()
-        platform = self._open_device(device)
-        if platform is None:
+        opened = device.open_device(asked, self.suite)
+        if opened.trouble:
+            self.say(kind="error", code=5, text=opened.trouble)
             return
+        if opened.warning:
+            self.say(kind="warning", text=opened.warning)
         warnings.showwarning = lambda message, *_, **__: self.say(kind="warning", text=str(message)[:MESSAGE_LIMIT])
-        self.work(platform, began)
+        self.work(opened.platform, began)
 
     def work(self, platform: str, began: float) -> None:
         """Plan, then every problem: its groups, then its step times."""
@@ -107,27 +109,8 @@ class Worker:
 
     def facts(self, opened_s: float) -> dict[str, object]:
         """What only this process knows of the environment; `opened_s`: seconds until the plan."""
-        return {"backend": jax.default_backend(), "device_kind": jax.devices()[0].device_kind,
-                "device_count": jax.device_count(), "x64": jax.config.read("jax_enable_x64"),
-                "matmul_precision": self.suite.matmul_precision, "dtype": self.suite.dtype, "worker_opened_s": opened_s}
-
-    def _open_device(self, device: str) -> str | None:
-        jax.config.update("jax_enable_compilation_cache", False)  # a cached program would hide its compile time
-        jax.config.update("jax_enable_x64", self.suite.dtype == "float64")
-        precision = self.suite.matmul_precision
-        jax.config.update("jax_default_matmul_precision", None if precision == "default" else precision)
-        if device == "cpu":
-            jax.config.update("jax_platforms", "cpu")
-        try:
-            platform = jax.devices()[0].platform
-        except (RuntimeError, AssertionError) as error:
-            platform, found = "", f"none: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        else:
-            found = ", ".join(str(each) for each in jax.devices())
-        if not platform or (device == "gpu" and platform != "gpu"):
-            self.say(kind="error", code=5, text=f"--device: no {device} device (got {found}). {INSTALL_HINT}")
-            return None
-        return platform
+        return {**device.facts(), "matmul_precision": self.suite.matmul_precision, "dtype": self.suite.dtype,
+                "deterministic": self.suite.deterministic, "worker_opened_s": opened_s}
 
     def _groups(self, platform: str) -> tuple[list[Group], list[str]]:
         suite = self.suite

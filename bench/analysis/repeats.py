@@ -68,9 +68,10 @@ def step_samples(timing: pd.DataFrame) -> dict[Program, list[Array]]:
 def process_noise(runs: Sequence[dict[Program, list[Array]]]) -> Noise:
     """Process-to-process noise, pooled over all programs that were run in more than one process.
 
-    σ² = Σ(log m − mean log m)²/Σ(processes − 1), m the median of a process. What makes a process slow makes it so in all
-    its programs: the degrees of freedom are those of the processes, however many programs each ran. The floor is 2 % or, where it is more, the
-    95 % quantile of max(m/m₀, m₀/m) − 1, m₀ the process that ran the suite; 10 % where no program was repeated.
+    σ² = Σ(log m − mean log m)²/Σ(processes − 1), m the median of a process. What makes a process slow makes it so in
+    all its programs: the degrees of freedom are those of the processes, however many programs each ran. The floor is
+    2 % or, where it is more, the 95 % quantile of max(m/m₀, m₀/m) − 1, m₀ the process that ran the suite; 10 % where no
+    program was repeated.
 
     Args:
         runs: `step_samples` of each run.

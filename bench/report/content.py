@@ -13,6 +13,7 @@ from bench.analysis.answer import Answer, cell_counts, cells_of, headlines, prob
 from bench.analysis.intervals import Estimate
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.sentence import cell_words, ratio_words, sentences
+from bench.analysis.timing import process_spread
 from bench.analysis.words import (
     batch_label,
     estimate_words,
@@ -52,6 +53,7 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
             "problems": [_problem(name, run, summary, answers) for name in problem_names(run)],
             **shown, "cut": {**cut, "cells": limits.cut_words(limits.CELLS, len(summary), "summary.csv"),
                              "figures": limits.pictured_words(summary)}, "mark_ratio": _mark_ratio(run),
+            "spread": _spread(tables.timing),
             "facts": facts(run), "command": command(run), "failed": _failed(run),
             "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary)}
 
@@ -146,7 +148,7 @@ def _timing_row(row: pd.Series) -> Row:
                      for kind in ("solo", "batched"))
     share = float(row["scoring_share"])
     return [str(row["problem"]), str(row["batch_size"]), str(row["device"]),
-            *(seconds_number(float(row[name])) for name in ("trace_s", "compile_s", "first_run_s")),
+            *(seconds_number(float(row[name])) for name in ("trace_s", "compile_s", "first_run_s", "transfer_s")),
             seconds_words(solo), seconds_words(batched), str(row["width"]), str(row["repeats"]), str(row["voided"]),
             "–" if math.isnan(share) else f"{share:.1%}", _memory(row)]
 
@@ -165,6 +167,15 @@ def _mark_ratio(run: Mapping[str, object]) -> str:
     low, high = min(values), max(values)
     text = number(low) if low == high else f"{number(low)} to {number(high)}"
     return f"Neighbouring marks are a factor {text} apart: two times closer than that differ by interpolation only."
+
+
+def _spread(timing: pd.DataFrame) -> str:
+    found = process_spread(timing)
+    if found is None:
+        return "No program was timed again in a fresh process: how much processes differ is not known."
+    groups = "1 group" if found.groups == 1 else f"{found.groups} groups"
+    return (f"The same programs timed in fresh processes (A/A): medians of {found.processes} processes differed by at "
+            f"most {100 * found.value:.1f} % over {groups}; a smaller difference between two runs means nothing.")
 
 
 def _value(value: object) -> str:

@@ -22,6 +22,7 @@ SMALL = {
     "name": "small", "problems": ["line-fit", "tests.bench.user_problem:make_problem"], "batch_sizes": [10, "all"],
     "schedules": ["constant", "inverse_time"], "rates": 3, "horizons": [0.5, 1.0], "tuning_starts": 2, "starts": 5,
     "gaps": [0.1, 0.01], "epochs": 20.0, "min_steps": 40, "marks": 8, "width": 16, "repeats": 2, "min_sample_s": 0.002,
+    "noise_groups": 2, "noise_processes": 1,
     "problem": {"tests.bench.user_problem:make_problem": {"batch_sizes": ["all"]}},
 }
 
@@ -133,6 +134,20 @@ def test_row_17_a_missing_gpu_is_exit_5_with_what_was_found(tmp_path: Path, capf
     assert "no gpu device" in shown and "cpu" in shown.lower() and "--device cpu" in shown
 
 
+def test_a_fresh_process_repeats_a_sample_as_it_was_measured_first(finished: Path) -> None:
+    timing = bench.load(finished).timing
+    again = timing[timing.process == 1]
+    assert set(zip(again.problem, again.batch_size, strict=True)) == {("line-fit", 10), ("square", 1)}
+    assert set(again.quantity) == {"step", "trace", "compile", "first_run"}
+    steps = again[again.quantity == "step"]
+    assert set(steps.groupby(["problem", "program"]).size()) == {2 + 2}  # warm-ups and repeats
+    assert (steps.seconds > 0).all() and not steps.voided.any()
+    how = ["problem", "batch_size", "program", "width", "steps"]
+    first = timing[(timing.process == 0) & (timing.quantity == "step")]
+    assert set(map(tuple, steps[how].to_numpy())) <= set(map(tuple, first[how].to_numpy()))
+    assert "medians of 2 processes differed by at most" in (finished / "report.md").read_text()
+
+
 def test_the_manifest_names_the_machine_and_the_data(finished: Path) -> None:
     run = json.loads((finished / "run.json").read_text())
     assert run["environment"]["backend"] == "cpu"
@@ -147,7 +162,8 @@ def test_a_resume_looks_at_every_file_that_measures() -> None:
     using_jax = {f"bench/{path.name}" for path in root.glob("*.py") if not path.name.startswith("test_")
                  and re.search(r"^import (jax|gdjax)$", path.read_text(encoding="utf-8"), re.MULTILINE)}
     using_jax -= {"bench/basins.py", "bench/listing.py", "bench/schedule_plot.py"}  # show, and store nothing
-    assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py"}
+    assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py",
+                         "bench/device.py"}
     found = {name: list(root.parent.glob(name)) for name in environment.MEASURING}
     assert all(found.values())
     measuring = {path.relative_to(root.parent).as_posix() for paths in found.values() for path in paths}
