@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MOST_LANES = 1 << 20
 FACTOR = 4  # between two lane counts
 BATCH_SIZES = (1, 8, 32, 128)  # and all
+NARROWEST = 16  # lanes of a program that stands beside others
 SAFE = 0.9  # of the free memory that a program may plan to take
 FINISHED, OOM, SKIPPED, FAILED = "finished", "oom", "skipped", "failed"
 COLUMNS = [
@@ -45,12 +46,15 @@ def batch_sizes(examples: int) -> list[int]:
 
 
 def pieces_of(lanes: int, cores: int) -> tuple[int, int]:
-    """How many programs of how many lanes run side by side: as many as the library would run, one a core of a CPU.
+    """How many programs of how many lanes run side by side: one a core, of at least 16 lanes.
 
-    >>> pieces_of(64, 12), pieces_of(1, 12)
-    ((11, 6), (1, 1))
+    The loop of one program keeps one core of a CPU busy, so the library runs pieces of a job on all of them. Below 16
+    lanes a step costs about the same however few there are, and cutting them up would cost more than it brings.
+
+    >>> pieces_of(64, 2), pieces_of(64, 12), pieces_of(4, 12)
+    ((2, 32), (4, 16), (1, 4))
     """
-    width = -(-lanes // cores)
+    width = max(-(-lanes // cores), min(lanes, NARROWEST))
     return -(-lanes // width), width
 
 

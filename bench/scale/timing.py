@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -19,7 +18,7 @@ from bench.ceilings import Ceilings
 from bench.scale import corners
 
 RATE = 1e-9  # so small that no lane diverges: a step of a lane costs the same wherever it is
-BEGIN_REPEATS = 3  # what beginning and ending a run costs is taken off its steps and needs no interval
+BEGIN_REPEATS = 3  # what beginning and ending a run costs is taken off its steps: the least, as noise only adds
 RUNS_BEFORE = 5  # of a sample or more, by which a corner is made ready
 MOST_BEGINNING = 16  # times the steps of a sample that its beginning may seem to take, before a sample grows no more
 
@@ -86,7 +85,7 @@ def ready(batch_size: int, lanes: int, program: gdjax.Program, pieces: int, thre
 
 
 def samples(held: Sequence[Corner], repeats: int, between: Callable[[], None]) -> Iterator[tuple[Corner, list, float]]:
-    """Each corner with the samples of its steps, and the median seconds of its beginning; all on one clock.
+    """Each corner with the samples of its steps, and the least seconds of its beginning; all on one clock.
 
     Args:
         between: called after every sample, off the clock.
@@ -102,7 +101,7 @@ def samples(held: Sequence[Corner], repeats: int, between: Callable[[], None]) -
     for place, corner in enumerate(held):
         kept = [sample for sample in taken if not sample.warmup and sample.label[0] == str(place)]
         yield (corner, [sample for sample in kept if sample.label[1] == "step"],
-               statistics.median(sample.seconds for sample in kept if sample.label[1] == "begin"))
+               min(sample.seconds for sample in kept if sample.label[1] == "begin"))
 
 
 def seconds(sample_s: float, begin_s: float, repeats: int) -> float:

@@ -58,7 +58,7 @@ def test_a_planted_crossing_is_told_and_drawn(pair, tmp_path):
     assert table["verdict"].value_counts().to_dict() == {"faster": 11, "slower": 4}
     assert (tmp_path / "out" / "crossover.png").read_bytes()[1:4] == b"PNG"
     svg = (tmp_path / "out" / "crossover.svg").read_text()
-    assert "320×" in svg and "gpu faster" in svg and "cpu faster" in svg
+    assert "gpu faster" in svg and "cpu faster" in svg
 
 
 def test_the_map_is_centred_at_one_and_its_line_passes_where_the_devices_are_equal(pair):

@@ -112,8 +112,9 @@ def test_rows_of_corners_that_were_not_reached_say_which_smaller_one_ended_the_w
         (8, 1, "skipped", "interrupted")]
 
 
-@pytest.mark.parametrize(("lanes", "cores", "wanted"), [(1, 2, (1, 1)), (4, 2, (2, 2)), (4, 64, (4, 1)),
-                                                        (1 << 20, 1, (1, 1 << 20)), (16, 6, (6, 3))])
+@pytest.mark.parametrize(("lanes", "cores", "wanted"), [(1, 2, (1, 1)), (4, 2, (1, 4)), (16, 2, (1, 16)),
+                                                        (64, 2, (2, 32)), (64, 64, (4, 16)), (256, 6, (6, 43)),
+                                                        (1 << 20, 1, (1, 1 << 20))])
 def test_lanes_are_spread_over_the_cores_and_all_of_them_run(lanes, cores, wanted):
     assert corners.pieces_of(lanes, cores) == wanted
     assert wanted[0] * wanted[1] >= lanes and wanted[0] <= cores
