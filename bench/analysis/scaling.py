@@ -58,6 +58,16 @@ def noise_share(sizes: Array, examples: int) -> Array:
     return np.maximum(1 / np.asarray(sizes, float) - 1 / examples, 0.0)
 
 
+def flat_from(b_crit: float, examples: int) -> float:
+    """Batch size from which steps are at most 20 % above those of all n examples: 1 + b_crit · (1/B − 1/n) = 1.2.
+
+    Example:
+        >>> flat_from(20.0, 100)
+        50.0
+    """
+    return 1 / (REGIME / b_crit + 1 / examples)
+
+
 def fit_hyperbola(sizes: Array, steps: Array, budgets: Array, examples: int, *, seed: int = 0) -> Fit:
     """Fit (S/S_min − 1)(E/E_min − 1) = 1 to the median steps to target, with bootstrap intervals over starts.
 
@@ -148,7 +158,7 @@ def _row(cells: pd.DataFrame, fit: Fit, constant: Fit, schedule: str) -> dict[st
         row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
     whole = 1 / int(first["problem_examples"])
     return row | {"perfect_until": 1 / (1 / (REGIME * fit.b_crit.value) + whole),
-                  "flat_from": 1 / (REGIME / fit.b_crit.value + whole)}
+                  "flat_from": flat_from(fit.b_crit.value, int(first["problem_examples"]))}
 
 
 def _medians(steps: Array) -> Array:

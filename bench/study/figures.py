@@ -51,7 +51,6 @@ def _draw(axes: Axes, line: Line) -> None:
         axes.errorbar(line.x, line.y, yerr=[below, above], fmt="none", ecolor=line.colour, elinewidth=1.2, capsize=2.5)
 
 
-
 def _log(axes: Axes, which: str) -> None:
     log_axis(axes, which)
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()

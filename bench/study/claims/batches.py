@@ -11,11 +11,11 @@ import numpy as np
 
 import gdjax
 from bench import clock
-from bench.analysis.intervals import Estimate, ert, hit_interval, median_interval, ratio_of_medians
-from bench.analysis.scaling import Fit, fit_hyperbola
+from bench.analysis.intervals import Estimate, censored_median, hit_interval, median_interval, ratio_of_medians
+from bench.analysis.scaling import Fit, fit_hyperbola, flat_from
 from bench.analysis.words import batch_label, estimate_words, seconds_words
 from bench.study.claim import Outcome, Picture, claim
-from bench.study.claims.parts import Array, by_start, finding, log_slope, precise, series, theory, verdict
+from bench.study.claims.parts import Array, by_start, finding, precise, series, soonest, theory, verdict
 
 DIGITS, SMALL = "digits-softmax", "line-fit"
 SIZES = (1, 8, 64, 256, 1797)
@@ -26,7 +26,6 @@ GAP = {DIGITS: 1e-2, SMALL: 1e-3}
 TUNING, REPORTED = 8, 32
 WINDOW = 1.5 ** np.arange(-2.5, 3)  # six rates round the centre of a batch size
 FALLING, FLAT = 0.5, 0.1  # exponents of B beyond which steps fall, and within which they are flat
-FLAT_BEYOND = 5.0  # steps are flat, 20 % above their least, from five critical batch sizes on
 SAMPLE_S, REPEATS = 0.1, 10
 
 
@@ -50,6 +49,17 @@ class Reach:
         """Median steps, or seconds where seconds per step are given, with an interval no narrower than the bracket."""
         return hit_interval(self.before, self.steps, self.after, seconds, seed=seed)
 
+    def over(self, other: Reach, seconds: Array | None = None, other_seconds: Array | None = None) -> Estimate:
+        """Median steps (or seconds) over another's at common starts, with an interval no narrower than the brackets."""
+        ratio = ratio_of_medians(self.steps, other.steps, paired=True, numerator_scale=seconds,
+                                 denominator_scale=other_seconds)
+        if not np.isfinite([ratio.value, censored_median(self.steps), censored_median(other.steps)]).all():
+            return ratio
+        scale = ratio.value * censored_median(other.steps) / censored_median(self.steps)
+        low, high = (scale * np.divide(censored_median(mine), max(censored_median(its), 1.0))
+                     for mine, its in ((self.before, other.after), (self.after, other.before)))
+        return Estimate(ratio.value, min(ratio.low, float(low)), max(ratio.high, float(high)))
+
 
 @claim(5, "batches past which more buys nothing",
        statement="Past some batch size the direction hardly changes and more examples buy nothing: steps to target "
@@ -61,12 +71,11 @@ def batches_past_which_more_buys_nothing(seed: int) -> Outcome:
     found = digits_reach(seed)
     problem = gdjax.problems.get(DIGITS)
     steps = [found[size].interval() for size in SIZES]
-    small = log_slope(SIZES[:2], [found[size].steps for size in SIZES[:2]], seed=seed)
-    large = log_slope(SIZES[-2:], [found[size].steps for size in SIZES[-2:]], seed=seed)
+    small, large = (exponent(found[few].over(found[many]), many / few) for few, many in (SIZES[:2], SIZES[-2:]))
     fit = fit_hyperbola(np.array(SIZES), np.stack([found[size].steps for size in SIZES], axis=1),
                         np.array([LAST[size] for size in SIZES]), problem.examples, seed=seed)
-    flat = Estimate(*(FLAT_BEYOND * part for part in fit.b_crit))
-    gain = ratio_of_medians(found[SIZES[-2]].steps, found[SIZES[-1]].steps, paired=True)
+    flat = Estimate(*(flat_from(part, problem.examples) for part in fit.b_crit))
+    gain = found[SIZES[-2]].over(found[SIZES[-1]])
     return Outcome(
         verdict=judge_batches(small, large),
         sentence=f"From batch 1 to 8 the steps to target fell as B to the power {precise(small)}, from 256 to all "
@@ -82,6 +91,18 @@ def batches_past_which_more_buys_nothing(seed: int) -> Outcome:
                       f"{' (the last tried)' if found[size].edge else ''}", each, "steps")
               for size, each in zip(SIZES, steps, strict=True))],
         pictures=[_steps_picture(steps, fit, problem.examples)])
+
+
+def exponent(gain: Estimate, factor: float) -> Estimate:
+    """The power of the batch size that steps follow, −log gain / log factor: B times `factor` takes steps / `gain`.
+
+    Example:
+        >>> exponent(Estimate(4.0, 2.0, 8.0), 2.0)
+        Estimate(value=-2.0, low=-3.0, high=-1.0)
+    """
+    with np.errstate(divide="ignore"):
+        value, high, low = (float(each) for each in -np.log(gain) / math.log(factor))
+    return Estimate(value, low, high)
 
 
 def judge_batches(small: Estimate, large: Estimate) -> str:
@@ -101,8 +122,9 @@ def steps_against_seconds(seed: int) -> Outcome:
     reach = {DIGITS: digits_reach(seed), SMALL: line_reach(seed)}
     sizes = {name: (1, MINI[name], gdjax.problems.get(name).examples) for name in reach}
     seconds = step_seconds([(name, size) for name in reach for size in sizes[name]], seed)
-    ratios = {(name, rival): _ratio(reach[name], seconds, name, rival) for name in reach
-              for rival in (1, sizes[name][-1])}
+    ratios = {(name, rival): reach[name][MINI[name]].over(reach[name][rival], seconds[name, MINI[name]],
+                                                          seconds[name, rival])
+              for name in reach for rival in (1, sizes[name][-1])}
     spent = {(name, size): reach[name][size].interval(seconds[name, size], seed=1 + place)
              for name in reach for place, size in enumerate(sizes[name])}
     steps = {key: reach[key[0]][key[1]].interval() for key in spent}
@@ -118,7 +140,8 @@ def steps_against_seconds(seed: int) -> Outcome:
                  f"{estimate_words(line_sgd)} of SGD's time and {estimate_words(line_bgd)} of BGD's.",
         findings=[
             *(finding(f"mini-batch seconds over those of batch {batch_label(rival, sizes[name][-1])}: {name}", ratio,
-                      "×") for (name, rival), ratio in ratios.items()),
+                      "×")
+              for (name, rival), ratio in sorted(ratios.items(), key=lambda each: each[1].value, reverse=True)),
             *(finding(f"seconds to target: {name}, batch {batch_label(size, sizes[name][-1])}", each, "seconds")
               for (name, size), each in spent.items()),
             *(finding(f"steps to target: {name}, batch {batch_label(size, sizes[name][-1])}", each, "steps")
@@ -162,9 +185,7 @@ def reach_of(problem: gdjax.Problem, size: int, rates: Array, budget: int, seed:
     hit = by_start(hits["hit"].to_numpy(), runs)
     before, steps, after = (np.where(hit, by_start(hits[column].to_numpy(), runs), math.inf)
                             for column in ("steps_before", "steps", "steps_after"))
-    spent = np.where(hit, steps, by_start(runs.steps, runs))
-    tuned = [ert(spent[:TUNING, place], hit[:TUNING, place]).value for place in range(len(rates))]
-    best = int(np.argmin(tuned))
+    best = soonest(steps[:TUNING], by_start(runs.final_loss, runs)[:TUNING], budget)
     return Reach(before[TUNING:, best], steps[TUNING:, best], after[TUNING:, best], float(rates[best]),
                  best in (0, len(rates) - 1))
 
@@ -183,15 +204,11 @@ def step_seconds(programs: Sequence[tuple[str, int]], seed: int) -> dict[tuple[s
     return {key: np.array(values) for key, values in taken.items()}
 
 
-def _ratio(reach: Mapping[int, Reach], seconds: Mapping[tuple[str, int], Array], name: str, rival: int) -> Estimate:
-    return ratio_of_medians(reach[MINI[name]].steps, reach[rival].steps, paired=True,
-                            numerator_scale=seconds[name, MINI[name]], denominator_scale=seconds[name, rival])
-
-
 def _ordered(reach: Mapping[int, Reach], per_step: Mapping[tuple[str, int], Estimate], name: str,
              sizes: tuple[int, int, int]) -> bool:
-    steps = [float(np.median(reach[size].steps)) for size in sizes]
-    return steps[0] > steps[1] > steps[2] and per_step[name, sizes[0]].value < per_step[name, sizes[2]].value
+    steps = [censored_median(reach[size].steps) for size in sizes]
+    cost = [per_step[name, size].value for size in sizes]
+    return steps[0] > steps[1] > steps[2] and cost[0] < cost[1] < cost[2]
 
 
 def _steps_picture(steps: Sequence[Estimate], fit: Fit, examples: int) -> Picture:

@@ -55,7 +55,8 @@ def escaping_a_local_minimum(seed: int) -> Outcome:
         verdict=judge_escape(single, full),
         sentence=f"Of 256 starts in the local minimum's basin SGD at rate {WELL_RATES[best]:g} brought "
                  f"{percent(single[best])} to the global one and BGD {percent(full[best])}; "
-                 + (f"at rates up to {max(never):g} SGD stayed as well." if never else "SGD left at every rate tried."),
+                 + (f"at rates up to {max(never):g} fewer than 1 % left by SGD." if never
+                    else "SGD left at every rate tried."),
         findings=[finding(f"starts that end in the global basin: {name}, rate {rate:g}", share, "share")
                   for name, shares in (("SGD", single), ("BGD", full))
                   for rate, share in reversed(list(zip(WELL_RATES, shares, strict=True)))],
@@ -73,8 +74,8 @@ def judge_escape(single: Sequence[Estimate], full: Sequence[Estimate]) -> str:
 
 
 def crossed(runs: gdjax.Runs) -> list[Estimate]:
-    """Share of starts that end left of the hill, by rate."""
-    left = by_start(array_of(runs.params) < HILL, runs)
+    """Share of starts that end left of the hill, by rate; a start that diverged ended nowhere."""
+    left = by_start((array_of(runs.params) < HILL) & (runs.status != gdjax.stopping.DIVERGED), runs)
     return [wilson(int(column.sum()), len(column)) for column in left.T]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 import gdjax
-from bench.analysis.intervals import CONFIDENCE, Estimate, median_interval
+from bench.analysis.intervals import CONFIDENCE, Estimate, ert, median_interval
 from bench.study.claim import VERDICTS, Finding, Series
 
 Array = np.ndarray
@@ -143,6 +143,25 @@ def hit_steps(runs: gdjax.Runs) -> Array:
     hits = runs.hits()
     steps = np.where(hits["hit"], hits["steps"], np.inf).reshape(len(runs.targets), -1)
     return by_start(steps.T, runs)
+
+
+def soonest(steps: Array, losses: Array, budget: float) -> int:
+    """The setting with the lowest expected running time; where none hits, the one with the lowest median loss.
+
+    Args:
+        steps: (starts, settings) steps to the target, ∞ for a miss, which counts as the whole budget.
+        losses: (starts, settings) at the end.
+        budget: steps a lane had.
+
+    Example:
+        >>> soonest(np.array([[np.inf, 9.0], [np.inf, np.inf]]), np.zeros((2, 2)), budget=20)
+        1
+    """
+    hit = np.isfinite(steps)
+    if not hit.any():
+        return int(np.argmin(np.median(losses, axis=0)))
+    spent = np.where(hit, steps, budget)
+    return int(np.argmin([ert(spent[:, place], hit[:, place]).value for place in range(steps.shape[1])]))
 
 
 def precise(estimate: Estimate) -> str:

@@ -20,6 +20,7 @@ from bench.study.claims.parts import (
     leaf_of,
     log_slope,
     medians,
+    near,
     percent,
     series,
     theory,
@@ -78,11 +79,12 @@ def rate_too_small_or_too_large(seed: int) -> Outcome:
 
 
 def judge_rates(edges: Sequence[Estimate], slope: Estimate, dearer: Estimate, crossing: Estimate) -> str:
-    """Holds: every edge is 2/λ_max within 0.1 %, small rates cost ∝ 1/rate (slope within 0.1 of −1) and 10 times the
-    steps, and large rates overshoot from most starts. With limits: every edge within 10 %, and small rates cost more.
+    """Holds: every edge is 2/λ_max within 0.1 %, small rates cost ∝ 1/rate (the slope's interval within 0.1 of −1) and
+    10 times the steps, and large rates overshoot from most starts. With limits: every edge within 10 %, and small rates
+    cost more.
     """
     slack = max(max(abs(edge.low - 1), abs(edge.high - 1)) for edge in edges)
-    whole = slack <= EDGE_SLACK and abs(slope.value + 1) <= 0.1 and dearer.low > 10 and crossing.low > 0.5
+    whole = slack <= EDGE_SLACK and near(-1.0, slope, 0.1) and dearer.low > 10 and crossing.low > 0.5
     return verdict(whole, slack <= 0.1 and dearer.low > 1)
 
 
@@ -133,7 +135,7 @@ def steps_of_shares(shares: Array, seed: int) -> tuple[Array, Array]:
     distance = np.abs(begin["x"][:, :1])
     with np.errstate(divide="ignore"):
         expected = np.ceil(np.maximum(np.log(TOLERANCE / distance), -np.inf) / np.log(np.abs(1 - 2 * shares)))
-    return by_start(runs.steps, runs).astype(float), np.maximum(expected, 1.0)
+    return np.maximum(by_start(runs.steps, runs).astype(float), 1.0), np.maximum(expected, 1.0)
 
 
 def crossings(shares: Array, seed: int) -> tuple[Estimate, Estimate]:

@@ -23,6 +23,7 @@ from bench.study.claims.parts import (
     near,
     precise,
     series,
+    soonest,
     theory,
     verdict,
 )
@@ -30,7 +31,8 @@ from bench.study.claims.parts import (
 CONDITIONS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 LARGE = 1  # conditions from here on are in the fit: the law is κ/2 for large κ
 TUNING, REPORTED = 8, 32
-NEAR = 1e-3  # how near the minimum, as a distance along the flattest direction
+NEAR = 1e-3  # gradient norm at the end: the distance along the flattest direction, whose curvature is 1
+CONDITION_STEPS = 20_000
 DATA_STEPS = 2000
 DATA_GAP = 0.1
 
@@ -38,7 +40,7 @@ DATA_GAP = 0.1
 @claim(11, "feature scaling",
        statement="Without feature scaling convergence is slow: steps grow with the condition number.",
        method="Quadratics of six condition numbers, 32 starts each at the best of 16 rates (chosen on 8 others), steps "
-              "until the minimum is nearer than 0.001; diabetes, features raw and standardised, each at its best rate.")
+              "to a gradient norm of 0.001; diabetes, features raw and standardised, each at its best rate.")
 def feature_scaling(seed: int) -> Outcome:
     """The exponent of steps in the condition number, and steps on real data with and without scaling."""
     steps = np.stack([condition_steps(condition, seed) for condition in CONDITIONS], axis=1)
@@ -56,14 +58,14 @@ def feature_scaling(seed: int) -> Outcome:
                     "times as many." if missed else f"{estimate_words(ratio)} times as many."),
         findings=[
             finding("slope of log steps against log condition number", slope, expected=theory_slope),
-            *(finding(f"steps to the minimum, condition number {condition:g}", each, "steps", said)
+            *(finding(f"steps to a gradient norm of 0.001, condition number {condition:g}", each, "steps", said)
               for condition, each, said in zip(CONDITIONS, medians(steps), expected, strict=True)),
             finding("steps to a tenth of the initial gap, diabetes standardised", median_interval(scaled), "steps"),
             finding("steps to a tenth of the initial gap, diabetes raw, misses as the budget",
                     median_interval(np.minimum(raw, DATA_STEPS)), "steps"),
             finding("steps raw over steps standardised, at least", ratio, "×")],
         pictures=[Picture("Steps against condition number, each at its best rate", "condition number κ",
-                          "steps until the minimum is nearer than 0.001",
+                          "steps to a gradient norm of 0.001",
                           [series("measured, median of 32 starts", CONDITIONS, medians(steps)),
                            theory("log(1000·|x₀|)/log((κ + 1)/(κ − 1))", CONDITIONS, expected)])])
 
@@ -79,10 +81,10 @@ def condition_steps(condition: float, seed: int) -> Array:
     """Steps on ½(κx₁² + x₂²) of the reported starts at the best rate, (32,)."""
     begin = problems.quadratic_starts(np.array([condition, 1.0]), 2, TUNING + REPORTED, seed)
     rates = 2 / (condition + 1) * np.linspace(0.4, 1.15, 16)
-    runs = gdjax.bgd(problems.any_quadratic(2), rates=list(rates), starts=begin, key=seed, max_steps=20_000,
-                     tolerance=NEAR)
+    runs = gdjax.bgd(problems.any_quadratic(2), rates=list(rates), starts=begin, key=seed,
+                     max_steps=CONDITION_STEPS, tolerance=NEAR)
     steps = np.where(runs.status == gdjax.stopping.CONVERGED, runs.steps, np.inf)
-    return _of_best(by_start(steps, runs))
+    return _of_best(by_start(steps, runs), runs, CONDITION_STEPS)
 
 
 def contraction_steps(condition: float) -> float:
@@ -115,7 +117,7 @@ def data_steps(standardised: bool, seed: int) -> Array:
     runs = gdjax.bgd(problem, rates=list(edge * np.array([0.1, 0.2, 0.4, 0.6, 0.8, 0.95])),
                      starts=same_predictors(standardised, seed), key=seed, max_steps=DATA_STEPS, marks=64,
                      targets=gdjax.targets(diabetes(True), [DATA_GAP]), stop_at_target=True)
-    return _of_best(hit_steps(runs)[:, :, 0])
+    return _of_best(hit_steps(runs)[:, :, 0], runs, DATA_STEPS)
 
 
 def same_predictors(standardised: bool, seed: int) -> dict[str, Array]:
@@ -136,9 +138,9 @@ def _moments(standardised: bool) -> Array:
     return with_one.T @ with_one / len(features)
 
 
-def _of_best(steps: Array) -> Array:
-    """Steps of the last 32 starts at the setting with the fewest on average over the first 8."""
-    return steps[TUNING:, int(np.argmin(np.mean(steps[:TUNING], axis=0)))]
+def _of_best(steps: Array, runs: gdjax.Runs, budget: int) -> Array:
+    """Steps of the last 32 starts at the setting that is soonest over the first 8."""
+    return steps[TUNING:, soonest(steps[:TUNING], by_start(runs.final_loss, runs)[:TUNING], budget)]
 
 
 DECADES = tuple(10.0**-power for power in range(2, 7))

@@ -14,7 +14,7 @@ import gdjax
 from bench.analysis.intervals import Estimate
 from bench.study.claim import CLAIMS, Claim, Finding, Outcome
 from bench.study.claims import batches, differences, flat, minima, noise, problems, rates, speed, timing
-from bench.study.claims.parts import log_slope, mean_interval, near, ratio_of_means
+from bench.study.claims.parts import log_slope, mean_interval, near, ratio_of_means, soonest
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +144,26 @@ def test_steps_to_target_are_of_starts_that_did_not_choose_the_rate() -> None:
     assert (reach.rate, reach.edge) == (0.4, True)  # 1e-3 cannot make it in 200 steps: 0.999^400 = 0.67 of the gap
     assert (reach.before <= reach.steps).all() and (reach.steps <= reach.after).all()
     assert reach.interval(np.full(5, 2.0)).value == pytest.approx(2 * reach.interval().value)
+
+
+def test_a_ratio_of_steps_is_no_surer_than_the_marks_around_the_hits() -> None:
+    near, far = (batches.Reach(np.full(4, low), np.full(4, steps), np.full(4, high), 0.1, False)
+                 for low, steps, high in ((8.0, 9.0, 10.0), (40.0, 45.0, 50.0)))
+    assert far.over(near) == pytest.approx((5.0, 4.0, 6.25))  # 40/10 to 50/8, though every start hits alike
+    seconds = far.over(near, np.full(5, 3.0), np.full(5, 2.0))
+    assert seconds == pytest.approx((7.5, 6.0, 9.375))
+    assert batches.exponent(far.over(near), 5.0) == pytest.approx((-1.0, -math.log(6.25, 5), -math.log(4, 5)))
+    never = batches.Reach(*[np.full(4, np.inf)] * 3, 0.1, False)
+    assert never.over(near).value == math.inf
+    assert batches.judge_batches(*[batches.exponent(never.over(near), 5.0)] * 2) == "does not hold"
+
+
+@pytest.mark.parametrize(("steps", "chosen"), [
+    ([[math.inf, math.inf, 50.0], [math.inf, 90.0, math.inf]], 2),  # (50 + 100)/1 before (100 + 90)/1: a miss costs all
+    ([[60.0, 10.0, math.inf], [60.0, math.inf, math.inf]], 0),  # 60 before (10 + 100)/1
+    ([[math.inf] * 3] * 2, 1)])  # none hits: the lowest loss
+def test_the_setting_that_is_soonest_counts_misses(steps: list[list[float]], chosen: int) -> None:
+    assert soonest(np.array(steps), np.array([[3.0, 1.0, 2.0]] * 2), budget=100) == chosen
 
 
 def test_a_share_of_single_examples_is_a_ratio_over_the_batch() -> None:
