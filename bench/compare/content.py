@@ -88,7 +88,8 @@ def _remarks(pair: Pair, found: Versus, parity: pd.DataFrame) -> list[str]:
                        "their seconds to target, see parity.csv.")
     for side, names in zip("AB", pair.only, strict=True):
         if names:
-            remarks.append(f"Only in {side}: {len(names)} cells, {'; '.join(names[:3])}{'; …' if names[3:] else ''}.")
+            remarks.append(f"Only in {side}: {len(names)} cell{'s' if names[1:] else ''}, {'; '.join(names[:3])}"
+                           f"{'; …' if names[3:] else ''}.")
     return remarks
 
 

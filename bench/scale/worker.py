@@ -13,11 +13,12 @@ import jax
 
 import gdjax
 from bench import ceilings, environment
+from bench.device import INSTALL_HINT
 from bench.scale import corners, timing
 from bench.scale.room import free_bytes
 from bench.scale.timing import Corner
 from bench.watch import ran_out_of_memory
-from bench.worker import INSTALL_HINT, MESSAGE_LIMIT, Stopped
+from bench.worker import MESSAGE_LIMIT, Stopped
 
 PRECISION, DTYPE = "highest", "float32"
 COMPILE_S = 4.0  # guess for a program, until one of its batch size was compiled

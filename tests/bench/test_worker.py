@@ -82,7 +82,8 @@ def test_a_sample_that_compiled_is_voided_and_none_did(finished: Path) -> None:
     timing = bench.load(finished).timing
     steps = timing[timing.quantity == "step"]
     assert not steps.voided.any()
-    assert set(steps.groupby(["problem", "batch_size", "program"]).size()) == {4}  # 2 warm-ups + 2 repeats
+    assert set(steps.groupby(["problem", "batch_size", "program", "process"]).size()) == {4}  # 2 warm-ups + 2 repeats
+    assert steps[steps.process == 1].groupby(["problem", "batch_size"]).ngroups == 2  # A/A repeats of two groups
     assert (steps[~steps.warmup].seconds > 0).all()
 
 

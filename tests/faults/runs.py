@@ -29,6 +29,7 @@ REAL_SUITE: dict[str, object] = {
     "name": "real", "problems": ["line-fit"], "batch_sizes": [10, "all"], "schedules": ["constant", "inverse_time"],
     "rates": 2, "horizons": [1.0], "tuning_starts": 2, "starts": 3, "gaps": [0.1], "epochs": 5.0, "min_steps": 20,
     "marks": 6, "width": 16, "repeats": 2, "min_sample_s": 0.001,
+    "noise_groups": 0,
 }
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tests.bench import synthetic
 
-PLAN = synthetic.Plan(problems=("p", "q"), batch_sizes=(1, 8, 32), schedules=("constant", "linear"), starts=16,
+PLAN = synthetic.Plan(problems=("p", "q"), batch_sizes=(1, 8, 32), schedules=("linear",), starts=16,
                       rates=(0.1, 0.3))
 REPEATED = (1, 32)  # batch sizes that were timed again in fresh processes
 PROCESSES = 3
