@@ -178,8 +178,8 @@ def run_pytest(folder: Path, name: str, tests: Sequence[str]) -> str | None:
     """Run tests in a fresh process, whose times pytest-benchmark saves; returns the end of its output if it failed."""
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-only",
                            f"--benchmark-storage=file://{folder}", f"--benchmark-save={name}", *tests],
-                          cwd=environment.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                          check=False)
+                          cwd=environment.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", check=False)
     return None if done.returncode == 0 else "\n".join(done.stdout.splitlines()[-30:])
 
 
