@@ -160,7 +160,7 @@ suite = suite_from({"name": "x", "problems": ["line-fit"], "batch_sizes": [10], 
 opened = device.open_device("auto", suite)
 gdjax.sgd(gdjax.problems.get("line-fit"), rates=0.1, starts=40, key=0, max_steps=5, width=16)
 threads = [Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
-print(json.dumps({"pools": pools, "xla": threads.count("tf_XLAEigen"), "facts": device.facts()["affinity"]}))
+print(json.dumps({"pools": pools, "xla": threads.count("tf_XLAEigen"), "facts": device.facts()}))
 """
 
 
@@ -168,12 +168,13 @@ print(json.dumps({"pools": pools, "xla": threads.count("tf_XLAEigen"), "facts": 
 def test_threads_follow_the_affinity() -> None:
     """A CPU held to one core is another device: neither XLA nor the engine may count the cores of the machine."""
     done = subprocess.run([sys.executable, "-c", ONE_CORE], capture_output=True, text=True, check=False, cwd=ROOT,
-                          env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"})
+                          env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": DETERMINISTIC})
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["facts"] == [min(os.sched_getaffinity(0))]
+    assert found["facts"]["affinity"] == [min(os.sched_getaffinity(0))]
     assert set(found["pools"]) == {1}
     assert found["xla"] == 1
+    assert found["facts"]["settings"]["XLA_FLAGS"] == DETERMINISTIC  # an unknown flag would have ended the process
 
 
 def test_transfer_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,11 +80,14 @@ def test_seconds_are_steps_times_step_time(finished: Path) -> None:
 
 def test_a_sample_that_compiled_is_voided_and_none_did(finished: Path) -> None:
     timing = bench.load(finished).timing
-    steps = timing[timing.quantity == "step"]
+    steps = timing[(timing.quantity == "step") & (timing.process == 0)]
     assert not steps.voided.any()
     assert set(steps.groupby(["problem", "batch_size", "program", "process"]).size()) == {4}  # 2 warm-ups + 2 repeats
     assert steps[steps.process == 1].groupby(["problem", "batch_size"]).ngroups == 2  # A/A repeats of two groups
     assert (steps[~steps.warmup].seconds > 0).all()
+    transfers = timing[timing.quantity == "transfer"]  # "square" has no data to put anywhere
+    assert transfers.groupby(["problem", "batch_size"]).size().to_dict() == {("line-fit", 10): 4, ("line-fit", 100): 4}
+    assert set(transfers.process) == {0}
 
 
 def test_the_report_opens_with_an_answer_per_problem(finished: Path) -> None:
