@@ -100,7 +100,7 @@ def write(folder_a: Path, folder_b: Path, out: Path) -> list[str]:
     files.write_whole(out / f"{STEM}.csv", lambda path: found.to_csv(path, index=False))
     pictures = crossover_picture.write(found, names, str(a.manifest["problem"]), int(str(a.manifest["examples"])),
                                        out / STEM)
-    return [*_notes(a, b), *sentences(found, names, int(str(a.manifest["examples"]))),
+    return [*_notes(a, b), *_ceilings(a, b), *sentences(found, names, int(str(a.manifest["examples"]))),
             *(f"picture: {out / name}" for name in pictures)]
 
 
@@ -159,6 +159,15 @@ def _notes(a: ScaleRun, b: ScaleRun) -> list[str]:
     changed += [f"affinity: {first.get('affinity')} -> {second.get('affinity')}"] * (
         first.get("affinity") != second.get("affinity"))
     return [f"not the same surroundings: {'; '.join(changed)}"] if changed else []
+
+
+def _ceilings(a: ScaleRun, b: ScaleRun) -> list[str]:
+    """How the two machines compare at best: where the ratios below are far from it, lanes or noise explain it."""
+    first, second = a.manifest.get("ceilings"), b.manifest.get("ceilings")
+    if not (isinstance(first, Mapping) and isinstance(second, Mapping)):
+        return []
+    products, copies = (number(float(second[name]) / float(first[name])) for name in ("matmul_flops", "copy_bytes_s"))
+    return [f"ceilings, B/A: {products}× in products, {copies}× in copies"]
 
 
 def _what(path: Path) -> str:

@@ -48,7 +48,8 @@ def draw(found: pd.DataFrame, names: tuple[str, str], problem: str, examples: in
     axes = figure.add_axes((left / whole[0], bottom / whole[1], width / whole[0], height / whole[1]))
     norm = _norm(ratio)
     image = axes.imshow(ratio, cmap=MAP, norm=norm, aspect="auto", origin="lower")
-    if min(ratio.shape) > 1 and np.nanmin(ratio) < 1 < np.nanmax(ratio):
+    crossing = min(ratio.shape) > 1 and np.nanmin(ratio) < 1 < np.nanmax(ratio)
+    if crossing:
         axes.contour(np.log(np.ma.masked_invalid(ratio)), levels=[0.0], colors=INK, linewidths=1.8)
     for (y, x), value in np.ndenumerate(ratio):
         if math.isfinite(value):
@@ -70,7 +71,8 @@ def draw(found: pd.DataFrame, names: tuple[str, str], problem: str, examples: in
     bar.outline.set_visible(False)
     _legend(figure, names, missing=bool(np.isnan(ratio).any()), alike=bool(alike.any()), start=left / whole[0])
     heading(figure, f"{plain(problem)}: lane-steps per second of {plain(names[1])} over those of {plain(names[0])}\n"
-                    "(each at its best number of lanes side by side, up to those of the column; line: equally fast)")
+                    "(each at its best number of lanes side by side, up to those of the column"
+                    f"{'; line: equally fast' * bool(crossing)})")
     return figure
 
 

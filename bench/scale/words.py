@@ -79,7 +79,7 @@ def sentences(table: pd.DataFrame, ceilings: Mapping[str, float]) -> list[str]:
         parts.append(f"{what} {short(float(best['lane_steps_per_s']))} at {lanes_words(int(best['lanes']))} "
                      f"({_share(best)})")
         at = knee(ordered["lanes"].to_numpy(int), rates)
-        knees.append(f"{what} {f'from {lanes_words(at)} on' if at else 'still grew'}")
+        knees.append(f"{what} {_until(at, len(rates))}")
     one = done[done["lanes"] == 1].sort_values("batch_size")
     lines = [f"ceilings of {device}: {ceilings['matmul_flops'] / 1e9:.3g} GFLOP/s in float32 products, "
              f"{ceilings['copy_bytes_s'] / 1e9:.3g} GB/s read and written"]
@@ -88,6 +88,12 @@ def sentences(table: pd.DataFrame, ceilings: Mapping[str, float]) -> list[str]:
         lines.append(f"a step of one lane takes {' to '.join(dict.fromkeys(times))}.")
     lines += [f"most lane-steps per second: {'; '.join(parts)}.", f"throughput grows no more: {'; '.join(knees)}."]
     return lines + _lost(table)
+
+
+def _until(at: int | None, counts: int) -> str:
+    if at is None:
+        return "still grew" if counts > 1 else "not known from one lane count"
+    return f"from {lanes_words(at)} on"
 
 
 def _share(row: pd.Series) -> str:
@@ -106,7 +112,7 @@ def _lost(table: pd.DataFrame) -> list[str]:
         else:
             lines.append(f"{where}: {first['status']} ({first['note']}).")
     if late:
-        lines.append(f"not measured: {'; '.join(where for where, _ in late)} (the first {late[0][1]}).")
+        lines.append(f"not measured: {'; '.join(where for where, _ in late)} (the first: {late[0][1]}).")
     return lines
 
 

@@ -211,7 +211,8 @@ def test_a_real_run_measures_every_corner(measured):
 
 def test_row_25_the_same_folder_twice_is_no_difference(measured, tmp_path):
     lines = compare.write(measured, measured, tmp_path / "out")
-    assert lines[0] == "bowl (B) against bowl (A): no difference seen at any of 2 corners."
+    assert lines[0] == "ceilings, B/A: 1× in products, 1× in copies"
+    assert lines[1] == "bowl (B) against bowl (A): no difference seen at any of 2 corners."
     assert (pd.read_csv(tmp_path / "out" / "crossover.csv")["ratio"] == 1).all()
 
 
