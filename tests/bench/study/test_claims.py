@@ -132,7 +132,7 @@ def test_batch_gradients_follow_the_laws_of_sampling() -> None:
 def test_example_gradients_average_to_the_full_one() -> None:
     problem = gdjax.problems.get("line-fit")
     params = problem.start(jax.random.key(4))
-    full = jax.grad(problem.objective)(params, problem.device_data())
+    full = jax.jit(jax.grad(problem.objective))(params, problem.device_data())
     rows = noise.example_gradients(problem, seed=4)
     assert rows.mean(axis=0) == pytest.approx([float(leaf) for leaf in jax.tree.leaves(full)], rel=1e-5)
 
@@ -189,11 +189,11 @@ def test_groups_of_independent_starts_follow_the_formula_and_dependent_ones_do_n
 
 def test_the_wells_and_the_hill_are_where_they_are_said_to_be() -> None:
     well = problems.noisy_double_well()
-    slope = jax.grad(well.objective)
+    slope = jax.jit(jax.grad(well.objective))
     for place in (flat.HILL, 0.946, -1.047):
         assert float(slope(jnp.float32(place), well.device_data())) == pytest.approx(0.0, abs=2e-3)
     tang = problems.styblinski_tang()
-    assert float(tang.objective(jnp.full(2, -2.903534), None)) == pytest.approx(tang.optimum, abs=1e-4)
+    assert float(jax.jit(tang.objective)(jnp.full(2, -2.903534), None)) == pytest.approx(tang.optimum, abs=1e-4)
 
 
 def test_a_start_beside_a_saddle_leaves_when_the_formula_says() -> None:
