@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ import gdjax
 from bench.analysis.intervals import Estimate
 from bench.study.claim import CLAIMS, Claim, Finding, Outcome
 from bench.study.claims import batches, differences, flat, minima, noise, problems, rates, speed, timing
-from bench.study.claims.parts import log_slope, mean_interval, near, ratio_of_means, soonest
+from bench.study.claims.parts import log_slope, mean_interval, near, percent, precise, ratio_of_means, soonest
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +57,13 @@ def test_a_claim_is_a_pure_function_of_the_seed(bounced: Outcome) -> None:
     assert repr(numbered(2).run(1)) != repr(bounced)
 
 
-@pytest.mark.parametrize("name", ["bounced", "differenced"])
-def test_an_outcome_is_whole(name: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(("name", "words"), [("bounced", percent), ("differenced", precise)])
+def test_an_outcome_is_whole(name: str, words: Callable[[Estimate], str], request: pytest.FixtureRequest) -> None:
     outcome: Outcome = request.getfixturevalue(name)
     for finding in outcome.findings:
         assert finding.low <= finding.value <= finding.high, finding
-    assert f"{outcome.findings[0].value:.3g}"[:1] in outcome.sentence
+    first = outcome.findings[0]
+    assert words(Estimate(first.value, first.low, first.high)) in outcome.sentence
     for picture in outcome.pictures:
         assert picture.x_label and picture.y_label
         for line in picture.series:
