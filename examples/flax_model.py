@@ -32,7 +32,7 @@ class Network(nnx.Module):
         return self.scores(jnp.tanh(self.hidden(x)))
 
 
-STRUCTURE, _ = nnx.split(Network(nnx.Rngs(0)), nnx.Param)
+STRUCTURE = nnx.graphdef(nnx.eval_shape(lambda: Network(nnx.Rngs(0))))  # draws no weights
 
 
 def init(key: jax.Array) -> dict:

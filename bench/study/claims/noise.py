@@ -156,7 +156,8 @@ def judge_variance(laws: Sequence[Estimate], expected: Sequence[float],
 def example_gradients(problem: gdjax.Problem, seed: int) -> Array:
     """Gradient of each example at a random start, (examples, parameters), float64."""
     params = problem.start(jax.random.key(seed))
-    rows = jax.vmap(jax.grad(problem.example_objective), (None, 0))(params, problem.device_data())
+    gradients = jax.jit(jax.vmap(jax.grad(problem.example_objective), (None, 0)))
+    rows = gradients(params, problem.device_data())
     return np.concatenate([np.asarray(leaf, np.float64).reshape(problem.examples, -1)
                            for leaf in jax.tree.leaves(rows)], axis=1)
 
