@@ -13,7 +13,7 @@ EXTRAS := $(EXTRAS),$(CUDA)
 STAMP := $(VENV)/.installed-$(CUDA)
 endif
 
-.PHONY: install bench textbook gate test conformance faults soak lint clean
+.PHONY: install bench textbook compare gate test conformance faults soak lint clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -31,6 +31,10 @@ bench: install
 
 textbook: install
 	$(RUN) -m bench run textbook --device $(DEVICE) $(if $(OUT),--out '$(OUT)')
+
+compare: install
+	@test -n '$(A)' -a -n '$(B)' || { echo "error: A, B: two run folders are needed (got A='$(A)' B='$(B)'). Try make compare A=results/cpu B=results/gpu." >&2; exit 2; }
+	$(RUN) -m bench compare '$(A)' '$(B)' $(if $(OUT),--out '$(OUT)') $(if $(FAIL_ABOVE),--fail-above $(FAIL_ABOVE))
 
 gate: install
 	$(RUN) -m bench gate $(if $(OUT),--out '$(OUT)')

@@ -168,7 +168,8 @@ print(json.dumps({"pools": pools, "xla": threads.count("tf_XLAEigen"), "facts": 
 def test_threads_follow_the_affinity() -> None:
     """A CPU held to one core is another device: neither XLA nor the engine may count the cores of the machine."""
     done = subprocess.run([sys.executable, "-c", ONE_CORE], capture_output=True, text=True, check=False, cwd=ROOT,
-                          env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": DETERMINISTIC})
+                          env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu",
+                               "XLA_FLAGS": DETERMINISTIC})
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["facts"]["affinity"] == [min(os.sched_getaffinity(0))]
