@@ -167,9 +167,9 @@ print(json.dumps({"pools": pools, "xla": threads.count("tf_XLAEigen"), "facts": 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no process to a core")
 def test_threads_follow_the_affinity() -> None:
     """A CPU held to one core is another device: neither XLA nor the engine may count the cores of the machine."""
+    settings = {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": DETERMINISTIC}
     done = subprocess.run([sys.executable, "-c", ONE_CORE], capture_output=True, text=True, check=False, cwd=ROOT,
-                          env={**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu",
-                               "XLA_FLAGS": DETERMINISTIC})
+                          env=os.environ | settings)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["facts"]["affinity"] == [min(os.sched_getaffinity(0))]
