@@ -20,7 +20,9 @@ from bench.scale import corners
 RATE = 1e-9  # so small that no lane diverges: a step of a lane costs the same wherever it is
 BEGIN_REPEATS = 3  # what beginning and ending a run costs is taken off its steps: the least, as noise only adds
 RUNS_BEFORE = 5  # of a sample or more, by which a corner is made ready
-MOST_BEGINNING = 16  # times the steps of a sample that its beginning may seem to take, before a sample grows no more
+LOOKS = 8  # at the length of a sample
+MOST_GROWTH = 64.0  # of a sample from one look to the next
+ENOUGH = 0.9  # of the wanted length
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,20 @@ def ready(batch_size: int, lanes: int, program: gdjax.Program, pieces: int, thre
 
     first_run_s, _ = clock.once(run, 1)
     begin_s = min(clock.once(run, 0)[0] for _ in range(2))
-    count = clock.calibrate((), run, sample_s, 1).count
-    began = time.perf_counter()
-    outcomes = jax.block_until_ready(run(count))
-    stepping_s = max(time.perf_counter() - began - begin_s, begin_s / MOST_BEGINNING)
-    ended = min(int(np.asarray(outcome.steps).min()) for outcome in outcomes)
-    if ended != count:
-        raise RuntimeError(f"lanes ended after {ended} of {count} steps: the loss or its gradient is not finite there")
-    return Corner(batch_size, lanes, program, pieces, run, first_run_s, stepping_s / count, begin_s,
-                  count * math.ceil(max(begin_s / stepping_s, 1.0)))
+    count, wanted_s = clock.calibrate((), run, sample_s, 1).count, max(sample_s, begin_s)
+    for _ in range(LOOKS):  # a busy moment at the first look would leave samples too short
+        began = time.perf_counter()
+        outcomes = jax.block_until_ready(run(count))
+        stepping_s = max(time.perf_counter() - began - begin_s, wanted_s / MOST_GROWTH)
+        ended = min(int(np.asarray(outcome.steps).min()) for outcome in outcomes)
+        if ended != count:
+            raise RuntimeError(f"lanes ended after {ended} of {count} steps: the loss or its gradient is not finite "
+                               "there")
+        step_s = stepping_s / count
+        if stepping_s >= ENOUGH * wanted_s:
+            break
+        count = math.ceil(1.2 * count * wanted_s / stepping_s)
+    return Corner(batch_size, lanes, program, pieces, run, first_run_s, step_s, begin_s, count)
 
 
 def samples(held: Sequence[Corner], repeats: int, between: Callable[[], None]) -> Iterator[tuple[Corner, list, float]]:

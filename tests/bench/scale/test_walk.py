@@ -88,19 +88,25 @@ def test_samples_in_which_something_compiled_do_not_count():
 
 
 def test_pieces_step_side_by_side_with_lanes_of_their_own():
-    """Two pieces of 2 ms a step take 2 ms and not 4 where they run at once; each has its own key."""
-    program = FakeProgram(step_s=2e-3)
+    """Two pieces of 20 ms a step take 20 ms and not 40 where they run at once; each has its own key."""
+    program = FakeProgram(step_s=20e-3)
     made = timing.ready(1, 4, program, 2, ThreadPoolExecutor(2), 0.02)
     assert program.keys == [0, 1]
-    assert made.step_s == pytest.approx(2e-3, rel=0.5)
-    assert made.count * made.step_s >= 0.015
+    assert 0.018 < made.step_s < 0.035
+
+
+def test_a_busy_moment_at_the_first_look_does_not_shorten_the_samples(monkeypatch):
+    """The clock took a spike for the work and asks for one step of 1 ms; a sample of 20 ms needs twenty."""
+    monkeypatch.setattr(clock, "calibrate", lambda label, run, sample_s, repeats: clock.Job(label, run, 1, repeats))
+    made = timing.ready(1, 2, FakeProgram(step_s=1e-3), 1, ThreadPoolExecutor(1), 0.02)
+    assert made.count * made.step_s >= 0.9 * 0.02
 
 
 def test_a_sample_steps_at_least_as_long_as_it_begins():
     """A beginning of 40 ms beside steps of 1 ms: about 40 steps and not 10, or the difference would drown."""
     made = timing.ready(1, 2, FakeProgram(step_s=1e-3, begin_s=0.04), 1, ThreadPoolExecutor(1), 0.01)
     assert made.begin_s == pytest.approx(0.04, rel=0.5)
-    assert made.count * made.step_s >= 0.99 * made.begin_s
+    assert made.count * made.step_s >= 0.9 * made.begin_s
 
 
 def test_lanes_that_end_early_are_no_timing():
