@@ -29,6 +29,7 @@ SUITES = Path(__file__).parent / "suites"
 AXIS_LIMIT = 1_000  # entries of one axis
 NAME_LIMIT = 200  # characters of one name
 NO_PART = ("timeout_s", "noise_groups", "noise_processes")  # of the experiment: may be changed before a resume
+NEWER = {"deterministic": False}  # fields that older runs lack, and the value that means what they did
 Item = TypeVar("Item")
 
 
@@ -223,7 +224,8 @@ def shipped_suites() -> dict[str, Path]:
 
 def config_hash(suite: Suite) -> str:
     """SHA-256 of the suite as canonical JSON: equal for equal experiments, whatever the order of keys in the file."""
-    config = {key: value for key, value in suite.config().items() if key not in NO_PART}
+    config = {key: value for key, value in suite.config().items()
+              if key not in NO_PART and not (key in NEWER and value == NEWER[key])}
     text = json.dumps(config, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 

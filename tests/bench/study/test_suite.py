@@ -25,7 +25,7 @@ def test_the_textbook_suite_is_all_claims_and_nothing_of_cells() -> None:
     suite = load_suite("textbook")
     assert suite.config() == {"name": "textbook", "claims": "all", "seed": 0, "dtype": "float32",
                               "matmul_precision": "highest", "deterministic": False, "timeout_s": 3600.0}
-    assert modules_of(suite.config()) == ("bench.study.worker", "bench.study.report")
+    assert modules_of(suite.config()) == ("bench.study.worker", "bench.study.report", None)
 
 
 def test_claims_by_name_lose_duplicates_with_a_note() -> None:
