@@ -129,15 +129,15 @@ class Walk:
                      text=f"{self.problem.name}: {lanes:,} lanes, batch {size}",
                      facts={"batch_size": size, "lanes": lanes})
             try:
-                held = self._hold(size, lanes, held)
+                self._hold(size, lanes, held)
             except Stopped:
                 raise
             except Exception as error:  # one corner's failure must not cost the others
                 self._failed(size, lanes, error)
         self._measure(held)
 
-    def _hold(self, size: int, lanes: int, held: list[Corner]) -> list[Corner]:
-        """The corners that wait for the clock and this one, where it fits; they are measured first if it does not."""
+    def _hold(self, size: int, lanes: int, held: list[Corner]) -> None:
+        """Add a corner to those that wait for the clock; where the memory is too small for all, they go first."""
         pieces, width = corners.pieces_of(lanes, self.cores)
         program = gdjax.compile(self.problem, batch_size=size, width=width)
         if size not in self.costs:
@@ -145,18 +145,18 @@ class Walk:
         need = program.memory_bytes * pieces
         if held and self._lacks(need + max(corner.memory_bytes for corner in held)):
             self._measure(held)
-            held = []
+            held.clear()
         why = self._lacks(need)
         if why is not None:
             self._give_up(size, lanes, corners.OOM, why, memory_bytes=need, bytes_per_lane=need / lanes)
-            return held
+            return
         corner = timing.ready(size, lanes, program, pieces, self.threads, self.request.sample_s)
         self.seen[size] = corner.step_s, corner.begin_s, program.trace_s + program.compile_s
         left = self._left(held)
         if self._clock_s(corner) > left:
             self._give_up(size, lanes, corners.SKIPPED, _too_long(self._clock_s(corner), left))
-            return held
-        return [*held, corner]
+            return
+        held.append(corner)
 
     def _measure(self, held: list[Corner]) -> None:
         """Rows of corners, timed together; where that fails, one by one."""

@@ -158,6 +158,17 @@ def test_row_18_memory_that_runs_out_on_the_device_costs_one_batch_size(walk, mo
     assert states(walk) == [(1, 1, "finished"), (8, 1, "finished"), (1, 4, "oom"), (8, 4, "finished")]
 
 
+def test_corners_that_were_measured_to_make_room_are_not_measured_again(walk, monkeypatch):
+    """Two corners of 1,000 bytes do not fit 2,000 together with their room to spare; the second one fails."""
+    def compile(problem, batch_size, width):
+        return FakeProgram(width, ends=None if batch_size == 1 else 0)
+
+    monkeypatch.setattr(gdjax, "compile", compile)
+    walk.stats = {"bytes_limit": 2000, "bytes_in_use": 0}
+    walk._level(1)
+    assert states(walk) == [(1, 1, "finished"), (8, 1, "failed")]
+
+
 def test_another_failure_is_told_as_what_it_is(walk, monkeypatch):
     monkeypatch.setattr(gdjax, "compile", lambda problem, batch_size, width: FakeProgram(width, ends=0))
     walk._level(1)
