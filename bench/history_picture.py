@@ -26,7 +26,7 @@ SHORTEST = timedelta(hours=12)  # around the first and the last run
 MISSED = "×: a problem's targets were reached by no cell in half of its starts. "
 HOW = ("One training with the soonest batch size and schedule (solo), median over its starts; bars: 95 % interval over "
        "starts and step times.\nA line joins runs of one suite, device, machine, configuration and set of targets; "
-       "another line may have other targets. Logarithmic axes; lower is better.")
+       "another line may have other targets. The scale of seconds is logarithmic; lower is better.")
 
 
 def draw(history: History, stem: Path) -> list[Path]:
@@ -53,7 +53,7 @@ def history_figure(series: Mapping[str, Sequence[Entry]]) -> Figure:
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure, axes = new_figure(PANEL, rows, columns, left=0.85, right=0.3, bottom=1.05, top=0.85 + 0.18 * len(series),
-                              between=(0.75, 0.75), share_y=False)
+                              between=(0.75, 0.9), share_y=False)
     styles = looks(list(series))
     for place, panel in zip(axes.flat, panels, strict=False):
         _panel(place, series, styles, panel)
@@ -86,23 +86,22 @@ def _panel(axes: Axes, series: Mapping[str, Sequence[Entry]], styles: Mapping[st
     ends: list[float] = []
     for name, (colour, marker) in styles.items():
         points = [(run.started, value) for run in series[name] if (value := value_of(run, problem)) is not None]
-        known = [(when, value) for when, value in points if math.isfinite(value.value)]
-        for when, value in points:
-            if not math.isfinite(value.value):
-                axes.plot([mdates.date2num(when)], [0.95], marker="x", color=colour, linestyle="none",
-                          transform=axes.get_xaxis_transform())
-        if not known:
+        if not points:
             continue
-        middle = np.array([value.value for _, value in known])
-        bars = np.array([[value.low, value.high] for _, value in known])
-        bars = np.where(np.isfinite(bars), bars, middle[:, None])
-        axes.errorbar(mdates.date2num([when for when, _ in known]), middle, yerr=np.abs(bars.T - middle), color=colour,
-                      marker=marker, markersize=5, linewidth=1.4, elinewidth=0.9, capsize=2)
-        ends += [*bars.flat]
-    title = "all problems together" if problem is None else plain(problem)
+        when = np.array(mdates.date2num([moment for moment, _ in points]))
+        middle, low, high = np.array([value for _, value in points]).T
+        missed = ~np.isfinite(middle)
+        axes.plot(when[missed], np.full(missed.sum(), 0.95), marker="x", color=colour, linestyle="none",
+                  transform=axes.get_xaxis_transform())
+        middle = np.where(missed, np.nan, middle)  # the line breaks at a miss
+        bars = np.array([np.where(np.isfinite(end), end, middle) for end in (low, high)])
+        axes.errorbar(when, middle, yerr=np.abs(bars - middle), color=colour, marker=marker, markersize=5,
+                      linewidth=1.4, elinewidth=0.9, capsize=2)
+        ends += [*bars[:, ~missed].flat]
     goals = {goal for runs in series.values() for name, goal in runs[0].key.goals if name == problem}
-    axes.set_title(title + (f"\n{goals.pop()}" if len(goals) == 1 else "\n" * (problem is not None)), fontsize=8.5,
-                   loc="left", fontweight="bold" if problem is None else "normal")
+    title = ("all problems together" if problem is None else
+             f"{plain(problem)}\n{goals.pop() if len(goals) == 1 else 'targets: see the lines'}")
+    axes.set_title(title, fontsize=8.5, loc="left", fontweight="bold" if problem is None else "normal")
     log_axis(axes, "y", seconds=True)
     _seconds(axes, ends)
     axes.tick_params(labelsize=8, labelbottom=True)
