@@ -246,9 +246,13 @@ def _summary(path: Path) -> pd.DataFrame:
     missing = [name for name in NEEDED if name not in found]
     if missing:
         raise ValueError(f"summary.csv: lacks columns (got no {', '.join(missing)})")
-    for name in NEEDED[3:]:
-        if not pd.api.types.is_numeric_dtype(found[name]):
-            raise ValueError(f"summary.csv: {name}: must be numbers (got {str(found[name].iloc[0])[:40]!r})")
+    for name in NEEDED[3:] if len(found) else ():
+        values = pd.to_numeric(found[name], errors="coerce")
+        wrong = values.isna() & (found[name].notna() | (name in ("target", "success_rate")))
+        wrong |= (values <= 0) & name.startswith("seconds")
+        if wrong.any():
+            raise ValueError(f"summary.csv: {name}: must be {'positive ' * name.startswith('seconds')}numbers "
+                             f"(got {str(found[name][wrong].iloc[0])[:40]!r})")
     return found
 
 
