@@ -167,6 +167,39 @@ def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps:
 
 
 @cli.command()
+@click.argument("folder", metavar="[DIR]", default=Path("results"), type=Path)
+@click.option("--out", type=Path, metavar="FILE.png",
+              help="Where the picture goes, an .svg beside it [default: DIR/history.png].")
+def history(folder: Path, out: Path | None) -> None:
+    """List the runs below DIR, oldest first, and draw their seconds to target over time [default: results]."""
+    display = Display()
+    if out is not None and out.suffix != ".png":
+        display.error(f"error: --out: must end in .png (got {out}). The .svg goes beside it.")
+        sys.exit(BAD_INPUT)
+    from bench import history as work  # only here: pandas and matplotlib take a second to import
+    from bench import history_picture
+
+    try:
+        found = work.read(folder)
+    except FolderError as error:
+        display.error(f"error: {error}")
+        sys.exit(FOLDER)
+    display.show(work.table(found))
+    for text in work.lines(found):
+        display.line(text)
+    if not found.series():
+        display.line("no picture: no run has come to its end with a headline")
+        return
+    out = out or folder / "history.png"
+    try:
+        paths = history_picture.draw(found, out.with_suffix(""))
+    except OSError as error:
+        display.error(f"error: --out: {out}: cannot be written (got {error.strerror or error}). Name another file.")
+        sys.exit(FOLDER)
+    display.line(f"picture: {' and '.join(map(str, paths))}")
+
+
+@cli.command()
 @click.option("--out", type=Path, default=Path("results/benchmarks"), show_default=True, help="Where runs are kept.")
 @click.option("--accept", is_flag=True, help="Measure nothing: let the last run that was slower be the one to beat.")
 def gate(out: Path, accept: bool) -> None:

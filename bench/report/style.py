@@ -27,7 +27,8 @@ _NARROWEST = 8.0  # inches: room for a title
 
 
 def new_figure(panel: tuple[float, float], rows: int, columns: int, *, left: float, right: float, bottom: float,
-               top: float, between: tuple[float, float] = (0.25, 0.55)) -> tuple[Figure, np.ndarray]:
+               top: float, between: tuple[float, float] = (0.25, 0.55),
+               share_y: bool = True) -> tuple[Figure, np.ndarray]:
     """A figure of its own with rows × columns panels of one size; all lengths in inches.
 
     Margins are given and not searched for: a layout that looks for them draws everything one time more.
@@ -35,9 +36,10 @@ def new_figure(panel: tuple[float, float], rows: int, columns: int, *, left: flo
     Args:
         panel: width and height of a panel.
         between: space between columns and between rows.
+        share_y: whether the panels of a row share their y axis.
 
     Returns:
-        the figure and its axes, (rows, columns); panels of a row share their y axis, those of a column their x axis.
+        the figure and its axes, (rows, columns); panels of a column share their x axis.
     """
     right = max(right, _NARROWEST - left - columns * panel[0] - (columns - 1) * between[0])
     width = left + columns * panel[0] + (columns - 1) * between[0] + right
@@ -46,7 +48,9 @@ def new_figure(panel: tuple[float, float], rows: int, columns: int, *, left: flo
     FigureCanvasAgg(figure)
     margins = {"left": left / width, "right": 1 - right / width, "bottom": bottom / height, "top": 1 - top / height,
                "wspace": between[0] / panel[0], "hspace": between[1] / panel[1]}
-    return figure, figure.subplots(rows, columns, sharex="col", sharey="row", squeeze=False, gridspec_kw=margins)
+    axes = figure.subplots(rows, columns, sharex="col", sharey="row" if share_y else False, squeeze=False,
+                           gridspec_kw=margins)
+    return figure, axes
 
 
 def heading(figure: Figure, text: str) -> None:
