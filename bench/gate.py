@@ -176,9 +176,10 @@ def read_save(path: Path) -> Process:
 
 def run_pytest(folder: Path, name: str, tests: Sequence[str]) -> str | None:
     """Run tests in a fresh process, whose times pytest-benchmark saves; returns the end of its output if it failed."""
+    alone = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_XDIST")}
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--benchmark-only",
                            f"--benchmark-storage=file://{folder}", f"--benchmark-save={name}", *tests],
-                          cwd=environment.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          cwd=environment.ROOT, env=alone, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           errors="replace", check=False)
     return None if done.returncode == 0 else "\n".join(done.stdout.splitlines()[-30:])
 
