@@ -196,8 +196,7 @@ def test_transfer_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(rows.quantity) == {"transfer"} and set(rows.program) == {"solo"}
     assert len(heard) == clock.WARMUPS + 3
     assert rows.groupby("batch_size").size().to_dict() == {10: clock.WARMUPS + 3, 100: clock.WARMUPS + 3}
-    lasted = rows.seconds * rows.steps
-    assert (lasted >= 0.0005).all()  # a sample, not a single put
+    assert (rows.steps > 1).all() and (rows.seconds > 0).all()  # a sample holds many puts
     assert list(_transfers([groups[0]], lambda: None)) != []
     bowl = gdjax.problems.get("bowl")
     assert list(_transfers([Group(suite, suite.settings_for("bowl"), bowl, "sgd", 1, "cpu")], lambda: None)) == []

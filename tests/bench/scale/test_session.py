@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -59,7 +60,11 @@ def test_a_killed_worker_costs_its_corner_and_what_comes_after(tmp_path, capsys)
 
 
 def test_row_20_ctrl_c_keeps_what_is_measured(tmp_path):
-    assert session.run("interrupted", tmp_path / "run", worker=WALK) == session.INTERRUPTED
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
+    try:
+        assert session.run("interrupted", tmp_path / "run", worker=WALK) == session.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGINT, before)
     table = table_of(tmp_path / "run")
     assert table["status"].tolist() == ["finished", "skipped", "finished", "skipped"]
     assert table.loc[(1, 4), "note"] == "interrupted"
