@@ -63,9 +63,10 @@ def versus(pair: Pair, parity: pd.DataFrame) -> Versus:
     Seconds to target: ratio of median steps over common starts, resampled in pairs, times the ratio of seconds per
     step. Seconds per step: ratio of medians; repeats and processes are resampled, the latter with the noise measured
     between processes (`process_noise`). What is measured once (trace, compile, first run, transfer) has no interval in
-    one cell, only over all of them. Over all cells: geometric mean; cells, samples and processes are resampled, and
-    what a process does to one cell it does to all. p is corrected by Holm over all cells of a quantity. A cell whose
-    losses differ gets no verdict in seconds to target: it is not a matter of speed.
+    one cell, only over all of them, with the noise between processes that steps have. Over all cells: geometric mean;
+    cells, samples and processes are resampled, and what a process does to one cell it does to all. p is corrected by
+    Holm over all cells of a quantity. A cell whose losses differ gets no verdict in seconds to target: it is not a
+    matter of speed.
 
     Args:
         pair: the two runs.
@@ -75,7 +76,7 @@ def versus(pair: Pair, parity: pd.DataFrame) -> Versus:
     step = _StepRatios(pair, noise)
     found = {quantity: _to_target(pair, step, quantity) for quantity in TO_TARGET}
     found |= {quantity: _per_step(pair, step, quantity) for quantity in PER_STEP}
-    found |= {quantity: _once(pair, quantity) for quantity in ONCE}
+    found |= {quantity: _once(pair, step, quantity) for quantity in ONCE}
     differ = {tuple(row) for row in parity.loc[parity["parity"] == DIFFER, [*CELL, "goal"]].itertuples(index=False)}
     frames = [_judged(quantity, ratios, noise, differ, pair.same_run) for quantity, ratios in found.items()]
     overall = [_overall(quantity, found[quantity], frame, noise, pair.same_run)
@@ -101,6 +102,11 @@ class _StepRatios:
                                       for end, side in (("a", self._pair.a), ("b", self._pair.b)))
             self._found[program] = a - b, above - below
         return self._found[program]
+
+    @property
+    def between(self) -> Array:
+        """What two single processes may be apart by chance: logs, (10 000,)."""
+        return self._noise["a"][0] - self._noise["b"][0]
 
     def counts(self, program: Program) -> dict[str, object]:
         """Samples and processes of both sides."""
@@ -145,14 +151,14 @@ def _per_step(pair: Pair, step: _StepRatios, quantity: str) -> _Ratios:
     return found
 
 
-def _once(pair: Pair, quantity: str) -> _Ratios:
+def _once(pair: Pair, step: _StepRatios, quantity: str) -> _Ratios:
     found = _Ratios()
     for program in (program for program in pair.programs if program[3] == "solo"):
         a, b = (side.once(program, ONCE[quantity]) for side in (pair.a, pair.b))
         if a > 0 and b > 0:
             row = {**_named(program), "value_a": a, "value_b": b, "samples_a": 1, "samples_b": 1,
                    "processes_a": 1, "processes_b": 1}
-            found.add(row, math.log(a / b), np.full(RESAMPLES, math.log(a / b)))
+            found.add(row, math.log(a / b), math.log(a / b) + step.between)
     return found
 
 
