@@ -15,9 +15,10 @@ from bench import store
 from bench.bad_input import SuiteError
 from bench.display import Display
 from bench.doctor import check_machine
-from bench.executors import BAD_INPUT, FOLDER, NO_DEVICE, REGRESSION, modules_of, run_suite
+from bench.executors import modules_of, run_suite
 from bench.folder_check import check_run
 from bench.opening import place_for
+from bench.parent import BAD_INPUT, FOLDER, NO_DEVICE, REGRESSION
 from bench.reporting import write_report
 from bench.size import Room, size_of
 from bench.store import FolderError

@@ -8,17 +8,16 @@ from typing import NamedTuple
 
 from bench import environment, store
 from bench.cells import group_of, groups_of, noise_group, timing_group_of
-from bench.child import LOG, Child, Message, Signals, Stopping
+from bench.child import LOG, Child, Message, Signals
 from bench.display import Display
 from bench.noise import picked, processes_of
 from bench.opening import check_data, opened
+from bench.parent import CELLS_FAILED, FINE, FOLDER, INTERRUPTED, REPORT_FAILED, guarded, listen
 from bench.reporting import write_report
-from bench.store import FolderError, Run
+from bench.store import Run
 from bench.suite import Suite
-from bench.watch import Watch, ran_out_of_memory
+from bench.watch import ran_out_of_memory
 
-FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, REGRESSION = 0, 1, 2, 3, 4, 5, 6
-INTERRUPTED = 130
 ATTEMPTS = 2  # a group that kills its worker is tried once more
 DIED = ("worker killed", "worker hung")  # another worker may fare better; one that raised would raise again
 NOTE_LIMIT = 2_000  # characters
@@ -42,7 +41,8 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         0 fine, 1 the report failed, 2 bad input, 3 some cells failed, 4 the folder, 5 no such device, 130 interrupted.
     """
     display = Display()
-    try:
+
+    def work() -> int:
         with Signals() as signals, store.locked(folder):
             run = opened(suite, folder, device, resume)
             for note in suite.notes:
@@ -50,18 +50,9 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
             own = modules_of(suite.config())
             modules = Modules(worker or own.worker, report or own.report, noise or (None if worker else own.noise))
             return _Session(suite, folder, device, run, modules, display, signals).execute()
-    except FolderError as error:
-        display.error(f"error: {error}")
-        return FOLDER
-    except OSError as error:
-        display.error(f"error: {error.filename or folder}: cannot go on (got {error.strerror or error}). "
-                      "Finished cells are kept: mend it and use --resume.")
-        return FOLDER
-    except KeyboardInterrupt:
-        display.error("interrupted: finished cells are kept, --resume goes on.")
-        return INTERRUPTED
-    finally:
-        display.close()
+
+    return guarded(work, folder, display, mend="Finished cells are kept: mend it and use --resume.",
+                   kept="finished cells are kept, --resume goes on.")
 
 
 class Modules(NamedTuple):
@@ -144,41 +135,13 @@ class _Session:
         """One process from start to end; None when it ended in order, else how it died."""
         payload = {"suite": self.suite.config(), "folder": str(self.folder), **payload,
                    "settings": environment.worker_settings(self.suite.deterministic, str(payload["device"]))}
-        child = Child(module, payload, self.folder)
-        in_order, stopping, hung = False, Stopping(self.signals), None
-        watch = Watch(self.suite.timeout_s)
-        try:
-            while hung is None:
-                ready = child.ready(self.signals.wake, min(stopping.timeout(), watch.pause()))
-                self.signals.drain()
-                if stopping.due() and stopping.next(child):
-                    self.code = INTERRUPTED
-                    self.display.close()
-                    self.display.line("stopping: finished cells are kept; a second signal stops at once.")
-                if not ready:
-                    hung = self._hung(child, watch)
-                    continue
-                message = child.receive()
-                if message is None:
-                    break
-                watch.heard(message["kind"], message.get("expected_s", 0.0))
-                in_order = in_order or message["kind"] in ("done", "error")
-                hear(message)
-        except BaseException:  # the folder is lost: so is the worker's work
-            child.terminate()
-            child.end()
-            raise
-        how = child.end(hung)
-        return None if in_order or stopping.began else how
+        return listen(Child(module, payload, self.folder), self.signals, self.suite.timeout_s, hear=hear,
+                      stop=self._stop, may_wait=lambda: self.run["device"] == "gpu")
 
-    def _hung(self, child: Child, watch: Watch) -> str | None:
-        """Why the worker, which said nothing, is taken for hung; it is killed then."""
-        watch.beat(None if self.run["device"] == "gpu" else child.cpu_s())  # who waits for a GPU need not compute
-        hung = watch.trouble()
-        if hung is not None:
-            child.show_stack()
-            child.kill()
-        return hung
+    def _stop(self) -> None:
+        self.code = INTERRUPTED
+        self.display.close()
+        self.display.line("stopping: finished cells are kept; a second signal stops at once.")
 
     def _hear(self, message: Message) -> None:
         kind = message["kind"]

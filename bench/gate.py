@@ -28,7 +28,7 @@ from bench import environment, files
 from bench.analysis.regressions import Change, changes, confirm
 from bench.analysis.words import seconds_number
 from bench.display import Display
-from bench.executors import BAD_INPUT, CELLS_FAILED, FOLDER, REGRESSION
+from bench.parent import BAD_INPUT, CELLS_FAILED, FOLDER, REGRESSION
 
 PROCESSES = 3
 PASSED, SLOWER, NEW, AGAIN = "gate", "slower", "new", "again"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, cast
 
 from bench import environment, files, store
 from bench.bad_input import field_error
-from bench.child import LOG, Child, Message, Signals, Stopping
+from bench.child import LOG, Child, Message, Signals
 from bench.display import Display
-from bench.executors import BAD_INPUT, CELLS_FAILED, FINE, FOLDER, INTERRUPTED
+from bench.parent import BAD_INPUT, CELLS_FAILED, FINE, INTERRUPTED, guarded, listen
 from bench.scale import corners
 from bench.store import FolderError
-from bench.watch import Watch, ran_out_of_memory
+from bench.watch import ran_out_of_memory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,11 @@ def run(problem: str, folder: Path, device: str = "auto", minutes: float = 5.0, 
     display = Display()
     try:
         check(minutes, max_lanes)
+    except ValueError as error:
+        display.error(f"error: {error}")
+        return BAD_INPUT
+
+    def work() -> int:
         with Signals() as signals, store.locked(folder):
             if not store.is_unused(folder):
                 raise FolderError(f"{folder}: is not empty (got {_names(folder)[0]!r}). Use another --out.")
@@ -61,21 +66,9 @@ def run(problem: str, folder: Path, device: str = "auto", minutes: float = 5.0, 
             finally:
                 if not session.manifest:
                     (folder / LOG).unlink(missing_ok=True)
-    except FolderError as error:
-        display.error(f"error: {error}")
-        return FOLDER
-    except ValueError as error:
-        display.error(f"error: {error}")
-        return BAD_INPUT
-    except OSError as error:
-        display.error(f"error: {error.filename or folder}: cannot be written (got {error.strerror or error}). "
-                      "Make room, or use another --out.")
-        return FOLDER
-    except KeyboardInterrupt:
-        display.error("interrupted: the corners in the table are kept.")
-        return INTERRUPTED
-    finally:
-        display.close()
+
+    return guarded(work, folder, display, mend="Make room, or use another --out.",
+                   kept="the corners in the table are kept.")
 
 
 class _Session:
@@ -111,35 +104,13 @@ class _Session:
 
     def _listen(self, worker: str, payload: Mapping[str, object]) -> str | None:
         """The worker from start to end; None when it ended in order or was stopped, else how it died."""
-        child = Child(worker, payload, self.folder)
-        in_order, stopping, hung, watch = False, Stopping(self.signals), None, Watch(TIMEOUT_S)
-        try:
-            while hung is None:
-                ready = child.ready(self.signals.wake, min(stopping.timeout(), watch.pause()))
-                self.signals.drain()
-                if stopping.due() and stopping.next(child):
-                    self.code = INTERRUPTED
-                    self.display.close()
-                    self.display.line("stopping: measured corners are kept; a second signal stops at once.")
-                if not ready:
-                    watch.beat(None)  # who waits for a GPU need not compute
-                    hung = watch.trouble()
-                    if hung is not None:
-                        child.show_stack()
-                        child.kill()
-                    continue
-                message = child.receive()
-                if message is None:
-                    break
-                watch.heard(message["kind"], message.get("expected_s", 0.0))
-                in_order = in_order or message["kind"] in ("done", "error")
-                self._hear(message)
-        except BaseException:  # the folder is lost: so is the worker's work
-            child.terminate()
-            child.end()
-            raise
-        how = child.end(hung)
-        return None if in_order or stopping.began else how
+        return listen(Child(worker, payload, self.folder), self.signals, TIMEOUT_S, hear=self._hear, stop=self._stop,
+                      may_wait=lambda: True)
+
+    def _stop(self) -> None:
+        self.code = INTERRUPTED
+        self.display.close()
+        self.display.line("stopping: measured corners are kept; a second signal stops at once.")
 
     def _hear(self, message: Message) -> None:
         kind = message["kind"]

@@ -1,0 +1,79 @@
+"""What every parent of a worker does: listens to it from start to end, and ends with an exit code whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.child import Child, Message, Signals, Stopping
+from bench.display import Display
+from bench.store import FolderError
+from bench.watch import Watch
+
+FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, REGRESSION = 0, 1, 2, 3, 4, 5, 6
+INTERRUPTED = 130
+
+
+def guarded(work: Callable[[], int], folder: Path, display: Display, *, mend: str, kept: str) -> int:
+    """The exit code of the work; of a folder that can't be used, or of an interruption, where that ends it.
+
+    Args:
+        work: gives the exit code; what it raises besides FolderError, OSError and KeyboardInterrupt goes on.
+        folder: named where an OSError names no file.
+        display: closed at the end.
+        mend: what to do after an OSError.
+        kept: what an interruption leaves.
+    """
+    try:
+        return work()
+    except FolderError as error:
+        display.error(f"error: {error}")
+        return FOLDER
+    except OSError as error:
+        display.error(f"error: {error.filename or folder}: cannot go on (got {error.strerror or error}). {mend}")
+        return FOLDER
+    except KeyboardInterrupt:
+        display.error(f"interrupted: {kept}")
+        return INTERRUPTED
+    finally:
+        display.close()
+
+
+def listen(child: Child, signals: Signals, timeout_s: float, *, hear: Callable[[Message], None],
+           stop: Callable[[], None], may_wait: Callable[[], bool]) -> str | None:
+    """Hear one worker from start to end; None when it ended in order or was stopped, else how it died.
+
+    Args:
+        child: the worker, just started.
+        signals: a first one asks it to stop, a second one kills it.
+        timeout_s: without a step of its work it is taken for hung and killed (see `bench.watch`).
+        hear: takes each message; what it raises ends the worker too.
+        stop: called at the first signal.
+        may_wait: whether the worker need not compute while it works: it may wait for a GPU.
+    """
+    in_order, stopping, hung, watch = False, Stopping(signals), None, Watch(timeout_s)
+    try:
+        while hung is None:
+            ready = child.ready(signals.wake, min(stopping.timeout(), watch.pause()))
+            signals.drain()
+            if stopping.due() and stopping.next(child):
+                stop()
+            if not ready:
+                watch.beat(None if may_wait() else child.cpu_s())
+                hung = watch.trouble()
+                if hung is not None:
+                    child.show_stack()
+                    child.kill()
+                continue
+            message = child.receive()
+            if message is None:
+                break
+            watch.heard(message["kind"], message.get("expected_s", 0.0))
+            in_order = in_order or message["kind"] in ("done", "error")
+            hear(message)
+    except BaseException:  # the folder is lost: so is the worker's work
+        child.terminate()
+        child.end()
+        raise
+    how = child.end(hung)
+    return None if in_order or stopping.began else how
