@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from bench import environment
-from bench.suite import Suite
 
 INSTALL_HINT = "Install a GPU build: pip install -e '.[cuda12]' or '.[cuda13]', or use --device cpu."
 BUSY_HINT = "Free the device (nvidia-smi shows who uses it), or use --device cpu."
@@ -29,18 +28,19 @@ class Opened(NamedTuple):
     warning: str
 
 
-def open_device(asked: str, suite: Suite) -> Opened:
-    """Set JAX up for a suite and make sure that the device asked for is there and computes.
+def open_device(asked: str, dtype: str, matmul_precision: str) -> Opened:
+    """Set JAX up for a run and make sure that the device asked for is there and computes.
 
     Nothing falls back: a device that is missing or can't compute is trouble, whatever else there is.
 
     Args:
         asked: "auto", "cpu" or "gpu".
-        suite: whose dtype and matmul precision are set.
+        dtype: "float32" or "float64".
+        matmul_precision: in a suite's words.
     """
     jax.config.update("jax_enable_compilation_cache", False)  # a cached program would hide its compile time
-    jax.config.update("jax_enable_x64", suite.dtype == "float64")
-    jax.config.update("jax_default_matmul_precision", PRECISION.get(suite.matmul_precision, suite.matmul_precision))
+    jax.config.update("jax_enable_x64", dtype == "float64")
+    jax.config.update("jax_default_matmul_precision", PRECISION.get(matmul_precision, matmul_precision))
     if asked == "cpu":
         jax.config.update("jax_platforms", "cpu")
     try:

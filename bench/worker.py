@@ -23,18 +23,14 @@ from bench.bad_input import closest
 from bench.cells import group_name, timing_group
 from bench.experiment import Group, measure, schedule_errors, target_losses
 from bench.memory import Meter, device_peak_bytes
+from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.step_times import step_times
 from bench.suite import Suite, suite_from
 from bench.watch import ran_out_of_memory
 
 COMPILE_WEIGHT_S = 3.0  # guess of a group's compile time, for the progress bar only
 STEP_WEIGHT_S = 2.5e-7  # and of a lane-step per example of the batch, at best
-MESSAGE_LIMIT = 500
 Done = TypeVar("Done")
-
-
-class Stopped(BaseException):
-    """The parent asked for the end; no handler of a cell's own errors may take it for one."""
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
@@ -56,11 +52,12 @@ def serve(kind: type[Worker], connection: Connection, payload: dict[str, object]
                                               "Finished cells are kept: make room and use --resume.")
 
 
-class Worker:
+class Worker(Speaker):
     """One pass over a suite."""
 
     def __init__(self, connection: Connection, suite: Suite, folder: Path, finished: set[str]) -> None:
-        self.connection, self.suite, self.folder, self.finished = connection, suite, folder, finished
+        super().__init__(connection)
+        self.suite, self.folder, self.finished = suite, folder, finished
         self.done = 0.0
         self.total = 0.0
         self.results: dict[str, tuple[float, int]] = {}  # group -> wall seconds, lane-marks scored
@@ -74,7 +71,7 @@ class Worker:
     def run(self, asked: str) -> None:
         """Open the device asked for ("auto", "cpu", "gpu"), then do the work."""
         began = time.perf_counter()
-        opened = device.open_device(asked, self.suite)
+        opened = device.open_device(asked, self.suite.dtype, self.suite.matmul_precision)
         if opened.trouble:
             self.say(kind="error", code=5, text=opened.trouble)
             return
@@ -96,12 +93,6 @@ class Worker:
                 self._run_group(group)
             self._time_problem(name, mine)
         self.say(kind="done")
-
-    def say(self, **message: object) -> None:
-        """A message to the parent; a parent that asked for the end is obeyed here."""
-        self.connection.send(message)
-        if self.connection.poll() and self.connection.recv().get("kind") == "stop":
-            raise Stopped
 
     def memory_hint(self, width: int) -> str:
         """What to do where memory runs out at a width, as the end of an error text."""
@@ -241,11 +232,6 @@ class Worker:
             width //= 2  # after the except block, which held what filled the memory
             jax.clear_caches()
             self.say(kind="warning", text=f"{name}: memory ran out at width {width * 2} (trying once more at {width}).")
-
-    def listen(self) -> None:
-        """Between two samples: whether the parent wants the end, heard by the next word to it."""
-        if self.connection.poll():
-            self.say(kind="quiet", on=True)
 
     def _progress(self, of: Group, text: str, group: str, expected_s: float | None = None) -> None:
         self.say(kind="progress", done=self.done, total=self.total, text=text, group=group,

@@ -128,6 +128,8 @@ class _Session:
         elif kind == "group":
             self._keep(message["row"])
             self._write_table("not reached")
+        elif kind == "warning":
+            self.display.line(f"warning: {message['text'][:500]}")
         elif kind == "error":
             self.code = self.code or message["code"]
             self.display.error(f"error: {message['text']}")

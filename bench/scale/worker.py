@@ -12,13 +12,12 @@ from multiprocessing.connection import Connection
 import jax
 
 import gdjax
-from bench import ceilings, environment
-from bench.device import INSTALL_HINT
+from bench import ceilings, device, environment
 from bench.scale import corners, timing
 from bench.scale.room import free_bytes
 from bench.scale.timing import Corner
+from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.watch import ran_out_of_memory
-from bench.worker import MESSAGE_LIMIT, Stopped
 
 PRECISION, DTYPE = "highest", "float32"
 COMPILE_S = 4.0  # guess for a program, until one of its batch size was compiled
@@ -44,19 +43,24 @@ class Request:
     sample_s: float
 
 
-class Walk:
+class Walk(Speaker):
     """One pass over the corners."""
 
     def __init__(self, connection: Connection, request: Request) -> None:
-        self.connection, self.request = connection, request
+        super().__init__(connection)
+        self.request = request
         self.seen: dict[int, tuple[float, float, float]] = {}  # batch size -> seconds of step, beginning, compile
         self.costs: dict[int, gdjax.Cost] = {}
         self.done = 0
 
     def run(self) -> None:
         """Open the device, measure its ceilings, then the corners."""
-        if not self._open_device():
+        opened = device.open_device(self.request.device, DTYPE, PRECISION)
+        if opened.trouble:
+            self.say(kind="error", code=5, text=opened.trouble)
             return
+        if opened.warning:
+            self.say(kind="warning", text=opened.warning)
         try:
             self.problem = gdjax.problems.get(self.request.problem)
             gdjax.preflight(self.problem)
@@ -76,38 +80,13 @@ class Walk:
             self._level(lanes)
         self.say(kind="done")
 
-    def say(self, **message: object) -> None:
-        """A message to the parent; a parent that asked for the end is obeyed here."""
-        self.connection.send(message)
-        if self.connection.poll() and self.connection.recv().get("kind") == "stop":
-            raise Stopped
-
-    def _open_device(self) -> bool:
-        device = self.request.device
-        jax.config.update("jax_enable_compilation_cache", False)  # a cached program would hide its compile time
-        jax.config.update("jax_default_matmul_precision", PRECISION)
-        if device == "cpu":
-            jax.config.update("jax_platforms", "cpu")
-        try:
-            platform, found = jax.devices()[0].platform, ", ".join(map(str, jax.devices()))
-        except (RuntimeError, AssertionError) as error:
-            platform, found = "", f"none: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        if platform and (device != "gpu" or platform == "gpu"):
-            return True
-        self.say(kind="error", code=5, text=f"--device: no {device} device (got {found}). {INSTALL_HINT}")
-        return False
-
     def _plan(self, counts: list[int]) -> None:
-        problem, stats = self.problem, self.device.memory_stats()
+        problem = self.problem
         data = None if problem.data is None else gdjax.data.fingerprint(problem.data)
         self.say(kind="plan", device=self.device.platform, total=float(self.planned), facts={
             "examples": problem.examples, "data_sha256": data, "dtype": DTYPE, "matmul_precision": PRECISION,
             "corners": [[size, lanes] for size in self.alive for lanes in counts],
-        }, environment={
-            "backend": jax.default_backend(), "device_kind": self.device.device_kind,
-            "device_count": jax.device_count(), "x64": jax.config.read("jax_enable_x64"), "matmul_precision": PRECISION,
-            "dtype": DTYPE, "device_memory_bytes": None if stats is None else stats.get("bytes_limit"),
-        })
+        }, environment={**device.facts(), "matmul_precision": PRECISION, "dtype": DTYPE})
 
     def _ceilings(self) -> None:
         self.say(kind="progress", done=0.0, total=float(self.planned), text="ceilings of the device")
@@ -164,7 +143,7 @@ class Walk:
             return
         self.say(kind="quiet", on=True)
         try:
-            timed = list(timing.samples(held, self.request.repeats, self._listen))
+            timed = list(timing.samples(held, self.request.repeats, self.listen))
         except Stopped:
             raise
         except Exception as error:  # often memory, which one corner alone may have enough of
@@ -216,11 +195,6 @@ class Walk:
     def _tell(self, row: dict[str, object]) -> None:
         self.done += 1
         self.say(kind="group", row=row)
-
-    def _listen(self) -> None:
-        """Between two samples: whether the parent wants the end, heard by the next word to it."""
-        if self.connection.poll():
-            self.say(kind="quiet", on=True)
 
 
 def _too_long(needed: float, left: float) -> str:

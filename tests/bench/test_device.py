@@ -47,7 +47,7 @@ def as_it_was() -> Iterator[None]:
 @pytest.mark.parametrize(("word", "jax_word"), [("default", None), ("high", "high"), ("highest", "highest"),
                                                 ("tf32", "tensorfloat32"), ("bf16", "bfloat16")])
 def test_a_named_precision_is_jaxs(word: str, jax_word: str | None, as_it_was: None) -> None:
-    opened = device.open_device("auto", a_suite(matmul_precision=word))
+    opened = device.open_device("auto", "float32", word)
     assert opened.trouble == ""
     assert jax.default_matmul_precision.value == jax_word
     # XLA is told of it in every product, whatever the device makes of it
@@ -74,7 +74,7 @@ def test_row_17_a_busy_device_is_exit_5_with_what_was_found(
 
 def test_a_wrong_product_is_no_device(monkeypatch: pytest.MonkeyPatch, as_it_was: None) -> None:
     monkeypatch.setattr(device.jnp, "ones", lambda shape, dtype: jax.numpy.full(shape, 2.0, dtype))
-    opened = device.open_device("auto", a_suite())
+    opened = device.open_device("auto", "float32", "highest")
     assert opened.platform == ""
     assert "a sum of 256 ones came out as 1024.0" in opened.trouble
 
@@ -87,12 +87,12 @@ def test_an_automatic_cpu_beside_a_gpu_is_said(
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
-    opened = device.open_device("auto", a_suite())
+    opened = device.open_device("auto", "float32", "highest")
     assert opened.platform == "cpu"
     assert "there is a GPU (got NVIDIA H100 80GB HBM3; " in opened.warning
     assert "pip install" in opened.warning
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")  # the user's own choice
-    assert device.open_device("auto", a_suite()).warning == ""
+    assert device.open_device("auto", "float32", "highest").warning == ""
     assert device._nvidia_smi("driver_version") == "550.54.15"
     smi.write_text("#!/bin/sh\nexit 9\n")
     assert device._nvidia_smi("driver_version") is None
@@ -157,7 +157,7 @@ class Pool(program.ThreadPoolExecutor):
         super().__init__(workers)
 program.ThreadPoolExecutor = Pool
 suite = suite_from({"name": "x", "problems": ["line-fit"], "batch_sizes": [10], "schedules": ["constant"]})
-opened = device.open_device("auto", suite)
+opened = device.open_device("auto", suite.dtype, suite.matmul_precision)
 gdjax.sgd(gdjax.problems.get("line-fit"), rates=0.1, starts=40, key=0, max_steps=5, width=16)
 threads = [Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
 print(json.dumps({"pools": pools, "xla": threads.count("tf_XLAEigen"), "facts": device.facts()}))

@@ -16,7 +16,7 @@ import gdjax
 from bench import clock
 from bench.ceilings import Ceilings
 from bench.scale import compare, room, session, timing, worker
-from bench.worker import Stopped
+from bench.speaker import Stopped
 
 COST = gdjax.Cost(flops=200.0, bytes=50.0)
 REACHED = Ceilings(matmul=[1e6], copy=[1e5])

@@ -69,8 +69,8 @@ def test_an_unknown_claim_is_answered_with_the_closest_and_leaves_no_folder(
 
 def test_a_stop_heard_within_a_claim_is_no_failure_of_it(tmp_path: Path) -> None:
     """A warning of the experiment is a message to the parent, and every message hears whether to stop."""
+    from bench.speaker import Stopped
     from bench.study.worker import StudyWorker
-    from bench.worker import Stopped
 
     ours, theirs = multiprocessing.Pipe()
     worker = StudyWorker(theirs, suite_from({"name": "t", "claims": "all"}), tmp_path, set())
