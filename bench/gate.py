@@ -26,12 +26,13 @@ from rich.table import Table
 
 from bench import environment, files
 from bench.analysis.regressions import Change, changes, confirm
+from bench.analysis.verdicts import FASTER, NOISY, SAME, SLOWER
 from bench.analysis.words import seconds_number
 from bench.display import Display
 from bench.parent import BAD_INPUT, CELLS_FAILED, FOLDER, REGRESSION
 
 PROCESSES = 3
-PASSED, SLOWER, NEW, AGAIN = "gate", "slower", "new", "again"
+PASSED, NEW, AGAIN = "gate", "new", "again"  # and SLOWER
 SAVE = re.compile(r"\d+_(?P<word>[a-z]+)-(?P<time>\d{8}-\d{6})-(?P<process>\d+)\.json")
 RULE = (f"slower: by more than max(10 %, 2 × the spread between the {PROCESSES} processes of either run), "
         "and again in one more process")
@@ -232,7 +233,7 @@ def _process(folder: Path, measure: Measure, name: str, tests: Sequence[str]) ->
 
 
 def _show(display: Display, found: Sequence[Change], before: Session, now: Session) -> None:
-    told = [each for each in found if each.verdict != "no difference seen"]
+    told = [each for each in found if each.verdict != SAME]
     if told:
         table = Table(box=box.SIMPLE_HEAD)
         for heading in ("benchmark", "before", "now", "change", "limit", "verdict"):
@@ -247,7 +248,7 @@ def _show(display: Display, found: Sequence[Change], before: Session, now: Sessi
         if names:
             display.line(f"{words}: {', '.join(name.rpartition('::')[2] for name in sorted(names))}")
     counts = {word: sum(each.verdict == word for each in found)
-              for word in ("slower", "faster", "too noisy", "no difference seen")}
+              for word in (SLOWER, FASTER, NOISY, SAME)}
     limits = [100 * each.limit for each in found]
     display.line(f"{len(found)} benchmarks against {before.words}: "
                  f"{', '.join(f'{count} {word}' for word, count in counts.items() if count)}"

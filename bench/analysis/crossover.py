@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.throughput import RATES, best_so_far
+from bench.analysis.verdicts import FASTER, SAME, SLOWER
 
 FLOOR = 1.02  # smaller differences are not told of, whatever the interval
 COLUMNS = ["batch_size", "lanes", "ratio", "ratio_low", "ratio_high", "verdict", "a_lanes", "b_lanes",
            *(f"{side}_{name}" for side in "ab" for name in RATES)]
-ALWAYS, FROM, NEVER, BETWEEN, ALIKE = "always", "from", "never", "between", "no difference seen"
+ALWAYS, FROM, NEVER, BETWEEN = "always", "from", "never", "between"
 
 
 class Crossover(NamedTuple):
@@ -70,8 +71,8 @@ def verdict(ratio: float, low: float, high: float) -> str:
     ('faster', 'no difference seen', 'no difference seen')
     """
     if ratio >= FLOOR and low > 1:
-        return "faster"
-    return "slower" if ratio <= 1 / FLOOR and high < 1 else ALIKE
+        return FASTER
+    return SLOWER if ratio <= 1 / FLOOR and high < 1 else SAME
 
 
 def crossovers(found: pd.DataFrame) -> list[Crossover]:
@@ -113,12 +114,12 @@ def _crossover(size: int, rows: pd.DataFrame) -> Crossover:
     lanes = rows["lanes"].to_numpy(float)
     at, early, late = (passes_one(lanes, rows[name].to_numpy(float)) for name in ("ratio", "ratio_high", "ratio_low"))
     verdicts = set(rows["verdict"])
-    if verdicts == {ALIKE}:
-        kind = ALIKE
+    if verdicts == {SAME}:
+        kind = SAME
     elif at == 0:
         kind = ALWAYS
     elif math.isfinite(at):
         kind = FROM
     else:
-        kind = BETWEEN if "faster" in verdicts else NEVER
+        kind = BETWEEN if FASTER in verdicts else NEVER
     return Crossover(size, kind, at, early, late)

@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
+from bench.analysis.verdicts import FASTER, NOISY, SAME, SLOWER
+
 FLOOR = 0.10
 SPREADS = 2.0
 BLIND = 0.5  # where only more than this would have been seen, "no difference" would say too much
@@ -65,10 +67,10 @@ class Change:
             'no difference seen'
         """
         if self.slower:
-            return "slower"
+            return SLOWER
         if _grew(self.now, self.before, self.limit):
-            return "faster"
-        return "too noisy" if self.limit > BLIND else "no difference seen"
+            return FASTER
+        return NOISY if self.limit > BLIND else SAME
 
 
 def changes(before: Sequence[Seconds], now: Sequence[Seconds]) -> list[Change]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,14 @@ class Noise:
         return np.asarray(self.sigma * draws)
 
 
+class Spread(NamedTuple):
+    """How far apart the medians of processes that ran the same programs were: `value` 0.03 for at most 3 %."""
+
+    value: float
+    processes: int
+    groups: int
+
+
 def step_samples(timing: pd.DataFrame) -> dict[Program, list[Array]]:
     """Seconds per step of every program, one array of repeats for each process; warm-ups and voided ones left out.
 
@@ -91,6 +100,28 @@ def process_noise(runs: Sequence[dict[Program, list[Array]]]) -> Noise:
     floor = math.expm1(float(np.quantile(apart, 0.95)))
     sigma = math.sqrt(squares / sum(len(each) - 1 for each in logs))
     return Noise(sigma, freedom, max(SMALLEST, floor), len(logs))
+
+
+def process_spread(timing: pd.DataFrame) -> Spread | None:
+    """The largest difference between processes: max/min − 1 of the median seconds per step, over repeated programs.
+
+    Args:
+        timing: the timing table of a run.
+
+    Returns:
+        with the most processes that ran one program and the groups repeated; None where no program was.
+
+    Example:
+        >>> from bench.tables import empty
+        >>> process_spread(empty("timing")) is None
+        True
+    """
+    repeated = {program: [float(np.median(seconds)) for seconds in processes]
+                for program, processes in step_samples(timing).items() if len(processes) > 1}
+    if not repeated:
+        return None
+    return Spread(max(max(medians) / min(medians) - 1 for medians in repeated.values()),
+                  max(map(len, repeated.values())), len({program[:3] for program in repeated}))
 
 
 def log_step_resamples(processes: Sequence[Array], noise: Array, seed: int) -> tuple[float, Array]:

@@ -14,6 +14,7 @@ from bench.analysis.intervals import RESAMPLES, ratio_resamples
 from bench.analysis.repeats import Array, Program, step_samples
 from bench.analysis.reported import Key, Reported
 from bench.analysis.summary import summarise
+from bench.analysis.timing import Times
 from bench.tables import Tables
 
 CELL = ["problem", "optimizer", "batch_size", "schedule"]  # of two devices: the device is no part of the name
@@ -55,14 +56,10 @@ class Side:
         """Seconds per step of every program, by process."""
         return step_samples(self.tables.timing)
 
-    def once(self, program: Program, quantity: str) -> float:
-        """Seconds of what is measured once: trace, compile, first_run, transfer; NaN where it was not."""
-        timing = self.tables.timing
-        problem, optimizer, size, kind = program
-        rows = timing[(timing["problem"] == problem) & (timing["optimizer"] == optimizer)
-                      & (timing["batch_size"] == size) & (timing["program"] == kind)
-                      & (timing["quantity"] == quantity) & (timing["process"] == 0)]
-        return float(rows["seconds"].median()) if len(rows) else math.nan
+    @cached_property
+    def times(self) -> Times:
+        """Its timing, of the process that ran the suite."""
+        return Times(self.tables.timing)
 
 
 @dataclass(frozen=True)

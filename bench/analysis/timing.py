@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import zlib
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,14 +16,6 @@ COLUMNS = [*PROGRAM, "width", "trace_s", "compile_s", "first_run_s", "transfer_s
            "step_s_solo", "step_s_solo_low", "step_s_solo_high",
            "step_s_batched", "step_s_batched_low", "step_s_batched_high", "repeats", "voided", "scoring_share"]
 MEMORY = ["fresh", "peak_bytes", "device_peak_bytes"]
-
-
-class Spread(NamedTuple):
-    """How far apart the medians of processes that ran the same programs were (A/A): `value` 0.03 for at most 3 %."""
-
-    value: float
-    processes: int
-    groups: int
 
 
 class Times:
@@ -104,30 +95,6 @@ def timing_table(tables: Tables) -> pd.DataFrame:
     found = pd.DataFrame([times.row(key) for key in times.programs()], columns=COLUMNS)
     return found.merge(tables.memory[[*PROGRAM, *MEMORY]], how="left", on=PROGRAM) if len(found) else found.assign(
         **dict.fromkeys(MEMORY, math.nan))
-
-
-def process_spread(timing: pd.DataFrame) -> Spread | None:
-    """The largest difference between processes: max/min − 1 of the median seconds per step, over repeated programs.
-
-    Args:
-        timing: the timing table of a run.
-
-    Returns:
-        with the most processes that ran one program and the groups repeated; None where no program was.
-
-    Example:
-        >>> from bench.tables import empty
-        >>> process_spread(empty("timing")) is None
-        True
-    """
-    used = timing[(timing["quantity"] == "step") & ~(timing["warmup"].astype(bool) | timing["voided"].astype(bool))]
-    medians = used.groupby([*PROGRAM, "program", "process"], observed=True)["seconds"].median()
-    programs = medians[medians > 0].groupby([*PROGRAM, "program"], observed=True).agg(["max", "min", "size"])
-    programs = programs[programs["size"] > 1]
-    if programs.empty:
-        return None
-    return Spread(float((programs["max"] / programs["min"] - 1).max()), int(programs["size"].max()),
-                  len(programs.groupby(PROGRAM, observed=True)))
 
 
 def seed_of(key: Program, program: str) -> int:

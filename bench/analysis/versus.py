@@ -154,7 +154,7 @@ def _per_step(pair: Pair, step: _StepRatios, quantity: str) -> _Ratios:
 def _once(pair: Pair, step: _StepRatios, quantity: str) -> _Ratios:
     found = _Ratios()
     for program in (program for program in pair.programs if program[3] == "solo"):
-        a, b = (side.once(program, ONCE[quantity]) for side in (pair.a, pair.b))
+        a, b = (side.times.median((*program[:3], side.device), "solo", ONCE[quantity]) for side in (pair.a, pair.b))
         if a > 0 and b > 0:
             row = {**_named(program), "value_a": a, "value_b": b, "samples_a": 1, "samples_b": 1,
                    "processes_a": 1, "processes_b": 1}

@@ -12,8 +12,8 @@ import pandas as pd
 from bench.analysis.answer import Answer, cell_counts, cells_of, headlines, problem_names
 from bench.analysis.intervals import Estimate
 from bench.analysis.ranking import measure_of, rank
+from bench.analysis.repeats import process_spread
 from bench.analysis.sentence import cell_words, ratio_words, sentences
-from bench.analysis.timing import process_spread
 from bench.analysis.words import (
     batch_label,
     estimate_words,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench import environment, files, store
 from bench.analysis import crossover
+from bench.analysis.verdicts import SAME
 from bench.analysis.words import batch_words, number
 from bench.scale.session import KIND, SCHEMA, TABLE
 from bench.scale.words import lanes_words
@@ -121,7 +122,7 @@ def sentences(found: pd.DataFrame, names: tuple[str, str], examples: int) -> lis
         names: of A and B.
         examples: of the problem.
     """
-    alike = found["verdict"] == crossover.ALIKE
+    alike = found["verdict"] == SAME
     if alike.all():
         return [f"{names[1]} against {names[0]}: no difference seen at any of {len(found)} corners."]
     texts = [f"{_kind(each, found)} at {batch_words(each.batch_size, examples)}"
@@ -141,7 +142,7 @@ def _kind(each: crossover.Crossover, found: pd.DataFrame) -> str:
         return f"from {number(each.lanes)} lanes [{low}, {high}] on"
     return {crossover.ALWAYS: f"at every lane count (1 to {most:,})", crossover.NEVER: f"never (up to {most:,} lanes)",
             crossover.BETWEEN: f"at some lane counts, not at {most:,},",
-            crossover.ALIKE: "nowhere (no difference seen)"}[each.kind]
+            SAME: "nowhere (no difference seen)"}[each.kind]
 
 
 def _cell(row: pd.Series, examples: int) -> str:

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from bench.analysis.crossover import ALIKE
+from bench.analysis.verdicts import SAME
 from bench.analysis.words import batch_label, number
 from bench.report.style import INK, heading, plain, save
 
@@ -37,7 +37,7 @@ def draw(found: pd.DataFrame, names: tuple[str, str], problem: str, examples: in
         names: of A and B.
     """
     values = found.pivot(index="batch_size", columns="lanes", values="ratio")
-    alike = found.pivot(index="batch_size", columns="lanes", values="verdict").to_numpy() == ALIKE
+    alike = found.pivot(index="batch_size", columns="lanes", values="verdict").to_numpy() == SAME
     ratio = values.to_numpy(float)
     sizes, counts = [int(size) for size in values.index], [int(lanes) for lanes in values.columns]
     left, right, bottom, top = 1.15, 1.35, 1.0, 0.85

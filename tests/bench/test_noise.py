@@ -12,7 +12,8 @@ import pytest
 
 import bench
 from bench import environment, store
-from bench.analysis.timing import Times, process_spread
+from bench.analysis.repeats import process_spread
+from bench.analysis.timing import Times
 from bench.bad_input import SuiteError
 from bench.executors import run_suite
 from bench.folder_check import check_run

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis.crossover import ALIKE, crossovers, passes_one, ratios
+from bench.analysis.crossover import crossovers, passes_one, ratios
 from bench.analysis.throughput import best_so_far, knee
+from bench.analysis.verdicts import SAME
 
 LANES = [4**power for power in range(8)]
 
@@ -50,7 +51,7 @@ def test_the_interval_of_a_crossing_is_that_of_the_ratio():
 @pytest.mark.parametrize(("rate", "kind", "lanes"), [
     (lambda size, lanes: 2000.0, "always", 0.0),
     (lambda size, lanes: 500.0, "never", math.inf),
-    (lambda size, lanes: 1000.0, ALIKE, math.inf),
+    (lambda size, lanes: 1000.0, SAME, math.inf),
 ])
 def test_a_device_that_always_never_or_nowhere_wins(rate, kind, lanes):
     one = crossovers(ratios(run(flat), run(rate)))[0]
@@ -89,13 +90,13 @@ def test_a_difference_within_the_interval_or_the_floor_is_not_told_of():
     """1.5 times with intervals of ±30 % reaches below 1 (1.5·0.7/1.3 = 0.81); 1.01 times is below the floor of 2 %."""
     wide = ratios(run(flat, spread=0.3), run(lambda size, lanes: 1500.0, spread=0.3))
     small = ratios(run(flat), run(lambda size, lanes: 1010.0))
-    assert set(wide["verdict"]) == set(small["verdict"]) == {ALIKE}
+    assert set(wide["verdict"]) == set(small["verdict"]) == {SAME}
 
 
 def test_swapped_runs_tell_the_opposite():
     there, back = ratios(run(flat), run(growing)), ratios(run(growing), run(flat))
     assert np.allclose(there["ratio"] * back["ratio"], 1)
-    turned = {"faster": "slower", "slower": "faster", ALIKE: ALIKE}
+    turned = {"faster": "slower", "slower": "faster", SAME: SAME}
     assert [turned[each] for each in there["verdict"]] == back["verdict"].tolist()
 
 
