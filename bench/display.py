@@ -24,7 +24,7 @@ class Display:
         self._stream = stream or sys.stdout
         self._muted = self._quiet = False
         self._waiting: list[str] = []
-        self._began: tuple[float, float] | None = None  # time and share done at the first progress
+        self._began: tuple[float, float, float] | None = None  # time and work done at the first progress, of how much
         self._last_plain = -PLAIN_EVERY_S
         self._bar: Progress | None = None
         reconfigure = getattr(self._stream, "reconfigure", None)
@@ -56,10 +56,11 @@ class Display:
     def progress(self, done: float, total: float, text: str) -> None:
         """Show how far the run is; `done` and `total` are weights of work in any unit."""
         now = time.monotonic()
-        self._began = self._began or (now, done)
+        if self._began is None or self._began[2] != total:  # other work has a pace of its own
+            self._began = now, done, total
         if self._quiet:
             return
-        words = f"{100 * done / total if total > 0 else 100:.0f} % {time_left(*self._began, now, done, total)} {text}"
+        self._began: tuple[float, float, float] | None = None  # time and work done at the first progress, and total
         if self._live:
             self._redraw(done, total, words)
         elif now - self._last_plain >= PLAIN_EVERY_S:

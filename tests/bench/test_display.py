@@ -94,3 +94,14 @@ def test_time_left_is_told_from_the_pace_since_the_first_progress() -> None:
     assert time_left(0.0, 10.0, 60.0, 11.0, 13.0) == "2:00 left"  # 1 unit a minute, 2 units to go; 10 were resumed
     assert time_left(0.0, 0.0, 3600.0, 1.0, 3.5) == "2:30:00 left"
     assert time_left(5.0, 0.0, 5.0, 0.0, 3.0) == "-:-- left"
+
+
+def test_other_work_begins_a_pace_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 100.0, 1000.0, 1010.0])
+    monkeypatch.setattr("bench.display.time.monotonic", lambda: next(now))
+    stream = io.StringIO()
+    display = Display(stream)
+    for done, total in ((0.0, 8.0), (4.0, 8.0), (0.0, 2.0), (1.0, 2.0)):
+        display.progress(done, total, "x")
+    assert stream.getvalue().splitlines() == ["0 % -:-- left x", "50 % 1:40 left x", "0 % -:-- left x",
+                                              "50 % 0:10 left x"]

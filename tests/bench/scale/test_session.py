@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench import cli as command_line
+from bench import parent
 from bench.scale import corners, session
 
 WALK = "tests.bench.scale.fake_walk"
@@ -30,7 +31,7 @@ def call(*arguments: str) -> tuple[int, str]:
 def test_a_whole_run_leaves_manifest_table_and_picture(tmp_path, capsys):
     """The manifest says what was measured and on what; four corners, of which the largest had no memory."""
     folder = tmp_path / "run"
-    assert session.run("oom", folder, worker=WALK) == session.FINE
+    assert session.run("oom", folder, worker=WALK) == parent.FINE
     manifest = json.loads((folder / "run.json").read_text())
     assert (manifest["kind"], manifest["problem"], manifest["dtype"], manifest["matmul_precision"]) == (
         "scale", "oom", "float32", "highest")
@@ -51,7 +52,7 @@ def test_a_whole_run_leaves_manifest_table_and_picture(tmp_path, capsys):
 
 def test_a_killed_worker_costs_its_corner_and_what_comes_after(tmp_path, capsys):
     """SIGKILL is often the kernel's, for memory: that is said, and what was measured stays."""
-    assert session.run("killed", tmp_path / "run", worker=WALK) == session.CELLS_FAILED
+    assert session.run("killed", tmp_path / "run", worker=WALK) == parent.CELLS_FAILED
     table = table_of(tmp_path / "run")
     assert table["status"].to_dict() == {(1, 1): "finished", (1, 4): "failed", (100, 1): "finished",
                                          (100, 4): "skipped"}
@@ -62,7 +63,7 @@ def test_a_killed_worker_costs_its_corner_and_what_comes_after(tmp_path, capsys)
 def test_row_20_ctrl_c_keeps_what_is_measured(tmp_path):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a shell it is ignored
     try:
-        assert session.run("interrupted", tmp_path / "run", worker=WALK) == session.INTERRUPTED
+        assert session.run("interrupted", tmp_path / "run", worker=WALK) == parent.INTERRUPTED
     finally:
         signal.signal(signal.SIGINT, before)
     table = table_of(tmp_path / "run")
@@ -72,13 +73,13 @@ def test_row_20_ctrl_c_keeps_what_is_measured(tmp_path):
 
 
 def test_a_worker_that_breaks_before_its_plan_leaves_no_folder(tmp_path, capsys):
-    assert session.run("no-plan", tmp_path / "run", worker=WALK) == session.CELLS_FAILED
+    assert session.run("no-plan", tmp_path / "run", worker=WALK) == parent.CELLS_FAILED
     assert "broken before the plan" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_measured_nothing_fails_and_says_why(tmp_path, capsys):
-    assert session.run("nothing", tmp_path / "run", worker=WALK) == session.CELLS_FAILED
+    assert session.run("nothing", tmp_path / "run", worker=WALK) == parent.CELLS_FAILED
     assert "error: no corner was measured (got no time). Allow more --minutes" in capsys.readouterr().err
     assert (table_of(tmp_path / "run")["status"] == "skipped").all()
 
@@ -94,7 +95,7 @@ def test_a_run_that_measured_nothing_fails_and_says_why(tmp_path, capsys):
 def test_numbers_without_meaning_are_refused_before_anything_starts(tmp_path, monkeypatch, option, value, wrong):
     monkeypatch.setattr(session, "Child", None)
     code, said = call("bowl", option, value, "--out", str(tmp_path / "run"))
-    assert code == session.BAD_INPUT and f"error: {wrong}" in said
+    assert code == parent.BAD_INPUT and f"error: {wrong}" in said
     assert not (tmp_path / "run").exists()
 
 
@@ -102,9 +103,9 @@ def test_a_folder_that_is_used_or_can_not_be_written_is_refused(tmp_path, monkey
     monkeypatch.setattr(session, "Child", None)
     (tmp_path / "file").write_text("mine")
     code, said = call("bowl", "--out", str(tmp_path))
-    assert code == session.FOLDER and "is not empty (got 'file'). Use another --out." in said
+    assert code == parent.FOLDER and "is not empty (got 'file'). Use another --out." in said
     code, said = call("bowl", "--out", str(tmp_path / "file" / "below"))
-    assert code == session.FOLDER and "cannot be written" in said
+    assert code == parent.FOLDER and "cannot be written" in said
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
