@@ -24,7 +24,7 @@ class Display:
         self._stream = stream or sys.stdout
         self._muted = self._quiet = False
         self._waiting: list[str] = []
-        self._began: tuple[float, float, float] | None = None  # time and work done at the first progress, of how much
+        self._began: tuple[float, float, float] | None = None  # time, work done and total at the start
         self._last_plain = -PLAIN_EVERY_S
         self._bar: Progress | None = None
         reconfigure = getattr(self._stream, "reconfigure", None)
@@ -60,7 +60,8 @@ class Display:
             self._began = now, done, total
         if self._quiet:
             return
-        self._began: tuple[float, float, float] | None = None  # time and work done at the first progress, and total
+        left = time_left(*self._began[:2], now, done, total)
+        words = f"{100 * done / total if total > 0 else 100:.0f} % {left} {text}"
         if self._live:
             self._redraw(done, total, words)
         elif now - self._last_plain >= PLAIN_EVERY_S:
