@@ -200,13 +200,17 @@ def machine_words(environment: Mapping[str, object], device: str) -> str:
 
 def table(history: History) -> Table:
     """The runs, oldest first, for a terminal."""
-    shown = Table(box=box.SIMPLE_HEAD)
-    for heading in ("date (UTC)", "commit", "suite", "device", "machine", "cells", "headline", "folder"):
-        shown.add_column(heading, justify="right" if heading in ("cells", "headline") else "left", overflow="fold")
+    several = len({entry.machine for entry in history.entries}) > 1
+    shown = Table(box=box.SIMPLE_HEAD, caption_justify="left",
+                  caption=None if several else f"all on {history.entries[0].machine}")
+    for heading in ("date (UTC)", "commit", "suite", "device", *["machine"] * several, "cells", "headline", "folder"):
+        shown.add_column(heading, justify="right" if heading in ("cells", "headline") else "left", overflow="fold",
+                         no_wrap=heading not in ("machine", "folder", "headline"), min_width=len(heading))
     for entry in history.entries:
         done, expected = entry.cells
-        shown.add_row(f"{entry.started:%Y-%m-%d %H:%M}", entry.commit, entry.suite, entry.device, entry.machine,
-                      f"{done}/{expected}", entry.note or seconds_number(entry.headline), entry.folder)
+        shown.add_row(f"{entry.started:%Y-%m-%d %H:%M}", entry.commit, entry.suite, entry.device,
+                      *[entry.machine] * several, f"{done}/{expected}",
+                      entry.note or seconds_number(entry.headline), entry.folder)
     return shown
 
 

@@ -62,11 +62,11 @@ def versus(pair: Pair, parity: pd.DataFrame) -> Versus:
 
     Seconds to target: ratio of median steps over common starts, resampled in pairs, times the ratio of seconds per
     step. Seconds per step: ratio of medians; repeats and processes are resampled, the latter with the noise measured
-    between processes (`process_noise`). What is measured once (trace, compile, first run, transfer) has no interval in
-    one cell, only over all of them, with the noise between processes that steps have. Over all cells: geometric mean;
-    cells, samples and processes are resampled, and what a process does to one cell it does to all. p is corrected by
-    Holm over all cells of a quantity. A cell whose losses differ gets no verdict in seconds to target: it is not a
-    matter of speed.
+    between processes (`process_noise`). What is measured in one process only (trace, compile, first run, transfer) has
+    no interval in one cell, only over all of them, with the noise between processes that steps have. Over all cells:
+    geometric mean; cells, samples and processes are resampled, and what a process does to one cell it does to all. p is
+    corrected by Holm over all cells of a quantity. A cell whose losses differ gets no verdict in seconds to target: it
+    is not a matter of speed.
 
     Args:
         pair: the two runs.

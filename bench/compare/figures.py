@@ -14,6 +14,7 @@ from bench.report.plots.parts import shifts
 from bench.report.style import grid, heading, log_axis, looks, new_figure, plain, tick_places
 
 _COLUMNS = 2
+_ROOM = 1.8  # between two ticks, as a factor
 
 
 def speed_figure(cells: pd.DataFrame, quantity: str) -> Figure:
@@ -27,18 +28,19 @@ def speed_figure(cells: pd.DataFrame, quantity: str) -> Figure:
     problems = list(dict.fromkeys(rows["problem"])) or [""]
     columns = min(_COLUMNS, len(problems))
     figure, axes = new_figure((4.6, 2.9), -(-len(problems) // columns), columns, left=0.9, right=1.7, bottom=0.6,
-                              top=0.75)
+                              top=0.75, between=(0.35, 0.9))
     names = sorted(rows["schedule"].unique())
     styles = looks(names)
-    sizes = sorted(rows["batch_size"].unique())
-    moved = shifts(sizes, len(names)) if len(sizes) else np.ones(1)
+    ticks = _apart(sorted(int(size) for size in rows["batch_size"].unique()))
     for place, panel in enumerate(axes.flat):
         if place >= len(problems):
             panel.set_visible(False)
             continue
         panel.axhline(1, color="#444444", linewidth=1)
+        shown = rows[rows["problem"] == problems[place]]
+        moved = shifts(sorted(shown["batch_size"].unique()), len(names)) if len(shown) else np.ones(len(names))
         for at, name in enumerate(names):
-            mine = rows[(rows["problem"] == problems[place]) & (rows["schedule"] == name)].sort_values("batch_size")
+            mine = shown[shown["schedule"] == name].sort_values("batch_size")
             value, low, high = (mine[column].to_numpy(float) for column in ("ratio", "low", "high"))
             colour, marker = styles[name]
             spread = np.nan_to_num([value - low, high - value]).clip(min=0)
@@ -46,9 +48,9 @@ def speed_figure(cells: pd.DataFrame, quantity: str) -> Figure:
                            markersize=5, linewidth=1.4, label=plain(schedule_label(name)) or "every schedule")
         panel.set_title(plain(str(problems[place])), fontsize=10, loc="left")
         panel.set_xscale("log")
-        panel.xaxis.set_major_locator(FixedLocator(sizes))
+        panel.xaxis.set_major_locator(FixedLocator(ticks))
         panel.xaxis.set_minor_locator(NullLocator())
-        panel.set_xticks(sizes, [str(size) for size in sizes], fontsize=9)
+        panel.set_xticks(ticks, [str(size) for size in ticks], fontsize=9)
         panel.xaxis.set_tick_params(labelbottom=True)
         panel.set_xlabel("batch size (examples per step)")
         log_axis(panel, "y")
@@ -61,3 +63,12 @@ def speed_figure(cells: pd.DataFrame, quantity: str) -> Figure:
                   bbox_to_anchor=(0.995, 1 - 0.7 / figure.get_figheight()))
     heading(figure, f"B against A, {LABELS[quantity]}: above 1, B is faster (95 % intervals)")
     return figure
+
+
+def _apart(sizes: list[int]) -> list[int]:
+    """The sizes that have room for their number: those too near to the one before are left out."""
+    kept: list[int] = []
+    for size in sizes:
+        if not kept or size >= _ROOM * kept[-1]:
+            kept.append(size)
+    return kept

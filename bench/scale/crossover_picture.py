@@ -88,8 +88,8 @@ def _short(ratio: float) -> str:
 
 
 def _ticks(most: float) -> list[float]:
-    """Ratios on the colour bar: powers of two, or of ten where they are many, the same on both sides of 1."""
-    base = next(base for base in (2, 10, 100, 1000) if most <= base**5)
+    """Ratios on the colour bar: powers of 1.25, 2 or 10, so that they are few, the same on both sides of 1."""
+    base = next(base for base in (1.25, 2, 10, 100, 1000) if most <= base**5)
     powers = range(-math.floor(math.log(most, base)), math.floor(math.log(most, base)) + 1)
     return [float(base) ** power for power in powers]
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.analysis.throughput import knee
 from bench.analysis.words import batch_label, seconds_number
-from bench.report.style import INK, grid, heading, looks, plain, save
+from bench.report.style import INK, grid, heading, looks, plain, save, tick_places
 from bench.scale.corners import FINISHED
 from bench.scale.room import bytes_words
 from bench.scale.words import percent, short
@@ -53,6 +53,8 @@ def draw(table: pd.DataFrame, ceilings: Mapping[str, float]) -> Figure:
         _line(share, rows, "copy_share", colour, marker, dashed=True)
         _ring(rate, rows, colour)
     share.axhline(1.0, color=INK, linewidth=1.0)
+    if (done["share"] > 1).any():  # the ceiling is of copies that no cache holds
+        share.text(0.02, 0.97, "above 100 %: held in the cache", transform=share.transAxes, fontsize=8.5, va="top")
     counts = sorted(int(lanes) for lanes in done["lanes"].unique())
     for axes, title, words in (
             (latency, "time of one step of all lanes", seconds_number),
@@ -95,6 +97,7 @@ def _dress(axes: Axes, title: str, counts: list[int], words: Callable[[float], s
         middle = np.sqrt(low * high)
         axes.set_ylim(min(low, middle / 5), max(high, middle * 5))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
+    axes.yaxis.set_major_locator(FixedLocator(tick_places(*axes.get_ylim())))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_locator(NullLocator())
     shown = counts[:: 2 if len(counts) > LONG else 1]
