@@ -1,0 +1,151 @@
+"""Softmax regression on the digits: many trainings in small batches, shared by the settings of a start or each its own.
+
+gdjax runs 4 schedules × 8 rates; a peer is handed every rate of every step in a table, which it need not compute.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gdjax
+from bench.peers.workload import Entry, Workload, relative
+from gdjax import descent, lanes, sampling
+from gdjax.problems.parts import RIDGE
+from gdjax.schedules.schedule import evaluate
+
+SCHEDULES = ("constant", "exponential", "linear", "cosine")
+RATES = tuple(float(rate) for rate in np.geomspace(0.01, 0.3, 8))
+STEPS = {1: 4000, 8: 1000, 32: 400, 128: 150}
+PAIRED_STARTS, OWN_STARTS = 16, 128
+CHECKED = 40  # steps on the same batches
+ONE_OF = 512  # lanes: one training after another is measured by one of them
+
+
+@dataclass(frozen=True)
+class Job:
+    """One workload's inputs, as every peer gets them.
+
+    Attributes:
+        X, y: examples (n, features) and labels (n,).
+        W: starts, (starts, classes, features); b is 0.
+        rates: (settings, steps), of every setting in every step.
+        batch: examples a step.
+        paired: the settings of a start share its batches; else there is one setting and every start has its own.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    W: np.ndarray
+    rates: np.ndarray
+    batch: int
+    paired: bool
+
+    @property
+    def steps(self) -> int:
+        """How many."""
+        return self.rates.shape[1]
+
+
+Params = tuple[np.ndarray, np.ndarray]
+"""W (starts, settings, features, classes) and b (starts, settings, classes) where a job ends, as peers return them."""
+
+
+def workloads() -> list[Callable[[], Workload]]:
+    """Four batch sizes, batches shared and own."""
+    return [functools.partial(_workload, size, paired) for paired in (True, False) for size in STEPS]
+
+
+def job_of(size: int, paired: bool, steps: int | None = None) -> tuple[Job, list[gdjax.Setting]]:
+    """The inputs of a workload, and its settings as gdjax takes them."""
+    problem, steps = gdjax.problems.get("digits-softmax"), steps or STEPS[size]
+    starts = lanes.draw_starts(problem, jax.random.key(1), PAIRED_STARTS if paired else OWN_STARTS)
+    names, rates = (SCHEDULES, RATES) if paired else (("constant",), (0.1,))
+    settings = [gdjax.Setting(gdjax.schedules.get(name), rate) for name in names for rate in rates]
+    pace = problem.examples / size
+    table = [each.rate * evaluate(each.schedule, np.arange(steps), steps, pace) for each in settings]
+    X, y = problem.data  # type: ignore[misc]
+    return Job(np.asarray(X, np.float32), np.asarray(y, np.int32), np.asarray(starts["W"]),  # type: ignore[call-overload]
+               np.asarray(table, np.float32), size, paired), settings
+
+
+def _workload(size: int, paired: bool) -> Workload:
+    from bench.peers import digits_jax, digits_torch
+
+    job, settings = job_of(size, paired)
+    place = list(STEPS).index(size)
+    ours = functools.partial(run_ours, job, settings)
+
+    def entry(name: str, module: object, ready: str, goals: tuple[float, ...], one: bool = False) -> Entry:
+        make = getattr(module, ready)
+        share = 1 / ONE_OF if one else 1.0
+        return Entry(name, make(job), lambda ends: losses(job, ends),
+                     functools.partial(disagreement, size, paired, make), goals[place], share)
+
+    mine = Entry("gdjax.minibatch", ours, lambda runs: np.asarray(runs.final_loss, float))  # type: ignore[attr-defined]
+    if paired:
+        peers = (
+            entry("PyTorch, batched, autograd", digits_torch, "batched", (9, 3.5, 4.5, 5)),
+            entry("JAX: jit(vmap(scan)), batch loss, threefry", digits_jax, "mapped", (3.5, 2.8, 2.8, 2.8)),
+            entry("PyTorch, one after another", digits_torch, "single", (700, 120, 60, 28), True),
+            entry("JAX: jit(scan), one after another", digits_jax, "single", (24, 9, 6, 3.8), True),
+        )
+        words = f"{PAIRED_STARTS} starts × {len(settings)} settings, batches shared by the settings of a start"
+    else:
+        peers = (
+            entry("PyTorch, batched, autograd", digits_torch, "batched", (7, 2.5, 1.8, 2)),
+            entry("PyTorch, batched, gradient by hand", digits_torch, "by_hand", (1.3,) * 4),
+        )
+        words = f"{OWN_STARTS} starts, each with batches of its own"
+    return Workload(f"digits-{'shared' if paired else 'own'}-{size}",
+                    f"SGD on digits-softmax, batch size {size}, {words}, {job.steps:,} steps", mine, peers)
+
+
+def run_ours(job: Job, settings: list[gdjax.Setting]) -> gdjax.Runs:
+    """The job by one call of gdjax."""
+    starts = {"W": job.W, "b": np.zeros(job.W.shape[:2], np.float32)}
+    return gdjax.minibatch(
+        gdjax.problems.get("digits-softmax"), batch_size=job.batch, starts=starts, rates=None, settings=settings,
+        key=0, max_steps=job.steps, batches="per-start" if job.paired else "independent")
+
+
+def batches_of(job: Job) -> np.ndarray:
+    """The examples that gdjax draws in `run_ours`, (steps, starts, batch)."""
+    count = len(job.W)
+    name = np.stack([np.arange(count), np.full(count, 0 if job.paired else 1)], 1)
+    seeds = lanes.streams(jax.random.fold_in(jax.random.key(0), descent.KEY_BATCHES), name)
+    n = len(job.X)
+    begin = np.arange(job.steps) * job.batch
+    epoch, position = jnp.asarray(begin // n, jnp.int32), jnp.asarray(begin % n, jnp.int32)
+
+    def drawn(seed: jax.Array, epoch: jax.Array, position: jax.Array) -> jax.Array:
+        return sampling.batch("shuffle", n, job.batch, seed, epoch, position)
+
+    return np.asarray(jax.vmap(jax.vmap(drawn, (0, None, None)), (None, 0, 0))(seeds, epoch, position))
+
+
+def disagreement(size: int, paired: bool, ready: Callable[..., Callable[[], Params]]) -> float:
+    """The largest relative difference of a lane's loss after a few steps on the same batches."""
+    job, settings = job_of(size, paired, CHECKED)
+    found = losses(job, ready(job, batches_of(job))())
+    return relative(found, run_ours(job, settings).final_loss[: len(found)])
+
+
+def losses(job: Job, ends: object) -> np.ndarray:
+    """Mean loss over all examples of every lane that ended, float64, (lanes,) in gdjax's order; a peer that is not JAX
+    is judged by the same formula."""
+    W, b = (np.asarray(part, np.float64) for part in ends)  # type: ignore[attr-defined]
+    W, b = W.reshape(-1, *W.shape[-2:]), b.reshape(-1, b.shape[-1])
+    X = job.X.astype(np.float64)
+    found = []
+    for weights, bias in zip(W, b, strict=True):
+        scores = X @ weights + bias
+        top = scores.max(axis=1)
+        total = top + np.log(np.exp(scores - top[:, None]).sum(axis=1))
+        found.append(np.mean(total - scores[np.arange(len(X)), job.y]) + RIDGE / 2 * np.sum(weights**2))
+    return np.asarray(found)

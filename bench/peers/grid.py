@@ -1,0 +1,95 @@
+"""The tuning grid of `quick` on the digits, scoring included: gdjax, and the same written plainly in JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gdjax
+from bench.experiment import Group, grid
+from bench.peers.digits_jax import Weights, drawn, loss, moved
+from bench.peers.workload import Entry, Workload, relative
+from bench.suite import load_suite
+from gdjax.schedules.schedule import evaluate
+from gdjax.stopping import mark_steps
+
+SUITE, PROBLEM = "quick", "digits-softmax"
+CENTRE = 0.5  # of the grid of rates
+
+
+def workloads() -> list[Callable[[], Workload]]:
+    """The whole grid."""
+    return [_workload]
+
+
+def _workload() -> Workload:
+    suite, problem = load_suite(SUITE), gdjax.problems.get(PROBLEM)
+    held = suite.settings_for(PROBLEM)
+    sizes = [problem.examples if size == "all" else int(size) for size in held.batch_sizes]
+    groups = [Group(suite, held, problem, "sgd", size, jax.devices()[0].platform) for size in sizes]
+    starts = gdjax.lanes.draw_starts(problem, jax.random.key(1), suite.tuning_starts)
+    settings = grid(suite, CENTRE)
+    flat = [setting for each in settings.values() for setting in each]
+    programs = [group.program() for group in groups]
+
+    def ours() -> list[gdjax.Runs]:
+        return [gdjax.minibatch(problem, batch_size=group.batch_size, rates=None, settings=flat, starts=starts, key=0,
+                                max_steps=group.steps, marks=suite.marks, program=program)
+                for group, program in zip(groups, programs, strict=True)]
+
+    plain = [[_plain(problem, each, group, starts, suite.marks) for each in settings.values()] for group in groups]
+
+    def theirs() -> list[np.ndarray]:
+        """Curves (lanes, marks) of every batch size."""
+        found = []
+        for programs in plain:
+            curves = [np.asarray(run()) for run in programs]  # (starts, settings, marks) of one schedule
+            found.append(np.concatenate(curves, axis=1).reshape(-1, curves[0].shape[-1]))
+        return found
+
+    def difference() -> float:
+        """Full batches draw nothing: their losses at the marks must be the same."""
+        full = sizes.index(problem.examples)
+        return relative(theirs()[full], ours()[full].curve)
+
+    words = (f"the grid of {SUITE} on {PROBLEM}: batch sizes {', '.join(map(str, sizes))}, {suite.tuning_starts} starts "
+             f"× {len(flat)} settings of {len(settings)} schedules, {held.epochs:g} epochs, scored at {suite.marks} marks")
+    return Workload(
+        "quick-grid", words,
+        Entry("gdjax.minibatch", ours, lambda runs: np.concatenate([each.final_loss for each in runs])),  # type: ignore
+        (Entry("JAX: jit(vmap(scan)), a program for each schedule", theirs,
+               lambda curves: np.concatenate([each[:, -1] for each in curves]),  # type: ignore[attr-defined]
+               difference, goal=3.0),))
+
+
+def _plain(problem: gdjax.Problem, settings: list[gdjax.Setting], group: Group, starts: dict[str, np.ndarray],
+           marks: int) -> Callable[[], jax.Array]:
+    """Losses at the marks of all lanes of one schedule, (starts, settings, marks): from mark to mark, then scored."""
+    X, y = (jnp.asarray(leaf) for leaf in problem.data)  # type: ignore[union-attr]
+    X, n, batch, steps = X.astype(jnp.float32), problem.examples, group.batch_size, group.steps
+    ends = mark_steps(steps, marks, 1)
+    table = np.asarray([each.rate * evaluate(each.schedule, np.arange(steps), steps, group.steps_per_epoch)
+                        for each in settings], np.float32)
+
+    def train(W: jax.Array, rates: jax.Array, key: jax.Array) -> jax.Array:
+        def step(at: jax.Array, params: Weights) -> Weights:
+            if batch == n:
+                return moved(params, rates[at], X, y)
+            index = drawn(key, at, batch, n)
+            return moved(params, rates[at], X[index], y[index])
+
+        def to_mark(params: Weights, span: tuple[jax.Array, jax.Array]) -> tuple[Weights, jax.Array]:
+            params = jax.lax.fori_loop(span[0], span[1], step, params)
+            return params, loss(params, X, y)
+
+        spans = jnp.asarray(np.concatenate([[0], ends[:-1]])), jnp.asarray(ends)
+        return jax.lax.scan(to_mark, (W, jnp.zeros(W.shape[1])), spans)[1]
+
+    many = jax.vmap(jax.vmap(train, (None, 0, None)), (0, None, 0))
+    W, keys, rates = jnp.asarray(np.swapaxes(starts["W"], 1, 2)), jax.random.split(jax.random.key(2), len(starts["W"])), \
+        jnp.asarray(table)
+    run = jax.jit(many).lower(W, rates, keys).compile()
+    return lambda: run(W, rates, keys)
