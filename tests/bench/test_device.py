@@ -179,7 +179,7 @@ def test_threads_follow_the_affinity() -> None:
 
 
 def test_transfer_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    suite = a_suite(repeats=10, min_sample_s=0.001)
+    suite = a_suite(repeats=10, min_sample_s=0.05)
     problem = gdjax.problems.get("line-fit")
     groups = [Group(suite, suite.settings_for("line-fit"), problem, "sgd", size, "cpu") for size in (10, 100)]
     put: list[object] = []
