@@ -139,11 +139,17 @@ def _step_together(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, r
     gap = jnp.min(jnp.where(busy, to_mark, NEVER))
     count = jnp.where(jnp.any(busy), jnp.minimum(gap, shape.chunk), 0)
 
+    axis = -1 if shape.problem.data is None else 0
+
     def body(_: jax.Array, slots: Slots) -> Slots:
-        slots = jax.vmap(lambda slot: step_group(shape, data, slot, rules))(slots)
+        slots = jax.vmap(lambda slot: step_group(shape, data, slot, rules), axis, axis)(slots)
         return slots
 
-    return jax.lax.fori_loop(0, count, body, slots), count
+    curve, slots = slots.seen.curve, slots._replace(seen=slots.seen._replace(curve=()))
+    slots = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, axis), slots)
+    slots = jax.lax.fori_loop(0, count, body, slots)
+    slots = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), slots)
+    return slots._replace(seen=slots.seen._replace(curve=curve)), count
 
 
 def step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
