@@ -13,7 +13,7 @@ EXTRAS := $(EXTRAS),$(CUDA)
 STAMP := $(VENV)/.installed-$(CUDA)
 endif
 
-.PHONY: install bench textbook compare gate test conformance faults soak lint clean
+.PHONY: install bench textbook compare gate peers test conformance faults soak lint clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -38,6 +38,10 @@ compare: install
 
 gate: install
 	$(RUN) -m bench gate $(if $(OUT),--out '$(OUT)')
+
+peers:
+	@$(MAKE) install EXTRAS=$(EXTRAS),peers STAMP=$(VENV)/.installed-peers
+	$(RUN) -m bench peers --device $(DEVICE) $(if $(OUT),--out '$(OUT)') $(foreach name,$(ONLY),--only $(name))
 
 test: install
 	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE)

@@ -224,6 +224,18 @@ def scale(problem: str, device: str, out: Path | None, minutes: float, max_lanes
     sys.exit(session.run(problem, out or _folder_of(f"scale-{problem}", device), device, minutes, max_lanes))
 
 
+@cli.command()
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where gdjax and JAX run.")
+@click.option("--out", type=Path, help="Folder [default: results/peers-DEVICE-TIME].")
+@click.option("--only", multiple=True, metavar="WORKLOAD", help="This workload only; may be given several times.")
+@click.option("--repeats", type=int, default=10, show_default=True, help="Samples of each; fewer where they are long.")
+def peers(device: str, out: Path | None, only: tuple[str, ...], repeats: int) -> None:
+    """Time the same work in PyTorch, optimistix, scikit-learn, NumPy and plain JAX beside gdjax."""
+    from bench.peers import session  # only here: the other commands need none of it
+
+    sys.exit(session.run(out or _folder_of("peers", device), device, only, repeats))
+
+
 @cli.command("list")
 @click.option("--schedules", "draw", is_flag=True, help="The schedules alone, and a picture of them.")
 @click.option("--out", type=Path, metavar="FILE.png",

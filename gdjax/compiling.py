@@ -8,7 +8,7 @@ from gdjax import arguments, optimizers
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.engine import pool
-from gdjax.engine.program import Program, example_arguments, program_for
+from gdjax.engine.program import Program, example_arguments, program_for, side_by_side
 from gdjax.lanes import Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem
@@ -55,7 +55,7 @@ def compile(
     if groups is not None and width is None:
         slots = min(slots, max(_power(groups), min(slots, -(-16 // members))))
     waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
-    queue = slots if waves or groups is None else max(slots, min(_power(groups), QUEUE))
+    queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // side_by_side())), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
     shape = pool.Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
                        queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK, stall=stall is not None,

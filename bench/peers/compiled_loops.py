@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +21,9 @@ RATE, EPOCHS = 0.01, 20
 BGD_STEPS = 40
 
 
-def workloads() -> list[Callable[[], Workload]]:
-    """One example a step against scikit-learn; all examples a step against the matrix product."""
-    return [_scikit, _products]
+def build(name: str) -> Workload:
+    """sgd-scikit-learn: one example a step. bgd-matmul: all examples a step against the matrix product."""
+    return _scikit() if name == "sgd-scikit-learn" else _products()
 
 
 def _scikit() -> Workload:

@@ -56,9 +56,10 @@ Params = tuple[np.ndarray, np.ndarray]
 """W (starts, settings, features, classes) and b (starts, settings, classes) where a job ends, as peers return them."""
 
 
-def workloads() -> list[Callable[[], Workload]]:
-    """Four batch sizes, batches shared and own."""
-    return [functools.partial(_workload, size, paired) for paired in (True, False) for size in STEPS]
+def build(name: str) -> Workload:
+    """digits-shared-B or digits-own-B."""
+    _, kind, size = name.split("-")
+    return _workload(int(size), kind == "shared")
 
 
 def job_of(size: int, paired: bool, steps: int | None = None) -> tuple[Job, list[gdjax.Setting]]:

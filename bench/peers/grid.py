@@ -20,12 +20,8 @@ SUITE, PROBLEM = "quick", "digits-softmax"
 CENTRE = 0.5  # of the grid of rates
 
 
-def workloads() -> list[Callable[[], Workload]]:
+def build(name: str) -> Workload:
     """The whole grid."""
-    return [_workload]
-
-
-def _workload() -> Workload:
     suite, problem = load_suite(SUITE), gdjax.problems.get(PROBLEM)
     held = suite.settings_for(PROBLEM)
     sizes = [problem.examples if size == "all" else int(size) for size in held.batch_sizes]
@@ -58,7 +54,7 @@ def _workload() -> Workload:
     words = (f"the grid of {SUITE} on {PROBLEM}: batch sizes {', '.join(map(str, sizes))}, {suite.tuning_starts} starts "
              f"× {len(flat)} settings of {len(settings)} schedules, {held.epochs:g} epochs, scored at {suite.marks} marks")
     return Workload(
-        "quick-grid", words,
+        name, words,
         Entry("gdjax.minibatch", ours, lambda runs: np.concatenate([each.final_loss for each in runs])),  # type: ignore
         (Entry("JAX: jit(vmap(scan)), a program for each schedule", theirs,
                lambda curves: np.concatenate([each[:, -1] for each in curves]),  # type: ignore[attr-defined]

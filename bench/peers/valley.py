@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import jax
@@ -19,9 +18,10 @@ Ends = tuple[np.ndarray, np.ndarray]
 """Parameters (lanes, 2) and steps (lanes,) of lanes where they ended."""
 
 
-def workloads() -> list[Callable[[], Workload]]:
-    """Sixteen thousand lanes, and a quarter of them for the slower peers."""
-    return [functools.partial(_workload, 16_384, slow=False), functools.partial(_workload, 4_096, slow=True)]
+def build(name: str) -> Workload:
+    """valley-LANES; the slower peers do the smaller one only."""
+    lanes = int(name.rsplit("-", 1)[1])
+    return _workload(lanes, slow=lanes < 10_000)
 
 
 def _workload(lanes: int, slow: bool, max_steps: int = MAX_STEPS) -> Workload:

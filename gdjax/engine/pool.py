@@ -22,7 +22,7 @@ from gdjax.engine.step import Hyper
 from gdjax.optimizers import Optimizer, averages, scored
 from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Formula
-from gdjax.stopping import BUDGET, RUNNING, Rules, status
+from gdjax.stopping import BUDGET, RUNNING, Rules, goes_on, status, why
 
 NEVER = jnp.iinfo(jnp.int32).max
 SCORE_BLOCK = 16  # lanes scored together: 128 at once took 1.1 times as long on digits-softmax, 2.2 times on digits-mlp
@@ -139,17 +139,33 @@ def _step_together(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, r
     gap = jnp.min(jnp.where(busy, to_mark, NEVER))
     count = jnp.where(jnp.any(busy), jnp.minimum(gap, shape.chunk), 0)
 
-    axis = -1 if shape.problem.data is None else 0
-
     def body(_: jax.Array, slots: Slots) -> Slots:
-        slots = jax.vmap(lambda slot: step_group(shape, data, slot, rules), axis, axis)(slots)
+        slots = jax.vmap(lambda slot: step_group(shape, data, slot, rules))(slots)
         return slots
 
-    curve, slots = slots.seen.curve, slots._replace(seen=slots.seen._replace(curve=()))
-    slots = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, axis), slots)
+    before = slots.seen.steps + count
     slots = jax.lax.fori_loop(0, count, body, slots)
-    slots = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, axis, 0), slots)
-    return slots._replace(seen=slots.seen._replace(curve=curve)), count
+    return (_end(shape, data, slots, before, rules) if shape.full_batch else slots), count
+
+
+def _end(shape: Shape, data: PyTree, slots: Slots, expected: jax.Array, rules: Rules) -> Slots:
+    """Loss and status of the lanes that ended since the last look, at the parameters where they stand.
+
+    Args:
+        expected: steps of the lanes that went on, (slots, members).
+    """
+    ended = (slots.seen.status == RUNNING) & (slots.seen.steps < expected)
+
+    def look(seen: Outcome) -> Outcome:
+        def lane(params: PyTree) -> tuple[jax.Array, jax.Array]:
+            loss, gradient = jax.value_and_grad(shape.problem.objective)(params, data)
+            return loss, one.norm(gradient)
+
+        loss, norm = _in_blocks(lane, slots.params, ended.shape)
+        return seen._replace(loss=jnp.where(ended, loss, seen.loss), status=jnp.where(
+            ended, why(rules, loss, None if averages(shape.optimizer) else norm, shape.stall), seen.status))
+
+    return slots._replace(seen=jax.lax.cond(jnp.any(ended), look, lambda seen: seen, slots.seen))
 
 
 def step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
@@ -162,8 +178,10 @@ def step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
         epoch, position = sampling.advance(examples, shape.batch_size, slot.epoch, slot.position)
         slot = slot._replace(epoch=epoch, position=position, drawn=_draw(shape, slot.seed, epoch, position))
 
+    running = slot.seen.status == RUNNING
+
     def lane(
-        hyper: Hyper, params: PyTree, state: PyTree, code: jax.Array, loss_before: jax.Array
+        hyper: Hyper, params: PyTree, state: PyTree, running: jax.Array, loss_before: jax.Array
     ) -> tuple[PyTree, PyTree, jax.Array, jax.Array]:
         def loss_of(params: PyTree) -> jax.Array:
             return one.batch_loss(problem, single, params, batch)
@@ -173,22 +191,20 @@ def step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
         next_params, next_state = one.update(
             shape.optimizer, rate, hyper.numbers, params, state, loss, gradient, loss_of)
         if not shape.full_batch:  # lanes end at marks only; one that has ended runs on unread
-            return next_params, next_state, code, loss_before
+            return next_params, next_state, running, loss_before
         decrease = loss_before - loss if shape.stall else None
         # a mean of iterates ends its lane where it is scored, at marks: this gradient is not its own
         norm = None if averages(shape.optimizer) else one.norm(gradient)
-        found = status(rules, loss, norm, decrease, slot.step, at_mark=False)
-        running = code == RUNNING
-        moves = running & (found == RUNNING)
+        moves = running & goes_on(rules, loss, norm, decrease)
         params, state = jax.tree.map(
             lambda new, old: jnp.where(moves, new, old), (next_params, next_state), (params, state)
         )
-        return params, state, jnp.where(running, found, code), jnp.where(running, loss, loss_before)
+        return params, state, moves, jnp.where(running, loss, loss_before) if shape.stall else loss_before
 
     seen = slot.seen
-    params, state, code, loss = jax.vmap(lane)(slot.hyper, slot.params, slot.state, seen.status, seen.loss)
-    steps = seen.steps + (code == RUNNING) if shape.full_batch else seen.steps
-    seen = seen._replace(status=code, loss=loss, steps=steps)
+    params, state, moves, loss = jax.vmap(lane)(slot.hyper, slot.params, slot.state, running, seen.loss)
+    if shape.full_batch:  # one that has ended stays where it is, so that it ends anew in every step until the next look
+        seen = seen._replace(loss=loss, steps=seen.steps + moves)
     return slot._replace(step=slot.step + 1, params=params, state=state, seen=seen)
 
 
@@ -220,7 +236,7 @@ def _score(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Ru
         here = running & at_mark[:, None]
         loss = jnp.where(here, loss, slots.seen.loss)
         found = jax.vmap(jax.vmap(lambda loss, norm, step: status(
-            rules, loss, norm if shape.norm_at_marks else None, None, step, at_mark=True
+            rules, loss, norm if shape.norm_at_marks else None, step
         ), (0, 0, None)))(loss, norm, slots.step)
         is_mark = jnp.arange(shape.marks) == slots.mark[:, None]
         seen = slots.seen._replace(
@@ -297,7 +313,7 @@ def begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
 
     params, loss = jax.tree.map(spread, chosen.params), spread(chosen.loss)
     state = jax.vmap(jax.vmap(functools.partial(one.begin, shape.optimizer)))(chosen.hyper, params)
-    found = jax.vmap(lambda loss, norm: status(rules, loss, norm, None, jnp.int32(0), at_mark=True))(
+    found = jax.vmap(lambda loss, norm: status(rules, loss, norm, jnp.int32(0)))(
         chosen.loss, chosen.norm)
     valid = chosen.hyper.valid & (group < queue.length)[:, None]
     code = jnp.where(valid, found[:, None], jnp.int8(BUDGET))

@@ -178,7 +178,7 @@ def run_lanes(
             outcome, ran = program.executable(data, queue, padded, rules)
         return jax.tree.map(np.asarray, outcome), int(ran)
 
-    with ThreadPoolExecutor(_side_by_side()) as threads:
+    with ThreadPoolExecutor(side_by_side()) as threads:
         pieces = list(threads.map(piece, range(0, len(lanes.origin), shape.queue)))
     outcomes = [outcome for outcome, _ in pieces]
     ran = sum(count for _, count in pieces) * program.width
@@ -190,7 +190,8 @@ def run_lanes(
     return jax.tree.map(lanes_of, *outcomes), ran
 
 
-def _side_by_side() -> int:
+def side_by_side() -> int:
+    """Pieces of a queue that run at once: one for each core on a CPU, one on a GPU."""
     if jax.default_backend() != "cpu":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
