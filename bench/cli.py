@@ -225,7 +225,7 @@ def scale(problem: str, device: str, out: Path | None, minutes: float, max_lanes
 
 
 @cli.command()
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where gdjax and JAX run.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where JAX runs.")
 @click.option("--out", type=Path, help="Folder [default: results/peers-DEVICE-TIME].")
 @click.option("--only", multiple=True, metavar="WORKLOAD", help="This workload only; may be given several times.")
 @click.option("--repeats", type=int, default=10, show_default=True, help="Samples of each; fewer where they are long.")

@@ -16,21 +16,39 @@ PARABOLA = gdjax.problems.get("parabola")  # (x − 3)²: with rate r a step mul
 INITIAL_LOSS = 26.640560
 
 
-def status_of(loss=1.0, norm=1.0, decrease=1.0, step=5, at_mark=True):
-    """Status under tolerance 0.1, target 0.5, divergence above 100, stall below 0.01, budget 10."""
-    rules = stopping.Rules(*(jnp.float32(value) for value in (0.1, 0.5, 100.0, 0.01)), jnp.int32(10))
-    number = [None if value is None else jnp.float32(value) for value in (loss, norm, decrease)]
-    return int(stopping.status(rules, *number, jnp.int32(step), at_mark))
+RULES = stopping.Rules(*(jnp.float32(value) for value in (0.1, 0.5, 100.0, 0.01)), jnp.int32(10))
+
+
+def numbers(*values):
+    return [None if value is None else jnp.float32(value) for value in values]
+
+
+def status_of(loss=1.0, norm=1.0, step=5):
+    """Status at a mark under tolerance 0.1, target 0.5, divergence above 100, budget 10."""
+    return int(stopping.status(RULES, *numbers(loss, norm), jnp.int32(step)))
+
+
+def why_of(loss=1.0, norm=1.0, stall=True):
+    """Status of a lane that a step has ended, under the same rules."""
+    return int(stopping.why(RULES, *numbers(loss, norm), stall))
+
+
+def goes_on(loss=1.0, norm=1.0, decrease=1.0):
+    """Whether a step goes on under the same rules, stall below 0.01."""
+    return bool(stopping.goes_on(RULES, *numbers(loss, norm, decrease)))
 
 
 def test_statuses_in_their_precedence():
-    everything = {"loss": 0.2, "norm": 0.05, "decrease": 0.001, "step": 10}
+    everything = {"loss": 0.2, "norm": 0.05, "step": 10}
     assert status_of() == RUNNING
     assert status_of(**everything | {"loss": math.nan}) == DIVERGED
     assert status_of(**everything) == CONVERGED
     assert status_of(**everything | {"norm": 1.0}) == TARGET
-    assert status_of(**everything | {"norm": 1.0, "loss": 1.0}) == STALLED
     assert status_of(step=10) == BUDGET
+    assert why_of(loss=math.nan, norm=0.05) == DIVERGED
+    assert why_of(norm=0.05) == CONVERGED
+    assert why_of() == STALLED
+    assert why_of(stall=False) == CONVERGED, "the step saw a norm below the tolerance, whatever rounding says now"
     assert stopping.STATUSES == ("running", "diverged", "converged", "target", "stalled", "budget")
 
 
@@ -38,13 +56,15 @@ def test_the_edges_of_the_rules():
     assert status_of(norm=0.1) == CONVERGED and status_of(norm=0.1001) == RUNNING
     assert status_of(loss=0.5) == TARGET and status_of(loss=0.5001) == RUNNING
     assert status_of(loss=100.0) == RUNNING and status_of(loss=100.1) == DIVERGED
-    assert status_of(decrease=0.01) == RUNNING and status_of(decrease=0.0099) == STALLED
+    assert goes_on(norm=0.1001) and not goes_on(norm=0.1)
+    assert goes_on(loss=100.0) and not goes_on(loss=100.1)
+    assert goes_on(decrease=0.01) and not goes_on(decrease=0.0099)
     for value in (math.nan, math.inf, -math.inf):
-        assert status_of(loss=value) == DIVERGED
+        assert status_of(loss=value) == why_of(loss=value) == DIVERGED and not goes_on(loss=value)
     for value in (math.nan, math.inf):
-        assert status_of(norm=value) == DIVERGED
-    assert status_of(norm=None, decrease=None) == RUNNING
-    assert status_of(loss=0.2, step=10, at_mark=False) == RUNNING, "targets and the budget end lanes at marks only"
+        assert status_of(norm=value) == why_of(norm=value) == DIVERGED and not goes_on(norm=value)
+    assert status_of(norm=None) == RUNNING and goes_on(norm=None, decrease=None)
+    assert goes_on(loss=0.2), "targets end lanes at marks only"
 
 
 @pytest.mark.parametrize("examples", [442, 1797])

@@ -1,12 +1,14 @@
-"""Rosenbrock descents vectorised by hand, in NumPy and in eager PyTorch: gradient written out, ended lanes taken out."""
+"""Rosenbrock descents vectorised by hand, in NumPy and eager PyTorch: gradient written out, ended lanes taken out."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+Ends = tuple[np.ndarray, np.ndarray]
 
-def descend_numpy(start: np.ndarray, rate: np.ndarray, tolerance: float, max_steps: int) -> tuple[np.ndarray, ...]:
+
+def descend_numpy(start: np.ndarray, rate: np.ndarray, tolerance: float, max_steps: int) -> Ends:
     """Ends (lanes, 2) and steps (lanes,) of all lanes."""
     ends, steps = start.copy(), np.full(len(start), max_steps, np.int32)
     lanes = np.arange(len(start))
@@ -29,7 +31,7 @@ def descend_numpy(start: np.ndarray, rate: np.ndarray, tolerance: float, max_ste
     return ends, steps
 
 
-def descend_torch(start: np.ndarray, rate: np.ndarray, tolerance: float, max_steps: int) -> tuple[np.ndarray, ...]:
+def descend_torch(start: np.ndarray, rate: np.ndarray, tolerance: float, max_steps: int) -> Ends:
     """The same on tensors."""
     with torch.inference_mode():
         ends, steps = torch.tensor(start), torch.full((len(start),), max_steps, dtype=torch.int32)

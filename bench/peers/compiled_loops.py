@@ -12,8 +12,7 @@ from sklearn.linear_model import SGDClassifier
 import gdjax
 from bench import environment
 from bench.ceilings import SIDE
-from bench.peers.workload import Entry, Workload
-from gdjax.problems.parts import RIDGE
+from bench.peers.workload import RIDGE, Entry, Workload, examples, random_starts
 
 LANES = 512
 TRAINED = 16  # of them by scikit-learn, one after another
@@ -28,9 +27,8 @@ def build(name: str) -> Workload:
 
 def _scikit() -> Workload:
     problem = gdjax.problems.get("cancer-logistic")
-    starts = gdjax.lanes.draw_starts(problem, jax.random.key(1), LANES)
-    X, y = problem.data  # type: ignore[misc]
-    X, y = np.asarray(X, np.float32), np.asarray(y)
+    starts = random_starts(problem, LANES)
+    X, y = examples(problem)
 
     def ours() -> gdjax.Runs:
         return gdjax.sgd(problem, starts=starts, rates=RATE, key=0, max_epochs=EPOCHS, batches="independent")
@@ -38,12 +36,12 @@ def _scikit() -> Workload:
     def theirs() -> list[SGDClassifier]:
         return [SGDClassifier(loss="log_loss", alpha=RIDGE, learning_rate="constant", eta0=RATE, max_iter=EPOCHS,
                               tol=None, random_state=lane).fit(
-                    X, y, coef_init=starts["w"][lane], intercept_init=0.0)  # type: ignore[call-overload]
+                    X, y, coef_init=starts["w"][lane], intercept_init=0.0)
                 for lane in range(TRAINED)]
 
-    def losses(models: object) -> np.ndarray:
+    def losses(models: list[SGDClassifier]) -> np.ndarray:
         found = []
-        for model in models:  # type: ignore[attr-defined]
+        for model in models:
             z = (X @ model.coef_[0] + model.intercept_[0]).astype(np.float64)
             found.append(np.mean(np.logaddexp(0, z) - y * z) + RIDGE / 2 * np.sum(model.coef_**2))
         return np.asarray(found)
@@ -53,14 +51,14 @@ def _scikit() -> Workload:
     return Workload(
         "sgd-scikit-learn", f"SGD on cancer-logistic, one example a step, {LANES} starts with batches of their own, "
         f"{EPOCHS} epochs; seconds of all cores that work",
-        Entry("gdjax.sgd", ours, lambda runs: np.asarray(runs.final_loss, float), cores=cores),  # type: ignore
+        Entry("gdjax.sgd", ours, lambda runs: np.asarray(runs.final_loss, float), cores=cores),
         (Entry("scikit-learn: SGDClassifier", theirs, losses, goal=6.0, share=TRAINED / LANES),), per_core=True)
 
 
 def _products() -> Workload:
     problem = gdjax.problems.get("digits-softmax")
-    starts = gdjax.lanes.draw_starts(problem, jax.random.key(1), LANES)
-    n, features, classes = problem.examples, starts["W"].shape[2], starts["W"].shape[1]  # type: ignore
+    starts = random_starts(problem, LANES)
+    n, features, classes = problem.examples, starts["W"].shape[2], starts["W"].shape[1]
     operations = 2 * 2 * n * features * classes * LANES * BGD_STEPS  # scores, and the gradient of W
     side = SIDE.get(jax.devices()[0].platform, SIDE["gpu"])
     matrix = jax.random.normal(jax.random.key(0), (side, side)) / side**0.5
@@ -77,7 +75,7 @@ def _products() -> Workload:
 
     share = -(-operations // (2 * side**3)) * 2 * side**3 / operations
     return Workload(
-        "bgd-matmul", f"BGD on digits-softmax, {LANES} lanes, {BGD_STEPS} steps, against as many operations in products "
-        f"of {side}² matrices: the ratio is the share of the machine's matmul rate",
-        Entry("gdjax.bgd", ours, lambda runs: np.asarray(runs.final_loss, float)),  # type: ignore[attr-defined]
+        "bgd-matmul", f"BGD on digits-softmax, {LANES} lanes, {BGD_STEPS} steps, against as many operations in "
+        f"products of {side}² matrices: the ratio is the share of the machine's matmul rate",
+        Entry("gdjax.bgd", ours, lambda runs: np.asarray(runs.final_loss, float)),
         (Entry("the machine's own matmul", products, None, goal=0.35, share=share),))

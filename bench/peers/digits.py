@@ -14,10 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import gdjax
-from bench.peers.workload import Entry, Workload, relative
+from bench.peers.workload import RIDGE, Entry, Workload, examples, random_starts, relative
 from gdjax import descent, lanes, sampling
-from gdjax.problems.parts import RIDGE
-from gdjax.schedules.schedule import evaluate
 
 SCHEDULES = ("constant", "exponential", "linear", "cosine")
 RATES = tuple(float(rate) for rate in np.geomspace(0.01, 0.3, 8))
@@ -65,14 +63,13 @@ def build(name: str) -> Workload:
 def job_of(size: int, paired: bool, steps: int | None = None) -> tuple[Job, list[gdjax.Setting]]:
     """The inputs of a workload, and its settings as gdjax takes them."""
     problem, steps = gdjax.problems.get("digits-softmax"), steps or STEPS[size]
-    starts = lanes.draw_starts(problem, jax.random.key(1), PAIRED_STARTS if paired else OWN_STARTS)
+    starts = random_starts(problem, PAIRED_STARTS if paired else OWN_STARTS)
     names, rates = (SCHEDULES, RATES) if paired else (("constant",), (0.1,))
     settings = [gdjax.Setting(gdjax.schedules.get(name), rate) for name in names for rate in rates]
     pace = problem.examples / size
-    table = [each.rate * evaluate(each.schedule, np.arange(steps), steps, pace) for each in settings]
-    X, y = problem.data  # type: ignore[misc]
-    return Job(np.asarray(X, np.float32), np.asarray(y, np.int32), np.asarray(starts["W"]),  # type: ignore[call-overload]
-               np.asarray(table, np.float32), size, paired), settings
+    table = [each.rate * gdjax.schedules.evaluate(each.schedule, np.arange(steps), steps, pace) for each in settings]
+    X, y = examples(problem)
+    return Job(X, y.astype(np.int32), starts["W"], np.asarray(table, np.float32), size, paired), settings
 
 
 def _workload(size: int, paired: bool) -> Workload:
@@ -88,7 +85,8 @@ def _workload(size: int, paired: bool) -> Workload:
         return Entry(name, make(job), lambda ends: losses(job, ends),
                      functools.partial(disagreement, size, paired, make), goals[place], share)
 
-    mine = Entry("gdjax.minibatch", ours, lambda runs: np.asarray(runs.final_loss, float))  # type: ignore[attr-defined]
+    mine = Entry("gdjax.minibatch", ours, lambda runs: np.asarray(runs.final_loss, float))
+    peers: tuple[Entry, ...]
     if paired:
         peers = (
             entry("PyTorch, batched, autograd", digits_torch, "batched", (9, 3.5, 4.5, 5)),
@@ -127,7 +125,7 @@ def batches_of(job: Job) -> np.ndarray:
     def drawn(seed: jax.Array, epoch: jax.Array, position: jax.Array) -> jax.Array:
         return sampling.batch("shuffle", n, job.batch, seed, epoch, position)
 
-    return np.asarray(jax.vmap(jax.vmap(drawn, (0, None, None)), (None, 0, 0))(seeds, epoch, position))
+    return np.asarray(jax.vmap(jax.vmap(drawn, (0, None, None)), (None, 0, 0))(jnp.asarray(seeds), epoch, position))
 
 
 def disagreement(size: int, paired: bool, ready: Callable[..., Callable[[], Params]]) -> float:
@@ -137,10 +135,9 @@ def disagreement(size: int, paired: bool, ready: Callable[..., Callable[[], Para
     return relative(found, run_ours(job, settings).final_loss[: len(found)])
 
 
-def losses(job: Job, ends: object) -> np.ndarray:
-    """Mean loss over all examples of every lane that ended, float64, (lanes,) in gdjax's order; a peer that is not JAX
-    is judged by the same formula."""
-    W, b = (np.asarray(part, np.float64) for part in ends)  # type: ignore[attr-defined]
+def losses(job: Job, ends: Params) -> np.ndarray:
+    """Mean loss over all examples of every lane, float64, (lanes,) in gdjax's order: one formula for every system."""
+    W, b = (np.asarray(part, np.float64) for part in ends)
     W, b = W.reshape(-1, *W.shape[-2:]), b.reshape(-1, b.shape[-1])
     X = job.X.astype(np.float64)
     found = []

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from bench.peers.digits import Job, Params
-from gdjax.problems.parts import RIDGE
+from bench.peers.workload import RIDGE
 
 Weights = tuple[jax.Array, jax.Array]
 Training = Callable[[jax.Array, jax.Array, jax.Array], Weights]

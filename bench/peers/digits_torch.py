@@ -9,14 +9,16 @@ import torch
 from torch.nn import functional
 
 from bench.peers.digits import Job, Params
-from gdjax.problems.parts import RIDGE
+from bench.peers.workload import RIDGE
 
 Draw = Callable[[int], torch.Tensor]
 
 
 def batched(job: Job, batches: np.ndarray | None = None) -> Callable[[], Params]:
-    """All lanes in one product, by autograd: the weights of a start's settings lie side by side, (features, lanes ·
-    classes), so that its batch is multiplied once."""
+    """All lanes in one product, by autograd.
+
+    The weights of a start's settings lie side by side, (features, settings · classes): its batch is multiplied once.
+    """
     X, y, W, rates, draw, groups, members, classes = _ready(job, batches)
 
     def run() -> Params:

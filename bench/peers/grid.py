@@ -11,10 +11,8 @@ import numpy as np
 import gdjax
 from bench.experiment import Group, grid
 from bench.peers.digits_jax import Weights, drawn, loss, moved
-from bench.peers.workload import Entry, Workload, relative
+from bench.peers.workload import Entry, Workload, examples, random_starts, relative
 from bench.suite import load_suite
-from gdjax.schedules.schedule import evaluate
-from gdjax.stopping import mark_steps
 
 SUITE, PROBLEM = "quick", "digits-softmax"
 CENTRE = 0.5  # of the grid of rates
@@ -26,7 +24,7 @@ def build(name: str) -> Workload:
     held = suite.settings_for(PROBLEM)
     sizes = [problem.examples if size == "all" else int(size) for size in held.batch_sizes]
     groups = [Group(suite, held, problem, "sgd", size, jax.devices()[0].platform) for size in sizes]
-    starts = gdjax.lanes.draw_starts(problem, jax.random.key(1), suite.tuning_starts)
+    starts = random_starts(problem, suite.tuning_starts)
     settings = grid(suite, CENTRE)
     flat = [setting for each in settings.values() for setting in each]
     programs = [group.program() for group in groups]
@@ -51,24 +49,26 @@ def build(name: str) -> Workload:
         full = sizes.index(problem.examples)
         return relative(theirs()[full], ours()[full].curve)
 
-    words = (f"the grid of {SUITE} on {PROBLEM}: batch sizes {', '.join(map(str, sizes))}, {suite.tuning_starts} starts "
-             f"× {len(flat)} settings of {len(settings)} schedules, {held.epochs:g} epochs, scored at {suite.marks} marks")
+    words = (f"the grid of {SUITE} on {PROBLEM}: batch sizes {', '.join(map(str, sizes))}, {suite.tuning_starts} "
+             f"starts × {len(flat)} settings of {len(settings)} schedules, {held.epochs:g} epochs, scored at "
+             f"{suite.marks} marks")
     return Workload(
         name, words,
-        Entry("gdjax.minibatch", ours, lambda runs: np.concatenate([each.final_loss for each in runs])),  # type: ignore
+        Entry("gdjax.minibatch", ours, lambda runs: np.concatenate([each.final_loss for each in runs])),
         (Entry("JAX: jit(vmap(scan)), a program for each schedule", theirs,
-               lambda curves: np.concatenate([each[:, -1] for each in curves]),  # type: ignore[attr-defined]
+               lambda curves: np.concatenate([each[:, -1] for each in curves]),
                difference, goal=3.0),))
 
 
 def _plain(problem: gdjax.Problem, settings: list[gdjax.Setting], group: Group, starts: dict[str, np.ndarray],
            marks: int) -> Callable[[], jax.Array]:
     """Losses at the marks of all lanes of one schedule, (starts, settings, marks): from mark to mark, then scored."""
-    X, y = (jnp.asarray(leaf) for leaf in problem.data)  # type: ignore[union-attr]
-    X, n, batch, steps = X.astype(jnp.float32), problem.examples, group.batch_size, group.steps
-    ends = mark_steps(steps, marks, 1)
-    table = np.asarray([each.rate * evaluate(each.schedule, np.arange(steps), steps, group.steps_per_epoch)
-                        for each in settings], np.float32)
+    X, y = (jnp.asarray(leaf) for leaf in examples(problem))
+    n, batch, steps = problem.examples, group.batch_size, group.steps
+    ends = gdjax.stopping.mark_steps(steps, marks, 1)
+    factor, pace = gdjax.schedules.evaluate, group.steps_per_epoch
+    table = np.asarray([each.rate * factor(each.schedule, np.arange(steps), steps, pace) for each in settings],
+                       np.float32)
 
     def train(W: jax.Array, rates: jax.Array, key: jax.Array) -> jax.Array:
         def step(at: jax.Array, params: Weights) -> Weights:
@@ -85,7 +85,7 @@ def _plain(problem: gdjax.Problem, settings: list[gdjax.Setting], group: Group, 
         return jax.lax.scan(to_mark, (W, jnp.zeros(W.shape[1])), spans)[1]
 
     many = jax.vmap(jax.vmap(train, (None, 0, None)), (0, None, 0))
-    W, keys, rates = jnp.asarray(np.swapaxes(starts["W"], 1, 2)), jax.random.split(jax.random.key(2), len(starts["W"])), \
-        jnp.asarray(table)
+    W, rates = jnp.asarray(np.swapaxes(starts["W"], 1, 2)), jnp.asarray(table)
+    keys = jax.random.split(jax.random.key(2), len(W))
     run = jax.jit(many).lower(W, rates, keys).compile()
     return lambda: run(W, rates, keys)

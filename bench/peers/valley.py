@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,17 +33,14 @@ def _workload(lanes: int, slow: bool, max_steps: int = MAX_STEPS) -> Workload:
     x, rate = np.repeat(starts, len(rates), axis=0), np.tile(rates, len(starts))
 
     def ours() -> gdjax.Runs:
-        return gdjax.bgd(problem, starts=starts, rates=rates, key=0, tolerance=TOLERANCE, max_steps=max_steps)
+        return gdjax.bgd(problem, starts=starts, rates=rates.tolist(), key=0, tolerance=TOLERANCE, max_steps=max_steps)
 
-    def final(ends: object) -> np.ndarray:
-        params, steps = ends  # type: ignore[misc]
-        params = np.asarray(params, float)
-        value = 100 * (params[:, 1] - params[:, 0] ** 2) ** 2 + (1 - params[:, 0]) ** 2
-        return np.where(np.isfinite(value), value, np.inf)
+    def final(ends: Ends) -> np.ndarray:
+        return height(np.asarray(ends[0]))
 
     reference: list[gdjax.Runs] = []
 
-    def entry(name: str, run: Callable[[], object], goal: float | None, exact: bool) -> Entry:
+    def entry(name: str, run: Callable[[], Ends], goal: float | None, exact: bool) -> Entry:
         def difference() -> float:
             if not reference:
                 reference.append(ours())
@@ -50,7 +48,7 @@ def _workload(lanes: int, slow: bool, max_steps: int = MAX_STEPS) -> Workload:
 
         return Entry(name, run, final, difference, goal)
 
-    mine = Entry("gdjax.bgd", ours, lambda runs: np.asarray(runs.final_loss, float))  # type: ignore[attr-defined]
+    mine = Entry("gdjax.bgd", ours, lambda runs: np.asarray(runs.final_loss, float))
     peers = [entry("JAX: jit(vmap(while_loop))", _while_loop(x, rate, max_steps), 4.0 if not slow else None, True)]
     if slow:
         peers += [
@@ -70,7 +68,15 @@ def inputs(lanes: int) -> Ends:
     return starts, np.sort(10 ** draw.uniform(-4, -2.5, lanes // STARTS)).astype(np.float32)
 
 
-def disagreement(ours: gdjax.Runs, ends: object, exact: bool) -> float:
+def height(params: np.ndarray) -> np.ndarray:
+    """Losses (lanes,) in float64, +∞ where they are none."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, y = params.astype(np.float64).T
+        value = 100 * (y - x**2) ** 2 + (1 - x) ** 2
+    return np.where(np.isfinite(value), value, np.inf)
+
+
+def disagreement(ours: gdjax.Runs, ends: Ends, exact: bool) -> float:
     """How far ends are from ours, as a share: of steps, which must be equal, or of losses.
 
     Lanes that diverged count in neither: where they overflow depends on the order of operations.
@@ -79,16 +85,16 @@ def disagreement(ours: gdjax.Runs, ends: object, exact: bool) -> float:
         exact: the peer rounds as we do: the largest relative difference of a step count. Else the lanes' median loss,
             and their total of steps.
     """
-    params, steps = (np.asarray(part) for part in ends)  # type: ignore[attr-defined]
+    params, steps = (np.asarray(part) for part in ends)
     fine = (ours.status != gdjax.stopping.DIVERGED) & np.isfinite(params).all(axis=1)
     if exact:
         return relative(steps[fine], ours.steps[fine])
-    value = 100 * (params[:, 1] - params[:, 0] ** 2) ** 2 + (1 - params[:, 0]) ** 2
+    value = height(params)
     return max(relative(np.median(value[fine])[None], np.median(ours.final_loss[fine])[None]),
                relative(steps[fine].sum()[None], ours.steps[fine].sum()[None]))
 
 
-def _while_loop(x: np.ndarray, rate: np.ndarray, max_steps: int) -> Callable[[], object]:
+def _while_loop(x: np.ndarray, rate: np.ndarray, max_steps: int) -> Callable[[], Ends]:
     """What one writes first: a loop for one lane, mapped over all."""
     gradient_of = jax.grad(gdjax.problems.get("rosenbrock").loss)  # type: ignore[arg-type]
 
@@ -110,11 +116,11 @@ def _while_loop(x: np.ndarray, rate: np.ndarray, max_steps: int) -> Callable[[],
     return lambda: run(x, rate)
 
 
-def _optimistix(x: np.ndarray, rate: np.ndarray, max_steps: int) -> Callable[[], object]:
+def _optimistix(x: np.ndarray, rate: np.ndarray, max_steps: int) -> Callable[[], Ends]:
     """Its gradient descent with its stop rule exchanged for ours, so that the steps are the same."""
     import optimistix
 
-    loss = gdjax.problems.get("rosenbrock").loss
+    loss: Any = gdjax.problems.get("rosenbrock").loss
 
     class Descent(optimistix.GradientDescent):
         def terminate(self, fn, y, args, options, state, tags):  # type: ignore[no-untyped-def]
@@ -122,8 +128,9 @@ def _optimistix(x: np.ndarray, rate: np.ndarray, max_steps: int) -> Callable[[],
             return ~state.first_step & ((norm <= TOLERANCE) | ~jnp.isfinite(norm)), state.result
 
     def lane(x: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
-        found = optimistix.minimise(lambda x, _: loss(x), Descent(rate, 0.0, 0.0), x,  # type: ignore[misc]
-                                    max_steps=max_steps + 1, throw=False)
+        solver: Any = Descent
+        found: Any = optimistix.minimise(lambda x, _: loss(x), solver(rate, 0.0, 0.0), x, max_steps=max_steps + 1,
+                                    throw=False)
         return found.value, found.stats["num_steps"] - 1  # it looks at a point in the step after it
 
     run = jax.jit(jax.vmap(lane)).lower(x, rate).compile()

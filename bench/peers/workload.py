@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
+import jax
 import numpy as np
+
+import gdjax
+
+RIDGE = 1e-3  # λ of the shipped problems
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,8 @@ class Entry:
     """
 
     name: str
-    run: Callable[[], object]
-    losses: Callable[[object], np.ndarray] | None
+    run: Callable[[], Any]
+    losses: Callable[[Any], np.ndarray] | None
     difference: Callable[[], float] | None = None
     goal: float | None = None
     share: float = 1.0
@@ -57,6 +63,17 @@ class Workload:
     def entries(self) -> tuple[Entry, ...]:
         """All of them, gdjax first."""
         return self.ours, *self.peers
+
+
+def examples(problem: gdjax.Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, features) float32 and labels (n,) of a problem on labelled data."""
+    X, y = jax.tree.leaves(problem.data)
+    return np.asarray(X, np.float32), np.asarray(y)
+
+
+def random_starts(problem: gdjax.Problem, count: int) -> dict[str, np.ndarray]:
+    """The same starts for everybody, (count, …) leaves by name."""
+    return cast("dict[str, np.ndarray]", gdjax.lanes.draw_starts(problem, jax.random.key(1), count))
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:

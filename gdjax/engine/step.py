@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -12,7 +13,6 @@ import optax
 from gdjax import schedules
 from gdjax.optimizers import Optimizer, make
 from gdjax.problem import Problem, PyTree
-
 
 SMALL = 4  # numbers of a leaf that are added one by one
 
@@ -82,4 +82,6 @@ def norm(gradient: PyTree) -> jax.Array:
 
 
 def _squares(leaf: jax.Array) -> jax.Array:
-    return sum(each * each for each in jnp.unstack(leaf.ravel())) if leaf.size <= SMALL else jnp.sum(leaf * leaf)
+    if leaf.size > SMALL:
+        return jnp.sum(leaf * leaf)
+    return functools.reduce(jnp.add, [each * each for each in jnp.unstack(leaf.ravel())])
