@@ -26,7 +26,7 @@ from gdjax.stopping import BUDGET, CONVERGED, DIVERGED, DIVERGENCE, Rules, mark_
 
 Rates = float | Sequence[float] | None
 Numbers = Mapping[str, float | Sequence[float]] | None
-KEY_STARTS, KEY_BATCHES, KEY_RANGE = 0, 1, 2  # what is folded into the caller's key
+KEY_RANGE = 2  # folded into the caller's key; starts and batches have others (`gdjax.lanes`)
 RANGE_RATES = np.logspace(-4, 2, 16)  # what a range test tries: ratio 2.5
 RANGE_STARTS = 4
 
@@ -210,11 +210,11 @@ def _descend(
     problem, size = shape.problem, shape.batch_size
     params = begin
     if isinstance(begin, int):
-        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, KEY_STARTS), begin)
+        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, lane_tables.KEY_STARTS), begin)
     start_loss, start_norm = measure(problem, params)
     _warn_of_starts(problem, start_loss, start_norm)
     lanes = lane_tables.arrange(len(start_loss), len(settings), batches, shape.members)
-    seeds = lane_tables.streams(jax.random.fold_in(root, KEY_BATCHES), lanes.stream)
+    seeds = lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BATCHES), lanes.stream)
     pace = problem.examples / size
     numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
     hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, limits.max_steps, pace, start_loss.dtype)

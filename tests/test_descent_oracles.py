@@ -11,7 +11,6 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 import gdjax
 from tests.plain import batches_of, descend
 
-KEY_BATCHES = 1  # what the front doors fold into the key for the batch streams
 
 
 def steps_to_tolerance(h: np.ndarray, x: np.ndarray, rate: float, tolerance: float, most: int) -> int:
@@ -128,7 +127,7 @@ def test_momentum_on_mini_batches_takes_the_path_of_a_plain_optax_loop():
     runs = gdjax.minibatch(problem, batch_size=7, optimizer="momentum", rates=[0.02, 0.1], starts=3, key=key,
                            max_steps=steps, marks=9)
     starts = gdjax.lanes.draw_starts(problem, jax.random.fold_in(key, 0), 3)
-    seeds = gdjax.lanes.streams(jax.random.fold_in(key, KEY_BATCHES), np.array([[0, 0], [1, 0], [2, 0]]))
+    seeds = gdjax.lanes.streams(jax.random.fold_in(key, gdjax.lanes.KEY_BATCHES), np.array([[0, 0], [1, 0], [2, 0]]))
     for lane, row in runs.frame().iterrows():
         start = jax.tree.map(lambda leaf, row=row: leaf[row.start], starts)
         batches = batches_of(100, 7, seeds[row.start], steps)  # 7 does not divide 100: batches cross the epoch's edge

@@ -15,7 +15,6 @@ import numpy as np
 
 import gdjax
 from bench.peers.workload import RIDGE, Entry, Workload, examples, random_starts, relative
-from gdjax import descent, lanes, sampling
 
 SCHEDULES = ("constant", "exponential", "linear", "cosine")
 RATES = tuple(float(rate) for rate in np.geomspace(0.01, 0.3, 8))
@@ -82,7 +81,7 @@ def _workload(size: int, paired: bool) -> Workload:
     def entry(name: str, module: object, ready: str, goals: tuple[float, ...], one: bool = False) -> Entry:
         make = getattr(module, ready)
         share = 1 / ONE_OF if one else 1.0
-        return Entry(name, make(job), lambda ends: losses(job, ends),
+        return Entry(name, make(job), None if one else lambda ends: losses(job, ends),
                      functools.partial(disagreement, size, paired, make), goals[place], share)
 
     mine = Entry("gdjax.minibatch", ours, lambda runs: np.asarray(runs.final_loss, float))
@@ -117,13 +116,13 @@ def batches_of(job: Job) -> np.ndarray:
     """The examples that gdjax draws in `run_ours`, (steps, starts, batch)."""
     count = len(job.W)
     name = np.stack([np.arange(count), np.full(count, 0 if job.paired else 1)], 1)
-    seeds = lanes.streams(jax.random.fold_in(jax.random.key(0), descent.KEY_BATCHES), name)
+    seeds = gdjax.lanes.streams(jax.random.fold_in(jax.random.key(0), gdjax.lanes.KEY_BATCHES), name)
     n = len(job.X)
     begin = np.arange(job.steps) * job.batch
     epoch, position = jnp.asarray(begin // n, jnp.int32), jnp.asarray(begin % n, jnp.int32)
 
     def drawn(seed: jax.Array, epoch: jax.Array, position: jax.Array) -> jax.Array:
-        return sampling.batch("shuffle", n, job.batch, seed, epoch, position)
+        return gdjax.sampling.batch("shuffle", n, job.batch, seed, epoch, position)
 
     return np.asarray(jax.vmap(jax.vmap(drawn, (0, None, None)), (None, 0, 0))(jnp.asarray(seeds), epoch, position))
 

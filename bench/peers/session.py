@@ -112,8 +112,6 @@ class _Session:
         self.display.close()
         self.signals.finish()
         if not self.rows:
-            if not self.code:
-                self.display.error(f"error: peers: nothing was measured (see {self.folder / LOG}).")
             return self.code or CELLS_FAILED
         self.manifest["finished"] = environment.utc_now()
         text = json.dumps(files.plain(self.manifest), indent=1, allow_nan=False, ensure_ascii=False)

@@ -13,7 +13,8 @@ def table(rows: pd.DataFrame) -> Table:
     """Who took how long, and how many times as long as gdjax."""
     shown = Table(box=box.SIMPLE_HEAD, title="the same work: seconds, and how many times gdjax's", title_justify="left")
     for heading in ("workload", "peer", "its time", "gdjax", "ratio", "goal"):
-        shown.add_column(heading, justify="left" if heading in ("workload", "peer") else "right", overflow="fold")
+        shown.add_column(heading, justify="left" if heading in ("workload", "peer") else "right",
+                         no_wrap=heading != "peer")
     before = ""
     for _, row in rows.iterrows():
         shown.add_row(
@@ -24,12 +25,13 @@ def table(rows: pd.DataFrame) -> Table:
 
 
 def ratio_words(row: pd.Series) -> str:
-    """A ratio with its interval, to two digits.
+    """A ratio with its interval, to two digits or whole.
 
     >>> ratio_words(pd.Series({"ratio": 8.71, "ratio_low": 8.0, "ratio_high": 9.42}))
     '8.7 [8, 9.4]'
     """
-    value, low, high = (number(float(row[name]), 2) for name in ("ratio", "ratio_low", "ratio_high"))
+    value, low, high = (f"{each:,.0f}" if each >= 100 else number(each, 2)
+                        for each in (float(row[name]) for name in ("ratio", "ratio_low", "ratio_high")))
     return f"{value} [{low}, {high}]"
 
 

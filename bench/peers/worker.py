@@ -101,10 +101,10 @@ def row(workload: Workload, peer: Entry, samples: dict[str, np.ndarray], losses:
 
 def _trouble(workload: Workload, peer: Entry, found: dict[str, object]) -> str:
     """What is wrong with the comparison, or nothing."""
-    if peer.losses is None:
-        return ""
     if peer.difference is not None and not float(str(found["difference"])) <= AGREE:
         return f"differs from gdjax on the same work (relative difference {found['difference']:.2g})"
+    if peer.losses is None:
+        return ""
     far = relative(np.array([found["peer_loss"]]), np.array([found["gdjax_loss"]]))
     return "" if far <= workload.tolerance else f"ends elsewhere (median loss {found['peer_loss']:.4g}, not " \
                                                 f"{found['gdjax_loss']:.4g})"

@@ -22,7 +22,7 @@ class Entry:
         name: which system, and how its loop is written.
         run: does the work, or `share` of it, and returns arrays that can be waited for.
         losses: what `run` returned -> final losses of its lanes, (lanes,) float64, outside of the clock; None where the
-            work is no training.
+            work is no training, or of one lane only.
         difference: the largest relative difference of a loss from gdjax's on the same starts and the same batches; None
             where the peer can't be given batches.
         goal: how many times as long as gdjax's time it should take at least.
