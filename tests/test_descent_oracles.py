@@ -12,7 +12,6 @@ import gdjax
 from tests.plain import batches_of, descend
 
 
-
 def steps_to_tolerance(h: np.ndarray, x: np.ndarray, rate: float, tolerance: float, most: int) -> int:
     """Smallest s with ‖gradient‖ ≤ tolerance, gradientᵢ = hᵢ (1 − rate·hᵢ)ˢ xᵢ."""
     norms = np.sqrt((((1 - rate * h) ** np.arange(most)[:, None] * h * x) ** 2).sum(axis=1))

@@ -7,8 +7,8 @@ import pytest
 
 import gdjax
 from bench.peers import digits, digits_jax, valley
-from bench.peers.workload import Entry, Workload, relative
 from bench.peers.worker import row
+from bench.peers.workload import Entry, Workload, relative
 
 torch = pytest.importorskip("torch", reason="PyTorch is a peer: make peers, or pip install torch")
 pytest.importorskip("optimistix", reason="optimistix is a peer: make peers, or pip install optimistix")
