@@ -12,15 +12,16 @@ from bench.analysis.words import number, seconds_number
 def table(rows: pd.DataFrame) -> Table:
     """Who took how long, and how many times as long as gdjax."""
     shown = Table(box=box.SIMPLE_HEAD, title="the same work: seconds, and how many times gdjax's", title_justify="left")
-    for heading in ("workload", "peer", "its time", "gdjax", "ratio", "goal"):
-        shown.add_column(heading, justify="left" if heading in ("workload", "peer") else "right",
-                         no_wrap=heading != "peer")
+    shown.add_column("workload and peer")
+    for heading in ("its time", "gdjax", "ratio", "goal"):
+        shown.add_column(heading, justify="right", no_wrap=True)
     before = ""
     for _, row in rows.iterrows():
-        shown.add_row(
-            "" if row["workload"] == before else str(row["workload"]), str(row["peer"]), seconds_number(row["peer_s"]),
-            seconds_number(row["gdjax_s"]), ratio_words(row), "" if pd.isna(row["goal"]) else f"{row['goal']:g}")
-        before = str(row["workload"])
+        if row["workload"] != before:
+            before = str(row["workload"])
+            shown.add_row(before)
+        shown.add_row(f"  {row['peer']}", seconds_number(row["peer_s"]), seconds_number(row["gdjax_s"]),
+                      ratio_words(row), "" if pd.isna(row["goal"]) else f"{row['goal']:g}")
     return shown
 
 
