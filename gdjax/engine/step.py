@@ -82,6 +82,6 @@ def norm(gradient: PyTree) -> jax.Array:
 
 
 def _squares(leaf: jax.Array) -> jax.Array:
-    if leaf.size > SMALL:
+    if not 0 < leaf.size <= SMALL:
         return jnp.sum(leaf * leaf)
     return functools.reduce(jnp.add, [each * each for each in jnp.unstack(leaf.ravel())])
