@@ -20,7 +20,6 @@ from bench.bad_input import field_error
 STARTS = 512 * 512
 MOST_STARTS, MOST_STEPS = 2048 * 2048, 1_000_000
 STEPS = 2000
-QUEUE = 1 << 15  # starts that one core takes at a time: pieces run side by side on all cores
 RATES = (*(float(f"{digit}e{power}") for power in range(-5, 1) for digit in (1, 2, 5)), 10.0)
 TRIAL = 7  # a range test runs 7 × 7 starts with each of these rates
 QUARTER = 4  # and a quarter of the steps
@@ -91,7 +90,7 @@ def find(request: Request, say: Callable[[str], None]) -> Basins:
     box = _box(problem)
     tolerance = SMALLEST * _steepness(problem, box)
     program = gdjax.compile(problem, batch_size=problem.examples, optimizer=optimizer, tolerance=tolerance,
-                            starts=min(QUEUE, side * side))
+                            starts=side * side)
 
     def run(points: np.ndarray, rates: float | Sequence[float], steps: int) -> gdjax.Runs:
         with warnings.catch_warnings():
