@@ -214,7 +214,9 @@ def _descend(
     start_loss, start_norm = measure(problem, params)
     _warn_of_starts(problem, start_loss, start_norm)
     lanes = lane_tables.arrange(len(start_loss), len(settings), batches, shape.members)
-    seeds = lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BATCHES), lanes.stream)
+    seeds = np.zeros((len(lanes.stream), 2), np.uint32)  # a full batch draws nothing
+    if not shape.full_batch:
+        seeds = lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BATCHES), lanes.stream)
     pace = problem.examples / size
     numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
     hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, limits.max_steps, pace, start_loss.dtype)
