@@ -111,7 +111,8 @@ def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
     """
     first = jnp.arange(shape.slots)
     slots = begin(shape, queue, first, rules)
-    outcome = jax.tree.map(lambda leaf: jnp.zeros((shape.queue, *leaf.shape[1:]), leaf.dtype),
+    # one axis for all lanes: with (queue, members) XLA copied the whole table into another layout and back in every turn
+    outcome = jax.tree.map(lambda leaf: jnp.zeros((shape.queue * shape.members, *leaf.shape[2:]), leaf.dtype),
                            slots.seen._replace(params=slots.params))
 
     def unfinished(carry: Carry) -> jax.Array:
@@ -129,7 +130,7 @@ def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
 
     begun = (slots, outcome, jnp.minimum(queue.length, shape.slots), jnp.int32(0))
     _, outcome, _, ran = jax.lax.while_loop(unfinished, turn, begun)
-    return outcome, ran
+    return jax.tree.map(lambda table: table.reshape(shape.queue, shape.members, *table.shape[1:]), outcome), ran
 
 
 def _step_together(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Rules) -> tuple[Slots, jax.Array]:
@@ -273,9 +274,7 @@ def _retire(shape: Shape, slots: Slots, outcome: Outcome) -> tuple[Slots, Outcom
         seen = slots.seen._replace(params=params, best=jnp.fmin(slots.seen.best, slots.seen.loss))
 
         def scatter(table: jax.Array, lanes: jax.Array) -> jax.Array:
-            flat = table.reshape(-1, *table.shape[2:]).at[row].set(
-                lanes.reshape(-1, *lanes.shape[2:]), mode="drop", unique_indices=False)
-            return flat.reshape(table.shape)
+            return table.at[row].set(lanes.reshape(-1, *lanes.shape[2:]), mode="drop")
 
         return jax.tree.map(scatter, outcome, seen)
 
