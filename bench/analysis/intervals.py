@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import binomtest
 
 Array = np.ndarray
 RESAMPLES = 10_000
@@ -36,6 +35,8 @@ def wilson(hits: int, lanes: int) -> Estimate:
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
+    from scipy.stats import binomtest  # only here: it takes a second to import, and most commands need no interval
+
     if lanes == 0:
         return NOTHING
     interval = binomtest(int(hits), int(lanes)).proportion_ci(CONFIDENCE, method="wilson")

@@ -29,33 +29,32 @@ def build(name: str) -> Workload:
     flat = [setting for each in settings.values() for setting in each]
     programs = [group.program() for group in groups]
 
-    def ours() -> list[gdjax.Runs]:
-        return [gdjax.minibatch(problem, batch_size=group.batch_size, rates=None, settings=flat, starts=starts, key=0,
-                                max_steps=group.steps, marks=suite.marks, program=program)
-                for group, program in zip(groups, programs, strict=True)]
+    def ours_of(place: int) -> gdjax.Runs:
+        return gdjax.minibatch(problem, batch_size=sizes[place], rates=None, settings=flat, starts=starts, key=0,
+                               max_steps=groups[place].steps, marks=suite.marks, program=programs[place])
 
     plain = [[_plain(problem, each, group, starts, suite.marks) for each in settings.values()] for group in groups]
 
-    def theirs() -> list[np.ndarray]:
-        """Curves (lanes, marks) of every batch size."""
-        found = []
-        for programs in plain:
-            curves = [np.asarray(run()) for run in programs]  # (starts, settings, marks) of one schedule
-            found.append(np.concatenate(curves, axis=1).reshape(-1, curves[0].shape[-1]))
-        return found
+    def theirs_of(place: int) -> np.ndarray:
+        """Curves (lanes, marks) of one batch size."""
+        curves = [np.asarray(run()) for run in plain[place]]  # (starts, settings, marks) of one schedule
+        return np.concatenate(curves, axis=1).reshape(-1, curves[0].shape[-1])
+
+    every = range(len(sizes))
 
     def difference() -> float:
         """Full batches draw nothing: their losses at the marks must be the same."""
         full = sizes.index(problem.examples)
-        return relative(theirs()[full], ours()[full].curve)
+        return relative(theirs_of(full), ours_of(full).curve)
 
     words = (f"the grid of {SUITE} on {PROBLEM}: batch sizes {', '.join(map(str, sizes))}, {suite.tuning_starts} "
              f"starts × {len(flat)} settings of {len(settings)} schedules, {held.epochs:g} epochs, scored at "
              f"{suite.marks} marks")
     return Workload(
         name, words,
-        Entry("gdjax.minibatch", ours, lambda runs: np.concatenate([each.final_loss for each in runs])),
-        (Entry("JAX: jit(vmap(scan)), a program for each schedule", theirs,
+        Entry("gdjax.minibatch", lambda: [ours_of(place) for place in every],
+              lambda runs: np.concatenate([each.final_loss for each in runs])),
+        (Entry("JAX: jit(vmap(scan)), a program for each schedule", lambda: [theirs_of(place) for place in every],
                lambda curves: np.concatenate([each[:, -1] for each in curves]),
                difference, goal=3.0),))
 

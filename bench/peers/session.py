@@ -12,7 +12,7 @@ from bench import environment, files, store
 from bench.bad_input import field_error
 from bench.child import LOG, Child, Message, Signals
 from bench.display import Display
-from bench.parent import BAD_INPUT, CELLS_FAILED, FINE, INTERRUPTED, guarded, listen
+from bench.parent import BAD_INPUT, CELLS_FAILED, FINE, INTERRUPTED, NO_DEVICE, guarded, listen
 from bench.store import FolderError
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ REPEATS, SAMPLE_S = 10, 0.1
 TIMEOUT_S = 900.0  # without a word from the worker
 
 
-def check(only: Sequence[str], repeats: int) -> None:
+def check(only: Sequence[str], repeats: int, workloads: Mapping[str, str]) -> None:
     """Raise ValueError where a workload is not known, a number has no meaning, or a peer is not installed."""
     for name in only:
-        if name not in WORKLOADS:
-            raise ValueError(field_error("--only", f"must be one of {', '.join(WORKLOADS)}", name, "Choose one."))
+        if name not in workloads:
+            raise ValueError(field_error("--only", f"must be one of {', '.join(workloads)}", name, "Choose one."))
     if repeats < 1:
         raise ValueError(field_error("--repeats", "must be at least 1", repeats, "Try --repeats 10."))
     missing = [name for name in NEEDED if find_spec(name) is None]
@@ -61,7 +61,7 @@ def run(folder: Path, device: str = "auto", only: Sequence[str] = (), repeats: i
     """
     display = Display()
     try:
-        check([] if workloads is not WORKLOADS else only, repeats)
+        check(only, repeats, workloads)
     except ValueError as error:
         display.error(f"error: {error}")
         return BAD_INPUT
@@ -75,7 +75,7 @@ def run(folder: Path, device: str = "auto", only: Sequence[str] = (), repeats: i
             for place, (name, module) in enumerate(chosen.items()):
                 payload = {"module": module, "name": name, "asked": device, "repeats": repeats, "sample_s": sample_s}
                 session.measure(name, payload, worker, place, len(chosen))
-                if session.code in (INTERRUPTED, 5):
+                if session.code in (INTERRUPTED, NO_DEVICE):
                     break
             return session.finish()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from importlib import import_module
 from multiprocessing.connection import Connection
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from bench import clock, device
 from bench.analysis.intervals import median_interval, ratio_of_medians
+from bench.parent import NO_DEVICE
 from bench.peers.workload import Entry, Workload, relative
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 
@@ -27,8 +29,8 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
 
 
 class _Measuring(Speaker):
-    def __init__(self, connection: Connection, module: str, name: str, asked: str, repeats: int, sample_s: float,
-                 ) -> None:
+    def __init__(self, connection: Connection, module: str, name: str, asked: str, repeats: int,
+                 sample_s: float) -> None:
         super().__init__(connection)
         self.module, self.name, self.asked, self.repeats, self.sample_s = module, name, asked, repeats, sample_s
 
@@ -36,7 +38,7 @@ class _Measuring(Speaker):
         """Open the device, build, check, time, tell."""
         opened = device.open_device(self.asked, "float32", "highest")
         if opened.trouble:
-            self.say(kind="error", code=5, text=opened.trouble)
+            self.say(kind="error", code=NO_DEVICE, text=opened.trouble)
             return
         self.say(kind="plan", device=opened.platform, environment={**device.facts(), "dtype": "float32",
                                                                   "matmul_precision": "highest"})
@@ -58,10 +60,11 @@ class _Measuring(Speaker):
         for entry in workload.entries:
             answer = entry.run()
             losses[entry.name] = math.nan if entry.losses is None else float(np.median(entry.losses(answer)))
-            job = clock.calibrate((entry.name,), _repeated(entry), self.sample_s, 1)
-            seconds, _ = clock.once(job.run, job.count)
-            jobs.append(clock.Job(job.label, job.run, job.count, max(
-                min(FEWEST, self.repeats), min(self.repeats, math.ceil(LONG_S / max(seconds, 1e-9))))))
+            run = _repeated(entry)
+            seconds, _ = clock.once(run, 1)
+            count = math.ceil(self.sample_s / seconds)
+            repeats = min(self.repeats, max(FEWEST, math.ceil(LONG_S / (count * seconds))))
+            jobs.append(clock.Job((entry.name,), run, count, repeats))
             self.listen()
         found: dict[str, list[float]] = {entry.name: [] for entry in workload.entries}
         parts = {entry.name: entry.share / (entry.cores if workload.per_core else 1) for entry in workload.entries}
@@ -73,7 +76,7 @@ class _Measuring(Speaker):
         return losses, {name: np.asarray(seconds) for name, seconds in found.items()}
 
 
-def _repeated(entry: Entry):  # type: ignore[no-untyped-def]
+def _repeated(entry: Entry) -> Callable[[int], object]:
     def run(count: int) -> object:
         for _ in range(count):
             answer = entry.run()

@@ -111,7 +111,7 @@ def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
     """
     first = jnp.arange(shape.slots)
     slots = begin(shape, queue, first, rules)
-    # one axis for all lanes: with (queue, members) XLA copied the whole table into another layout and back in every turn
+    # one axis for all lanes: of (queue, members) XLA copied the whole table to another layout and back in every turn
     outcome = jax.tree.map(lambda leaf: jnp.zeros((shape.queue * shape.members, *leaf.shape[2:]), leaf.dtype),
                            slots.seen._replace(params=slots.params))
 
