@@ -78,4 +78,4 @@ def _products() -> Workload:
         "bgd-matmul", f"BGD on digits-softmax, {LANES} lanes, {BGD_STEPS} steps, against as many operations in "
         f"products of {side}² matrices: the ratio is the share of the machine's matmul rate",
         Entry("gdjax.bgd", ours, lambda runs: np.asarray(runs.final_loss, float)),
-        (Entry("the machine's own matmul", products, None, goal=0.35, share=share),))
+        (Entry("as many operations in products (a share)", products, None, goal=0.35, share=share),))
