@@ -70,7 +70,7 @@ def modules_of(config: Mapping[str, object]) -> Modules:
     'bench.study.report'
     """
     return Modules("bench.study.worker", "bench.study.report", None) if "claims" in config else Modules(
-        "bench.worker", "bench.report", "bench.noise_worker")
+        "bench.worker", "bench.report.report", "bench.noise_worker")
 
 
 class _Session:

@@ -10,7 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from bench.report import write_report
+from bench.report.report import write_report
 from tests.bench.report.chromium import CHROMIUM, DRIVER, WAIT_S, asked_for, complaints, narrow, opened, wait
 from tests.bench.synthetic import GAPS, Plan, write_run
 

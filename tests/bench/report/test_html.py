@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 from plotly.offline import get_plotlyjs
 
-from bench.report import write_report
 from bench.report.plots.parts import json_ready
+from bench.report.report import write_report
 from tests.bench.synthetic import GAPS, Plan, write_run
 
 HOSTILE = "</script><script>alert(1)</script>"

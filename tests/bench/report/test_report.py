@@ -12,9 +12,10 @@ import pytest
 
 import bench
 from bench.analysis.summary import FIXED
-from bench.report import limits, write_report
+from bench.report import limits
 from bench.report.files import write_whole
 from bench.report.markdown import escape
+from bench.report.report import write_report
 from bench.report.style import tick_places
 from tests.bench.synthetic import GAPS, Plan, seal, write_run
 
@@ -188,6 +189,6 @@ def test_ticks_are_round_numbers() -> None:
 
 
 def test_the_report_needs_no_jax_and_no_pyplot() -> None:
-    code = "import sys, bench.report; print({'jax', 'gdjax', 'matplotlib.pyplot'} & set(sys.modules))"
+    code = "import sys, bench.report.report; print({'jax', 'gdjax', 'matplotlib.pyplot'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
