@@ -65,7 +65,8 @@ class Answer:
         return tuple(cell for cell, ratio in self.ratios if ratio.low <= 1 <= ratio.high)
 
 
-def answers(tables: Tables, summary: pd.DataFrame) -> list[Answer]:
+def answers(tables: Tables, summary: pd.DataFrame, *, reported: Reported | None = None,
+            times: Times | None = None) -> list[Answer]:
     """Answers for every (problem, device, target), hardest target last; one of each (problem, device) is the headline.
 
     A problem without a summary row has one answer with nothing in it, so that it can't go unmentioned.
@@ -73,8 +74,10 @@ def answers(tables: Tables, summary: pd.DataFrame) -> list[Answer]:
     Args:
         tables: of one run folder.
         summary: `summarise(tables)`.
+        reported, times: of the same tables, where the caller has them.
     """
-    ratios = Ratios(Reported(tables), Times(tables.timing))
+    ratios = Ratios(Reported(tables) if reported is None else reported,
+                    Times(tables.timing) if times is None else times)
     found = []
     for (problem, _), rows in summary.groupby(["problem", "device"], sort=True):
         headline, count = headline_target(rows), cell_counts(tables.run, str(problem))

@@ -28,7 +28,7 @@ def curve_quantiles(reported: Reported, row: pd.Series) -> pd.DataFrame:
     if curves.empty:
         return pd.DataFrame(columns=["step", "epochs", "low", "median", "high"], dtype=float)
     losses = curves.pivot(index="step", columns="start", values="loss")
-    diverged = losses.columns.isin(lanes.loc[lanes["status"] == "diverged", "start"])
+    diverged = losses.columns.isin(lanes.loc[lanes["diverged"], "start"])
     values = losses.to_numpy(float).copy()
     values[:, diverged] = np.where(np.isnan(values[:, diverged]), np.inf, values[:, diverged])
     filled = pd.DataFrame(values, index=losses.index).ffill().fillna(np.inf).to_numpy()

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.reported import Reported, key_of
-
 Array = np.ndarray
 RESAMPLES = 1000
 COLUMNS = ["time", "share", "low", "high"]
-
-
-def hit_times(reported: Reported, rows: pd.DataFrame) -> Array:
-    """Steps to each target of one cell, (starts, targets), ∞ for a miss; only starts that every target has.
-
-    Args:
-        reported: of the run.
-        rows: of the summary, one cell, one row per target.
-    """
-    columns = []
-    for _, row in rows.iterrows():
-        hits = reported.hits(key_of(row), float(row["rate"]), float(row["horizon"]), float(row["target"]))
-        columns.append(hits.set_index("start")["steps"])
-    if not columns:
-        return np.empty((0, 0))
-    return pd.concat(columns, axis=1, join="inner").to_numpy(float)
 
 
 def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
@@ -54,15 +38,20 @@ def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
     # the last time is the last hit itself, whatever rounding geomspace does
     grid = np.append(np.geomspace(finite.min(), finite.max(), points)[:-1], finite.max())
     shares = (times[:, :, None] <= grid).mean(axis=1)
-    draws = np.random.default_rng(len(times)).multinomial(len(times), np.full(len(times), 1 / len(times)), RESAMPLES)
-    low, high = np.quantile(draws @ shares / len(times), (0.025, 0.975), axis=0)
+    low, high = np.quantile(_draws(len(times)) @ shares / len(times), (0.025, 0.975), axis=0)
     return pd.DataFrame({"time": grid, "share": shares.mean(axis=0), "low": low, "high": high})
 
 
-def unit_scale(row: pd.Series, unit: str) -> float:
+@lru_cache(maxsize=4)
+def _draws(starts: int) -> Array:
+    """How often each resample holds each start, (resamples, starts)."""
+    return np.random.default_rng(starts).multinomial(starts, np.full(starts, 1 / starts), RESAMPLES).astype(float)
+
+
+def unit_scale(row: pd.Series | Mapping[Hashable, object], unit: str) -> float:
     """What one step is in a unit, of a summary row: 1 step, batch-size examples, or seconds (NaN if not timed)."""
     if unit == "steps":
         return 1.0
     if unit == "examples":
-        return float(row["batch_size"])
-    return float(row[f"step_s_{unit.removeprefix('seconds_')}"]) if unit.startswith("seconds_") else math.nan
+        return float(str(row["batch_size"]))
+    return float(str(row[f"step_s_{unit.removeprefix('seconds_')}"])) if unit.startswith("seconds_") else math.nan

@@ -26,6 +26,7 @@ class Estimate(NamedTuple):
 NOTHING = Estimate(math.nan, math.nan, math.nan)
 
 
+@lru_cache(maxsize=1024)
 def wilson(hits: int, lanes: int) -> Estimate:
     """Share of lanes that hit, with its Wilson score interval.
 
@@ -142,12 +143,10 @@ def ert(spent: Array, hit: Array) -> Estimate:
     """
     if len(spent) == 0:
         return NOTHING
-    sums, counts = [], []
-    for draws in _draws(len(spent), 0):
-        sums.append(spent[draws].sum(axis=1))
-        counts.append(hit[draws].sum(axis=1))
-    hits = np.concatenate(counts)
-    resamples = np.where(hits > 0, np.concatenate(sums) / np.maximum(hits, 1), np.inf)
+    # summed draw by draw, not as counts times steps: an interval keeps its last digit, whatever the BLAS
+    sums = np.concatenate([spent[draws].sum(axis=1) for draws in _draws(len(spent), 0)])
+    hits = np.concatenate([counts[hit].sum(axis=0) for counts in _counts(len(spent), 0)])
+    resamples = np.where(hits > 0, sums / np.maximum(hits, 1), np.inf)
     total = int(np.sum(hit))
     return Estimate(float(np.sum(spent)) / total if total else math.inf, *percentile_interval(resamples))
 
@@ -209,21 +208,49 @@ def _ratio(above: Array, below: Array) -> Array:
 
 def _paired_medians(values: Array) -> Array:
     """Medians over the common resamples of starts, which `median_resamples` can't give: its ranks differ by sample."""
-    medians, size = [], len(values)
-    for draws in _draws(size, 0):
-        ordered = np.sort(values[draws], axis=1)
-        medians.append(_middle(ordered[:, (size - 1) // 2], ordered[:, size // 2], censored=True))
-    return np.concatenate(medians)
+    order = np.argsort(values)
+    lower, upper = _middle_places(len(values), 0, order)
+    ordered = values[order]
+    return _middle(ordered[lower], ordered[upper], censored=True)
 
 
 @lru_cache(maxsize=64)
 def _middle_ranks(size: int, seed: int) -> tuple[Array, Array]:
+    return _middle_places(size, seed, np.arange(size))
+
+
+def _middle_places(size: int, seed: int, order: Array) -> tuple[Array, Array]:
+    """Ranks of the two middle values of each resample: how many values were not yet half of it, from the smallest on.
+
+    Args:
+        order: (size,) the values' places, smallest first.
+    """
     lower, upper = [], []
-    for draws in _draws(size, seed):
-        ordered = np.sort(draws, axis=1)
-        lower.append(ordered[:, (size - 1) // 2])
-        upper.append(ordered[:, size // 2])
+    for counts in _counts(size, seed):
+        drawn, low, high = (np.zeros(counts.shape[1], counts.dtype) for _ in range(3))
+        for count in counts[order]:
+            drawn += count
+            low += drawn <= (size - 1) // 2
+            high += drawn <= size // 2
+        lower.append(low.astype(np.intp))
+        upper.append(high.astype(np.intp))
     return np.concatenate(lower), np.concatenate(upper)
+
+
+def _counts(size: int, seed: int) -> Iterator[Array]:
+    """How often each resample of `_draws` holds each value: (values, resamples), in the order of `_draws`."""
+    if size * RESAMPLES <= _CHUNK:
+        yield _small_counts(size, seed)
+        return
+    for draws in _draws(size, seed):
+        yield _counted(draws)
+
+
+def _counted(draws: Array) -> Array:
+    resamples, size = draws.shape
+    places = (draws + size * np.arange(resamples)[:, None]).ravel()
+    counts = np.bincount(places, minlength=draws.size).reshape(draws.shape)
+    return np.ascontiguousarray(counts.T.astype(np.min_scalar_type(size)))
 
 
 def _draws(size: int, seed: int) -> Iterator[Array]:
@@ -239,3 +266,8 @@ def _draws(size: int, seed: int) -> Iterator[Array]:
 @lru_cache(maxsize=4)
 def _small_draws(size: int, seed: int) -> Array:
     return np.random.default_rng([seed, size]).integers(0, size, (RESAMPLES, size))
+
+
+@lru_cache(maxsize=4)
+def _small_counts(size: int, seed: int) -> Array:
+    return _counted(_small_draws(size, seed))

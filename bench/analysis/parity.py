@@ -61,7 +61,7 @@ def _row(row: pd.Series, pair: Pair, place: int) -> dict[str, object]:
 def _losses(row: pd.Series, pair: Pair) -> tuple[Array, Array]:
     found = [side.reported.lanes(*setting_of(row, end, side.device)).set_index("start")
              for side, end in ((pair.a, "a"), (pair.b, "b"))]
-    columns = [each["final_loss"].where(each["status"] != "diverged").fillna(math.inf) for each in found]
+    columns = [each["final_loss"].mask(each["diverged"]).fillna(math.inf) for each in found]
     common = pd.concat(columns, axis=1, join="inner").to_numpy(float)
     return common[:, 0], common[:, 1]
 

@@ -46,7 +46,7 @@ class Side:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """Its summary with a column `goal` that names a target alike on both sides: its gap, or else the loss."""
-        summary = summarise(self.tables)
+        summary = summarise(self.tables, reported=self.reported, times=self.times)
         goals = [f"gap {gap:g}" if math.isfinite(gap) else f"loss {target:.6g}"
                  for gap, target in summary[["gap", "target"]].to_numpy(float)]
         return summary.assign(goal=goals)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.intervals import ert, hit_interval, median_interval, wilson
+from bench.analysis.intervals import censored_median, ert, hit_interval, median_interval, wilson
 from bench.analysis.reported import Reported, key_of
-from bench.analysis.timing import Times, seed_of
+from bench.analysis.timing import Program, Times, seed_of
 from bench.tables import Tables
 
+Array = np.ndarray
 FIXED = ["problem", "optimizer", "batch_size", "schedule", "rate", "device", "lanes", "target", "hits",
          "success_rate", "success_low", "success_high", "steps_median", "steps_low", "steps_high", "ert_steps",
          "examples_median", "epochs_median", "seconds_solo_median", "seconds_solo_low", "seconds_solo_high",
@@ -36,7 +38,7 @@ class ProblemFacts:
     optimum: float
 
 
-def summarise(tables: Tables) -> pd.DataFrame:
+def summarise(tables: Tables, *, reported: Reported | None = None, times: Times | None = None) -> pd.DataFrame:
     """The summary table, one row per (cell, target), hardest target last.
 
     Steps, examples and seconds are medians over all reported lanes of the chosen setting, a miss counting as ∞.
@@ -45,6 +47,7 @@ def summarise(tables: Tables) -> pd.DataFrame:
 
     Args:
         tables: of one run folder; any of them may be empty.
+        reported, times: of the same tables, where the caller has them.
 
     Returns:
         columns `COLUMNS`: those of design section 6, then gap, horizon (share of the budget), ert_low, ert_high,
@@ -58,11 +61,12 @@ def summarise(tables: Tables) -> pd.DataFrame:
         >>> summarise(tables).shape == (0, len(COLUMNS))
         True
     """
-    reported, times = Reported(tables), Times(tables.timing)
+    reported = Reported(tables) if reported is None else reported
+    times = Times(tables.timing) if times is None else times
     order = ["problem", "optimizer", "batch_size", "schedule", "device"]
     chosen = tables.chosen.sort_values([*order, "target"], ascending=[True] * len(order) + [False])
     rows = [_row(choice, reported, times, problem_facts(tables.run, str(choice["problem"])))
-            for _, choice in chosen.iterrows()]
+            for choice in chosen.to_dict("records")]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -76,50 +80,52 @@ def problem_facts(run: Mapping[str, object], name: str) -> ProblemFacts:
                         optimum=float(optimum) if isinstance(optimum, int | float) else math.nan)
 
 
-def _row(choice: pd.Series, reported: Reported, times: Times, facts: ProblemFacts) -> dict[str, object]:
+def _row(choice: Mapping[Hashable, Any], reported: Reported, times: Times, facts: ProblemFacts) -> dict[str, object]:
     key = key_of(choice)
     setting = float(choice["rate"]), float(choice["horizon"])
     lanes = reported.lanes(key, *setting)
     hits = reported.hits(key, *setting, float(choice["target"]))
     same = ["problem", "optimizer", "batch_size", "schedule", "rate", "device", "target", "gap", "horizon",
             "edge_of_grid", "tuning_ert", "tuning_hits"]
-    row = {column: choice[column] for column in same} | _hit_columns(hits, facts)
-    row |= _seconds_columns(hits, times, (key[0], key[1], key[2], key[4]))
+    before, steps, after = (hits[name].to_numpy(float) for name in ("steps_before", "steps", "steps_after"))
+    bracket = before, steps, after
+    row = {column: choice[column] for column in same} | _hit_columns(hits, bracket, facts)
+    row |= _seconds_columns(bracket, times, (key[0], key[1], key[2], key[4]))
     return row | _lane_columns(lanes, hits, key[2], facts)
 
 
-def _hit_columns(hits: pd.DataFrame, facts: ProblemFacts) -> dict[str, object]:
+def _hit_columns(hits: pd.DataFrame, bracket: tuple[Array, Array, Array], facts: ProblemFacts) -> dict[str, object]:
     hit = hits["hit"].to_numpy(bool)
     success = wilson(int(hit.sum()), len(hits))
-    steps = hit_interval(*_bracket(hits))
+    steps = hit_interval(*bracket)
     spent = ert(hits["steps_spent"].to_numpy(float), hit)
-    examples = hit_interval(*[hits["examples"].to_numpy(float)] * 3).value
+    examples = censored_median(hits["examples"].to_numpy(float))
     return {"hits": int(hit.sum()), "success_rate": success.value, "success_low": success.low,
             "success_high": success.high, "steps_median": steps.value, "steps_low": steps.low, "steps_high": steps.high,
             "ert_steps": spent.value, "ert_low": spent.low, "ert_high": spent.high,
             "examples_median": examples, "epochs_median": examples / facts.examples, "problem_examples": facts.examples}
 
 
-def _seconds_columns(hits: pd.DataFrame, times: Times, program: tuple[str, str, int, str]) -> dict[str, object]:
+def _seconds_columns(bracket: tuple[Array, Array, Array], times: Times, program: Program) -> dict[str, object]:
     row: dict[str, object] = {"compile_s": times.compile_seconds(program)}
     for kind in ("solo", "batched"):
         samples = times.samples(program, kind)
         row[f"step_s_{kind}"] = float(np.median(samples)) if len(samples) else math.nan
-        seconds = hit_interval(*_bracket(hits), samples, seed=seed_of(program, kind))
+        seconds = hit_interval(*bracket, samples, seed=seed_of(program, kind))
         row |= {f"seconds_{kind}_median": seconds.value, f"seconds_{kind}_low": seconds.low,
                 f"seconds_{kind}_high": seconds.high}
     return row
 
 
 def _lane_columns(lanes: pd.DataFrame, hits: pd.DataFrame, batch_size: int, facts: ProblemFacts) -> dict[str, object]:
-    diverged = lanes["status"].to_numpy(str) == "diverged"
+    diverged = lanes["diverged"].to_numpy(bool)
     final = _losses(lanes["final_loss"], diverged)
     loss = median_interval(final)
     best = lanes["best_loss"].to_numpy(float)
     budget = float(lanes["max_steps"].max()) if len(lanes) else math.nan
-    hit_starts = hits.loc[hits["hit"].to_numpy(bool), "start"]
+    starts, hit_starts = (rows["start"].to_numpy()[kept] for rows, kept in ((lanes, diverged), (hits, hits["hit"])))
     return {"lanes": len(lanes), "diverged": int(diverged.sum()),
-            "diverged_hits": int(lanes.loc[diverged, "start"].isin(hit_starts).sum()),
+            "diverged_hits": int(np.isin(starts, hit_starts).sum()),
             "final_loss_median": loss.value, "final_loss_low": loss.low, "final_loss_high": loss.high,
             "final_gap_median": loss.value - facts.optimum, "final_gap_low": loss.low - facts.optimum,
             "final_gap_high": loss.high - facts.optimum,
@@ -127,10 +133,6 @@ def _lane_columns(lanes: pd.DataFrame, hits: pd.DataFrame, batch_size: int, fact
             "held_out_loss_median": _median(lanes["held_out_loss"], math.inf),
             "accuracy_median": _median(lanes["accuracy"], 0.0),
             "budget_steps": budget, "budget_epochs": budget * batch_size / facts.examples}
-
-
-def _bracket(hits: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return hits["steps_before"].to_numpy(float), hits["steps"].to_numpy(float), hits["steps_after"].to_numpy(float)
 
 
 def _median(values: pd.Series, worst: float) -> float:

@@ -25,21 +25,19 @@ class Times:
     """
 
     def __init__(self, timing: pd.DataFrame) -> None:
-        self._rows: dict[tuple[Program, str, str], pd.DataFrame] = {}
-        self._programs: dict[Program, None] = {}
-        timing = timing[timing["process"] == 0]
-        for (p, o, b, d, program, quantity), rows in timing.groupby([*PROGRAM, "program", "quantity"], observed=True):
+        self._rows: dict[Program, dict[tuple[str, str], pd.DataFrame]] = {}
+        groups = timing[timing["process"] == 0].groupby([*PROGRAM, "program", "quantity"], observed=True)
+        for (p, o, b, d, program, quantity), rows in groups[["width", "warmup", "voided", "steps", "seconds"]]:
             key = (str(p), str(o), int(str(b)), str(d))
-            self._programs[key] = None
-            self._rows[key, str(program), str(quantity)] = rows[["width", "warmup", "voided", "steps", "seconds"]]
+            self._rows.setdefault(key, {})[str(program), str(quantity)] = rows
 
     def programs(self) -> list[Program]:
         """Every program that was timed."""
-        return list(self._programs)
+        return list(self._rows)
 
     def samples(self, key: Program, program: str, quantity: str = "step") -> np.ndarray:
         """Seconds of a quantity, (repeats,): warm-ups and voided samples are left out, nothing else is."""
-        rows = self._rows.get((key, program, quantity))
+        rows = self._rows.get(key, {}).get((program, quantity))
         if rows is None:
             return np.array([])
         seconds = rows["seconds"].to_numpy(float)[~(rows["warmup"].to_numpy(bool) | rows["voided"].to_numpy(bool))]
@@ -67,7 +65,7 @@ class Times:
     def row(self, key: Program) -> dict[str, object]:
         """One row of `timing_table`."""
         solo, batched = self.step(key, "solo"), self.step(key, "batched")
-        frames = {(program, quantity): rows for (owner, program, quantity), rows in self._rows.items() if owner == key}
+        frames = self._rows[key]
         widths = [int(rows["width"].max()) for (program, _), rows in frames.items() if program == "batched"]
         return dict(zip(PROGRAM, key, strict=True)) | {
             "width": max(widths, default=0), "trace_s": self.median(key, "solo", "trace"),
@@ -81,17 +79,21 @@ class Times:
             "scoring_share": self.scoring_share(key)}
 
     def _total(self, key: Program, quantity: str, column: str) -> float:
-        rows = self._rows.get((key, "batched", quantity))
+        rows = self._rows.get(key, {}).get(("batched", quantity))
         return 0.0 if rows is None else float(rows[column].sum())
 
 
-def timing_table(tables: Tables) -> pd.DataFrame:
+def timing_table(tables: Tables, times: Times | None = None) -> pd.DataFrame:
     """One row per program: trace, compile and first run of one lane, transfer of the data, step seconds, scoring share.
+
+    Args:
+        tables: of one run folder.
+        times: of the same tables, where the caller has them.
 
     Returns:
         columns `COLUMNS`, seconds, then `MEMORY`: of the group's run, bytes; NaN where something was not measured.
     """
-    times = Times(tables.timing)
+    times = Times(tables.timing) if times is None else times
     found = pd.DataFrame([times.row(key) for key in times.programs()], columns=COLUMNS)
     return found.merge(tables.memory[[*PROGRAM, *MEMORY]], how="left", on=PROGRAM) if len(found) else found.assign(
         **dict.fromkeys(MEMORY, math.nan))

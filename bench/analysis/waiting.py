@@ -51,6 +51,6 @@ def waiting_of(reported: Reported, row: pd.Series) -> pd.DataFrame:
     setting = float(row["rate"]), float(row["horizon"])
     hits = reported.hits(key_of(row), *setting, float(row["target"])).set_index("start")["steps"]
     lanes = reported.lanes(key_of(row), *setting).set_index("start")
-    both = pd.concat([hits, lanes[["status", "steps"]].rename(columns={"steps": "ended"})], axis=1, join="inner")
+    both = pd.concat([hits, lanes[["diverged", "steps"]].rename(columns={"steps": "ended"})], axis=1, join="inner")
     return waiting_curve(both["steps"].to_numpy(float), both["ended"].to_numpy(float),
-                         both["status"].to_numpy(str) == "diverged")
+                         both["diverged"].to_numpy(bool))

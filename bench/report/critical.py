@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bench.analysis.words import schedule_label, target_words
-from bench.report.style import grid, heading, log_axis, new_figure, plain
+from bench.report.style import grid, heading, log_axis, new_figure, panel_title, plain
 
 _MOST_TARGETS = 4
 
@@ -44,7 +44,7 @@ def critical_figure(fits: pd.DataFrame, name: str, looks: Mapping[str, tuple[str
             axes.plot(low, place, color=colour, marker="<" if row["b_crit_low"] < edges[0] else "|", markersize=6)
             axes.plot(high, place, color=colour, marker=">" if row["b_crit_high"] > edges[1] else "|", markersize=6)
         axes.set_xlim(edges[0] / 1.3, edges[1] * 1.3)
-        axes.set_title(target_words(float(shown["gap"].iloc[0]), float(target)), fontsize=10, loc="left")
+        panel_title(axes, target_words(float(shown["gap"].iloc[0]), float(target)))
         axes.set_xlabel("critical batch size (examples)")
     panels[0][0].set_yticks(range(len(schedules)), [plain(schedule_label(schedule), 22) for schedule in schedules])
     panels[0][0].set_ylim(-0.6, len(schedules) - 0.4)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from bench.analysis.words import batch_label, schedule_label
-from bench.report.style import INK, MARKERS, grid, heading, log_axis, new_figure, plain, tick_places
+from bench.report.style import INK, MARKERS, grid, heading, log_axis, new_figure, panel_title, plain, tick_places
 
 Line = tuple[pd.Series, pd.DataFrame]  # summary row, curve_quantiles
 
@@ -40,9 +40,9 @@ def curves_figure(by_batch: Sequence[Line], by_schedule: Sequence[Line], name: s
     for row, curve in by_schedule:
         colour, marker = looks[str(row["schedule"])]
         _curve(right, curve, base, colour, marker, plain(schedule_label(str(row["schedule"])), 22))
-    left.set_title("each batch size with its best schedule", fontsize=10, loc="left")
+    panel_title(left, "each batch size with its best schedule")
     best = batch_label(int(by_schedule[0][0]["batch_size"]), examples)
-    right.set_title(f"each schedule at batch size {best}", fontsize=10, loc="left")
+    panel_title(right, f"each schedule at batch size {best}")
     for axes, title in ((left, "batch size: schedule"), (right, "schedule")):
         _finish(axes, title, [(loss - base, label) for loss, label in targets])
     left.set_ylabel("loss" if np.isnan(optimum) else "loss above the optimum")

@@ -36,16 +36,17 @@ class Picture:
     svg: str
 
 
-def write_figures(tables: Tables, summary: pd.DataFrame, scaling: pd.DataFrame, folder: Path) -> list[Picture]:
+def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, scaling: pd.DataFrame,
+                  folder: Path) -> list[Picture]:
     """Draw and write every figure of a run; problems without a reported lane have none.
 
     Args:
-        tables: of the run.
+        tables, reported: of the run.
         summary: the rows of `summarise(tables)` that are to be drawn.
         scaling: `scaling_table` of the run.
         folder: where the PNG (150 dpi) and SVG files go; made if it is not there.
     """
-    reported, pictures = Reported(tables), []
+    pictures = []
     styles = looks(sorted(str(name) for name in summary["schedule"].unique()))
     measured = summary[summary["lanes"] > 0]
     for place, ((problem, optimizer, device), rows) in enumerate(

@@ -78,7 +78,7 @@ def outcome_figure(rows: pd.DataFrame, name: str) -> Figure:
                      linewidth=0.4, width=0.85)
             bottom += share
         axes.set_xticks(range(len(sizes)), [batch_label(size, examples) for size in sizes], rotation=90, fontsize=8)
-        axes.set_title(plain(schedule_label(schedule), 22), fontsize=9)
+        axes.set_title(plain(schedule_label(schedule), 22), fontsize=9, y=1.0)
         axes.set_ylim(0, 100)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0][0].set_ylabel("share of starts (%)")

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator
 
 from bench.analysis.words import schedule_label, target_words
-from bench.report.style import INK, batch_axis, grid, heading, log_axis, new_figure, plain, tick_places
+from bench.report.style import INK, batch_axis, grid, heading, log_axis, new_figure, panel_title, plain, tick_places
 
 Looks = Mapping[str, tuple[str, str]]
 _PANEL = (3.5, 2.9)
@@ -38,7 +38,7 @@ def steps_figure(rows: pd.DataFrame, name: str, looks: Looks) -> Figure:
         shown = rows[rows["target"] == target]
         missed |= _lines(axes, shown, "steps", looks, limits)
         perfect |= _perfect_scaling(axes, shown)
-        axes.set_title(_goal(shown), fontsize=10, loc="left")
+        panel_title(axes, _goal(shown))
     panels[0][0].set_ylabel("steps to target\n(updates; median over starts)")
     _finish(panels, missed=missed, rows=rows)
     _legend(figure, rows, looks, missed=missed, perfect=perfect)
@@ -63,7 +63,7 @@ def seconds_figure(rows: pd.DataFrame, name: str, looks: Looks) -> Figure | None
             shown = rows[rows["target"] == target]
             missed |= _lines(axes, shown, f"seconds_{kind}", looks, limits)
             if place == 0:
-                axes.set_title(_goal(shown), fontsize=10, loc="left")
+                panel_title(axes, _goal(shown))
         line[0].set_ylabel(f"{title}\n(median over starts)")
     _finish(panels, missed=missed, rows=rows)
     _legend(figure, rows, looks, missed=missed, perfect=False)

@@ -59,6 +59,11 @@ def heading(figure: Figure, text: str) -> None:
                     va="top")
 
 
+def panel_title(axes: Axes, text: str) -> None:
+    """The title of a panel, at its top left; its height is given, as margins are, and not searched for."""
+    axes.set_title(text, fontsize=10, loc="left", y=1.0)
+
+
 def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     """A colour and a marker for each name, by its place; the same names look the same in every figure of a run."""
     return {name: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}

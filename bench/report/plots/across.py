@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.analysis.profile import FARTHEST, profile_table
+from bench.analysis.profile import FARTHEST, profile_table, profile_tasks
 from bench.analysis.reported import Reported
 from bench.report.plots.parts import Json, Looks, Plot, Selector, banded, batch_looks, label_of, layout, line
 from bench.report.plots.targets import units_of
@@ -28,18 +28,18 @@ def across_plots(reported: Reported, summary: pd.DataFrame, looks: Looks) -> lis
     units = [unit for unit in units_of(measured) if unit[0] in ("seconds_solo", "examples")]
     batches = {str(size): look for size, look in batch_looks(sorted(measured["batch_size"].unique())).items()}
     views: dict[str, Json] = {}
+    tasks = profile_tasks(reported, measured)
     for place, (by, _) in enumerate(_KINDS):
         for at, (unit, _) in enumerate(units):
-            table = profile_table(reported, measured, by, unit=unit)
+            table = profile_table(tasks, by, unit=unit)
             data = []
             for solver, rows in table.groupby("solver", sort=False):
                 name = label_of(str(solver)) if by == "schedule" else f"batch {solver}"
                 colour, marker, dash = (*looks[str(solver)], "solid") if by == "schedule" else batches[str(solver)]
                 data.append(_profile_line(rows, name, colour, marker, dash))
             views[f"{place}-{at}"] = {"data": data, "layout": _layout()}
-    tasks = measured.groupby(["problem", "optimizer", "device", "target"]).ngroups
     return [Plot("plot-across-profile", "Performance profile over all problems and targets",
-                 f"Share of the {tasks} (problem, target) pairs done within a factor of the best. "
+                 f"Share of the {len(tasks)} (problem, target) pairs done within a factor of the best. "
                  "Band: 95 % over starts, not over problems.", views, (Selector("of", [label for _, label in _KINDS]),
                                            Selector("time in", [label for _, label in units])), ("x",))]
 

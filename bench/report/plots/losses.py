@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,10 +115,10 @@ def rate_plot(rates: pd.DataFrame, looks: Looks, examples: int, first: int, iden
     kinds = (("ert_steps", "expected steps to target (ERT)"), ("final_loss_median", "median final loss"),
              ("diverged", "starts that diverged (%)"))
     views: dict[str, Json] = {}
+    found = {measure: best_horizons(rates, measure) for measure, _ in kinds}
     for place, size in enumerate(sizes):
-        mine = rates[rates["batch_size"] == size]
         for at, (measure, label) in enumerate(kinds):
-            best = best_horizons(mine, measure)
+            best = found[measure][found[measure]["batch_size"] == size]
             data = [trace for name in schedules if (cell := best[best["schedule"] == name]).size
                     for trace in _rate_lines(cell, measure, name, looks)]
             y = unit_axis(label)
@@ -157,7 +159,8 @@ def _heat_view(rows: pd.DataFrame, measure: str, label: str) -> Json:
             shade = np.where(np.isfinite(values) & (values > 0), np.log10(values), np.nan)
         seconds = measure.startswith("seconds")
         words = [[_cell_words(value, seconds) for value in line_] for line_ in values]
-    hover = [[_heat_hover(rows, schedule, size, label, word) for size, word in zip(sizes, line_, strict=True)]
+    cells = {(row["schedule"], row["batch_size"]): row for row in rows.to_dict("records")}
+    hover = [[_heat_hover(cells.get((schedule, size)), label, word) for size, word in zip(sizes, line_, strict=True)]
              for schedule, line_ in zip(schedules, words, strict=True)]
     finite = shade[np.isfinite(shade)]
     middle = (finite.max() + finite.min()) / 2 if len(finite) else 0.0
@@ -187,13 +190,12 @@ def _cell_words(value: float, seconds: bool) -> str:
     return seconds_words(Estimate(value, value, value)).split(" [")[0] if seconds else number(value, 2)
 
 
-def _heat_hover(rows: pd.DataFrame, schedule: str, size: int, label: str, word: str) -> str:
-    cell = rows[(rows["schedule"] == schedule) & (rows["batch_size"] == size)]
-    if cell.empty:
+def _heat_hover(row: Mapping[Hashable, Any] | None, label: str, word: str) -> str:
+    if row is None:
         return ""
-    row = cell.iloc[0]
-    return (f"{label_of(schedule)}, batch {size}<br>{label}: {word}<br>{row['hits']} of {row['lanes']} starts hit, "
-            f"{row['diverged']} diverged; rate {number(float(row['rate']))}")
+    return (f"{label_of(str(row['schedule']))}, batch {row['batch_size']}<br>{label}: {word}<br>"
+            f"{row['hits']} of {row['lanes']} starts hit, {row['diverged']} diverged; "
+            f"rate {number(float(row['rate']))}")
 
 
 def _rate_lines(cell: pd.DataFrame, measure: str, schedule: str, looks: Looks) -> list[Json]:

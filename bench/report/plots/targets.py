@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.ecdf import ecdf, hit_times, unit_scale
+from bench.analysis.ecdf import ecdf, unit_scale
 from bench.analysis.intervals import Estimate
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.reported import Reported
@@ -32,6 +34,7 @@ from bench.report.plots.parts import (
 
 UNITS = (("seconds_solo", "seconds, one training"), ("seconds_batched", "seconds, one lane of a sweep"),
          ("steps", "steps (updates)"), ("examples", "examples seen"))
+_HOVER = ["batch_size", "schedule", "problem_examples", "hits", "lanes", "rate"]
 
 
 def units_of(rows: pd.DataFrame) -> list[tuple[str, str]]:
@@ -71,7 +74,7 @@ def ecdf_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, identity: st
     """Share of (start, target) pairs reached by a time: the best schedule of each batch size, and each schedule."""
     units = [unit for unit in units_of(rows) if unit[0] != "seconds_batched"]
     sizes, schedules = sorted(rows["batch_size"].unique()), [name for name in looks if name in set(rows["schedule"])]
-    curves = {(int(str(size)), str(schedule)): (cell.iloc[0], ecdf(hit_times(reported, cell)))
+    curves = {(int(str(size)), str(schedule)): (cell.iloc[0], ecdf(reported.steps(cell)))
               for (size, schedule), cell in rows.groupby(["batch_size", "schedule"], sort=True)}
     hardest = rows[rows["target"] == rows["target"].min()]
     order = rank(hardest, measure_of(hardest))
@@ -98,8 +101,8 @@ def _target_view(rows: pd.DataFrame, unit: str, label: str, looks: Looks) -> Jso
         cell = rows[rows["schedule"] == schedule].sort_values("batch_size")
         median, low, high = (_values(cell, unit, part) for part in ("median", "low", "high"))
         x = cell["batch_size"].to_numpy(float) * shift
-        hover = [_target_hover(row, Estimate(*told), unit) for (_, row), *told in
-                 zip(cell.iterrows(), median, low, high, strict=True)]
+        hover = [_target_hover(row, Estimate(*told), unit) for row, *told in
+                 zip(cell[_HOVER].to_dict("records"), median, low, high, strict=True)]
         hit, lost = np.isfinite(median), np.isinf(median)
         # an interval without an upper end goes on into the strip of misses
         ends = np.where(np.isfinite(high), high, top * 2)
@@ -129,7 +132,7 @@ def _values(rows: pd.DataFrame, unit: str, part: str) -> np.ndarray:
     return rows[f"{unit}_{part}"].to_numpy(float)
 
 
-def _target_hover(row: pd.Series, value: Estimate, unit: str) -> str:
+def _target_hover(row: Mapping[Hashable, Any], value: Estimate, unit: str) -> str:
     words = seconds_words(value) if unit.startswith("seconds") else f"{estimate_words(value)} {unit}"
     if math.isinf(value.value):
         words = "missed by more than half"

@@ -11,7 +11,7 @@ from scipy.stats import norm, wilcoxon
 
 from bench.analysis.answer import answers
 from bench.analysis.comparisons import comparison_table, holm, log_differences, sign_test, starts_needed, wilcoxon_test
-from bench.analysis.profile import profile, profile_table
+from bench.analysis.profile import profile, profile_table, profile_tasks
 from bench.analysis.reported import Reported
 from bench.analysis.summary import summarise
 from bench.analysis.timing import Times
@@ -95,7 +95,7 @@ def test_tables_of_a_run(tmp_path: Path) -> None:
     compared = comparison_table(reported, Times(tables.timing), answers(tables, summary))
     assert (compared["slower"] + compared["faster"] + compared["ties"] == compared["pairs"]).all()
     assert (compared["p_holm"].dropna() >= compared["p_wilcoxon"].dropna()).all()
-    shares = profile_table(reported, summary, "schedule")
+    shares = profile_table(profile_tasks(reported, summary), "schedule")
     assert set(shares["solver"]) == {"constant", "linear"}
     assert ((shares["low"] <= shares["share"]) & (shares["share"] <= shares["high"])).mean() > 0.8
     at_best = shares[shares["factor"] == 1].set_index("solver")["share"]

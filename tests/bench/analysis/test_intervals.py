@@ -93,6 +93,25 @@ def test_ratio_of_paired_samples_that_differ_by_a_factor_has_no_width() -> None:
     assert unpaired.low < 1.5 < 2.5 < unpaired.high
 
 
+@pytest.mark.parametrize("lanes", [1, 4, 31, 500])  # 500: drawn in chunks of 8,000 resamples
+def test_paired_resamples_are_medians_and_sums_of_the_same_starts(lanes: int) -> None:
+    """What counting how often a start was drawn gives, is what laying the drawn starts out gives, to the last bit."""
+    steps = np.random.default_rng(5).lognormal(3, 1, lanes).round(1)  # some are equal
+    hit = steps < 40
+    random = np.random.default_rng([0, lanes])
+    chunks = [8000, RESAMPLES - 8000] if lanes == 500 else [RESAMPLES]
+    draws = np.concatenate([random.integers(0, lanes, (chunk, lanes)) for chunk in chunks])
+    above, below = (np.sort(np.where(known, steps, INF)[draws], axis=1) for known in (hit, ~hit))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        medians = [np.where(np.isinf(right), left, (left + right) / 2) for left, right in (
+            (each[:, (lanes - 1) // 2], each[:, lanes // 2]) for each in (above, below))]
+        ratio = np.where(medians[0] == medians[1], 1.0, medians[0] / medians[1])
+        spent = steps[draws].sum(axis=1) / hit[draws].sum(axis=1)
+    found = ratio_of_medians(np.where(hit, steps, INF), np.where(hit, INF, steps), paired=True)
+    assert found[1:] == percentile_interval(ratio)
+    assert ert(steps, hit)[1:] == percentile_interval(spent)
+
+
 def test_both_missed_is_a_tie_and_one_missed_is_a_loss() -> None:
     missed, hit = np.full(4, INF), np.full(4, 5.0)
     assert ratio_of_medians(missed, missed, paired=True) == (1.0, 1.0, 1.0)

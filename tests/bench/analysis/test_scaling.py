@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.analysis import scaling
 from bench.analysis.noise import noise_scale
 from bench.analysis.reported import Reported
 from bench.analysis.scaling import fit_hyperbola, noise_share, scaling_table
@@ -58,6 +59,14 @@ def test_a_missed_batch_size_is_a_lower_bound() -> None:
     budgets[0] = 10_000.0
     pushed = fit_hyperbola(SIZES, steps, budgets, EXAMPLES)
     assert pushed.b_crit.value > 1.5 * B_CRIT
+
+
+def test_a_fit_does_not_depend_on_the_blocks_it_is_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = _steps(8, 0.4)
+    steps[:5, 1] = steps[1:, 3] = np.inf
+    whole = fit_hyperbola(SIZES, steps, np.full(len(SIZES), 200.0), EXAMPLES)
+    monkeypatch.setattr(scaling, "_BLOCK", 1)  # a resample at a time
+    assert np.array_equal(fit_hyperbola(SIZES, steps, np.full(len(SIZES), 200.0), EXAMPLES).resamples, whole.resamples)
 
 
 def test_few_hits_give_one_side_and_one_hit_gives_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pandas as pd
 import pytest
 
 import bench
+from bench.analysis.reported import Reported
 from bench.analysis.summary import FIXED
+from bench.analysis.timing import Times
 from bench.report import limits
 from bench.report.files import write_whole
 from bench.report.markdown import escape
@@ -77,6 +80,20 @@ def test_the_report_can_be_made_again_and_is_the_same(tmp_path: Path) -> None:
         contents.append({path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()})
     assert contents[0] == contents[1]
     assert "complete: 1 of 1 cells" in (folder / "report.md").read_text()
+
+
+def test_rows_are_looked_up_once_and_sweeping_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    for kind in (Reported, Times):
+        made = kind.__init__
+        monkeypatch.setattr(kind, "__init__", lambda self, of, made=made: (built.append(type(self).__name__),
+                                                                           made(self, of))[1])
+    before = gc.get_threshold()
+    write_report(write_run(tmp_path, Plan(batch_sizes=(8, 32, 128), schedules=("linear",), starts=4, tuning_starts=2)))
+    with pytest.raises(ValueError, match="Give the folder of a run"):
+        write_report(tmp_path / "nowhere")
+    assert sorted(built) == ["Reported", "Times"]
+    assert gc.get_threshold() == before
 
 
 def test_row_29_no_cells_at_all(tmp_path: Path) -> None:
