@@ -83,9 +83,14 @@ def run(suite: str, device: str, out: Path | None, resume: bool, force_new: bool
 
 @cli.command()
 @click.argument("folder", metavar="DIR", type=Path)
-def report(folder: Path) -> None:
+@click.option("--table", "style", type=click.Choice(["latex", "markdown"]),
+              help="Print the winners as a table for a paper, and write nothing.")
+def report(folder: Path, style: str | None) -> None:
     """Make tables and report of the run in DIR again from its finished parts."""
     display = Display()
+    if style is not None:
+        _print_table(folder, style, display)
+        return
     try:
         modules = modules_of(store.read_run(folder)["config"])
         for text in store.collect(folder):
@@ -279,6 +284,22 @@ def default_folder(suite: Suite, device: str) -> Path:
 def _folder_of(name: str, device: str) -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")[:60] or "suite"
     return Path("results") / f"{name}-{device}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+def _print_table(folder: Path, style: str, display: Display) -> None:
+    from bench import load, table  # only here: they import pandas
+
+    try:
+        tables = load(folder)
+        text = table(tables, style)
+    except ValueError as error:
+        display.error(f"error: {error}")
+        sys.exit(FOLDER)
+    for line in text.splitlines():
+        display.line(line)
+    warnings = tables.run["warnings"]
+    for warning in warnings if isinstance(warnings, list) else []:
+        display.error(f"warning: {warning}")
 
 
 def _draw(display: Display, out: Path, width: int) -> None:
