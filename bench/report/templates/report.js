@@ -22,6 +22,8 @@
     return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, coloured(part, dark)]));
   }
 
+  const PRINTED = 500; // px, of a plot on paper, where it is scaled to its column
+
   // 1, 2, 5 in every decade from a nanosecond on, as they are spoken
   const SECONDS = [];
   for (let decade = -9; decade < 6; decade++) for (const step of [1, 2, 5]) SECONDS.push(step * 10 ** decade);
@@ -63,8 +65,20 @@
     const {plot, state} = place;
     const dark = root.dataset.theme === "dark" && !state.printing;
     const view = plot.views[state.key];
-    Plotly.react(place.div, coloured(view.data.flatMap(withBands), dark), layoutOf(view, state, dark), {
+    const size = state.printing ? {width: PRINTED, height: plot.height} : {};
+    Plotly.react(place.div, coloured(view.data.flatMap(withBands), dark), {...layoutOf(view, state, dark), ...size}, {
       responsive: true, displayModeBar: false});
+    place.div.style.aspectRatio = state.printing ? `${PRINTED} / ${plot.height}` : "";
+    for (const svg of place.div.querySelectorAll(".main-svg")) {
+      if (state.printing) svg.setAttribute("viewBox", `0 0 ${PRINTED} ${plot.height}`);
+      else svg.removeAttribute("viewBox");
+    }
+  }
+
+  function show(place) {
+    if (!place.drawn) connect(place);
+    place.drawn = true;
+    draw(place);
   }
 
   function connect(place) {
@@ -131,7 +145,7 @@
     try { localStorage.setItem("gdjax-theme", root.dataset.theme); } catch { /* then it is not kept */ }
     drawn().forEach(draw);
   });
-  const printing = (on) => drawn().forEach((place) => { place.state.printing = on; draw(place); });
+  const printing = (on) => places.forEach((place) => { place.state.printing = on; show(place); });
   addEventListener("beforeprint", () => printing(true));
   addEventListener("afterprint", () => printing(false));
   const summary = document.getElementById("summary");
@@ -144,9 +158,7 @@
   const next = () => {
     const place = places.find((each) => !each.drawn);
     if (!place) { root.dataset.ready = "yes"; return; }
-    place.drawn = true;
-    connect(place);
-    draw(place);
+    show(place);
     setTimeout(next, 0);
   };
   next();

@@ -89,6 +89,15 @@ def test_static_figures_stand_in_without_javascript(page: str) -> None:
         assert ElementTree.fromstring(unquote(image)).tag.endswith("svg")
 
 
+def test_paper_is_light_breaks_no_figure_and_opens_what_is_folded(page: str) -> None:
+    style = page.split("<style>")[1].split("</style>")[0]
+    paper = style.split("@media print {")[1]
+    assert ':root, :root[data-theme="dark"], :root:not([data-theme]) { color-scheme: light; --ground: #fff;' in paper
+    assert "details::details-content { content-visibility: visible; }" in paper
+    assert re.search(r"figure {[^}]* break-inside: avoid; }", style)
+    assert "tr, .answer { break-inside: avoid; }" in paper
+
+
 def test_a_partial_run_says_so_and_all_rows_are_in_the_table(page: str) -> None:
     assert "partial: 6 of 8 cells" in page
     body = page.split('<table id="summary">')[1].split("</table>")[0]
