@@ -11,7 +11,7 @@ from scipy.stats import binomtest, norm, permutation_test, rankdata, wilcoxon
 
 from bench.analysis.answer import Answer
 from bench.analysis.ranking import Standing
-from bench.analysis.reported import Reported
+from bench.analysis.reported import Reported, Rows, common_starts
 from bench.analysis.timing import Times
 
 Array = np.ndarray
@@ -40,9 +40,10 @@ def comparison_table(reported: Reported, times: Times, answers: Sequence[Answer]
     rows = []
     for answer in (answer for answer in answers if answer.headline and answer.winner is not None):
         assert answer.winner is not None
-        base = _hit_times(reported, times, answer, answer.winner)
+        base, base_scale = _hits(reported, times, answer, answer.winner)
         for cell, ratio in answer.ratios:
-            pair = pd.concat([_hit_times(reported, times, answer, cell), base], axis=1, join="inner").to_numpy(float)
+            hits, scale = _hits(reported, times, answer, cell)
+            pair = common_starts([hits, base], "steps") * [scale, base_scale]
             difference = log_differences(pair[:, 0], pair[:, 1])
             rows.append({
                 "problem": answer.problem, "device": answer.device, "target": answer.target, "gap": answer.gap,
@@ -140,10 +141,11 @@ def starts_needed(difference: Array, ratio: float = DIFFERENCE) -> float:
     return float(max(math.ceil(effect**2 / _WILCOXON_EFFICIENCY), FEWEST))
 
 
-def _hit_times(reported: Reported, times: Times, answer: Answer, cell: Standing) -> pd.Series:
+def _hits(reported: Reported, times: Times, answer: Answer, cell: Standing) -> tuple[Rows, float]:
+    """Hits of a cell, and what a step is in the measure of the answer: seconds or examples."""
     key = answer.problem, cell.optimizer, cell.batch_size, cell.schedule, answer.device
     hits = reported.hits(key, cell.rate, cell.horizon, answer.target)
     scale = float(cell.batch_size)
     if answer.measure == "seconds_solo":
         scale = times.median((answer.problem, cell.optimizer, cell.batch_size, answer.device), "solo", "step")
-    return hits.set_index("start")["steps"] * scale
+    return hits, scale

@@ -25,10 +25,11 @@ def curve_quantiles(reported: Reported, row: pd.Series) -> pd.DataFrame:
     """
     setting = key_of(row), float(row["rate"]), float(row["horizon"])
     curves, lanes = reported.curves(*setting), reported.lanes(*setting)
-    if curves.empty:
+    if not len(curves):
         return pd.DataFrame(columns=["step", "epochs", "low", "median", "high"], dtype=float)
-    losses = curves.pivot(index="step", columns="start", values="loss")
-    diverged = losses.columns.isin(lanes.loc[lanes["diverged"], "start"])
+    named = pd.DataFrame({name: curves[name] for name in ("step", "start", "loss")})
+    losses = named.pivot(index="step", columns="start", values="loss")
+    diverged = losses.columns.isin(lanes["start"][lanes["diverged"]])
     values = losses.to_numpy(float).copy()
     values[:, diverged] = np.where(np.isnan(values[:, diverged]), np.inf, values[:, diverged])
     filled = pd.DataFrame(values, index=losses.index).ffill().fillna(np.inf).to_numpy()

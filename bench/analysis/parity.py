@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.analysis.comparisons import LEVEL, holm, log_differences, wilcoxon_test
 from bench.analysis.intervals import percentile_interval
+from bench.analysis.reported import common_starts
 from bench.analysis.sides import CELL, Pair, setting_of
 
 Array = np.ndarray
@@ -59,11 +60,10 @@ def _row(row: pd.Series, pair: Pair, place: int) -> dict[str, object]:
 
 
 def _losses(row: pd.Series, pair: Pair) -> tuple[Array, Array]:
-    found = [side.reported.lanes(*setting_of(row, end, side.device)).set_index("start")
-             for side, end in ((pair.a, "a"), (pair.b, "b"))]
-    columns = [each["final_loss"].mask(each["diverged"]).fillna(math.inf) for each in found]
-    common = pd.concat(columns, axis=1, join="inner").to_numpy(float)
-    return common[:, 0], common[:, 1]
+    found = [side.reported.lanes(*setting_of(row, end, side.device)) for side, end in ((pair.a, "a"), (pair.b, "b"))]
+    losses, diverged = (common_starts(found, name) for name in ("final_loss", "diverged"))
+    known = np.where(diverged | np.isnan(losses), np.inf, losses)
+    return known[:, 0], known[:, 1]
 
 
 def _same_setting(row: pd.Series) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.intervals import Estimate, ratio_of_medians
-from bench.analysis.reported import Reported, key_of
+from bench.analysis.reported import Reported, Rows, common_starts, key_of
 from bench.analysis.timing import Times
 
 MEASURES = ("seconds_solo", "seconds_batched", "examples")
@@ -76,24 +76,23 @@ class Ratios:
         Starts are resampled in pairs over those that both have (all of each where they share none); step times are
         resampled too, unless both run the same program, whose step time cancels.
         """
-        above, below = self._hits(slower), self._hits(faster)
-        common = sorted(set(above["start"]) & set(below["start"]))
-        if common:
-            above, below = above.set_index("start").loc[common], below.set_index("start").loc[common]
+        hits = [self._hits(slower), self._hits(faster)]
+        common = common_starts(hits, "steps")
+        above, below = common.T if len(common) else [each["steps"] for each in hits]
         same_program = _program(slower) == _program(faster)
         return ratio_of_medians(
-            above["steps"].to_numpy(float), below["steps"].to_numpy(float), paired=bool(common),
+            above, below, paired=len(common) > 0,
             numerator_scale=None if same_program else self._scale(slower, measure),
             denominator_scale=None if same_program else self._scale(faster, measure))
 
     def mark_ratio(self, row: pd.Series) -> float:
         """How far apart the two marks around a hit are: median of steps after / steps before; NaN without a hit."""
         hits = self._hits(row)
-        before, after = hits["steps_before"].to_numpy(float), hits["steps_after"].to_numpy(float)
+        before, after = hits["steps_before"], hits["steps_after"]
         known = (before > 0) & np.isfinite(after)
         return float(np.median(after[known] / before[known])) if known.any() else math.nan
 
-    def _hits(self, row: pd.Series) -> pd.DataFrame:
+    def _hits(self, row: pd.Series) -> Rows:
         return self._reported.hits(key_of(row), float(row["rate"]), float(row["horizon"]), float(row["target"]))
 
     def _scale(self, row: pd.Series, measure: str) -> np.ndarray:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import cast
 
 import numpy as np
 import pandas as pd
 
-from bench.tables import CELL, Tables
+from bench.tables import CELL, COLUMNS, Tables
 
 Array = np.ndarray
 Key = tuple[str, str, int, str, str]  # problem, optimizer, batch size, schedule, device
@@ -20,6 +21,20 @@ _KEPT = {"lanes": ["rate", "horizon", "start", "status", "steps", "final_loss", 
          "curves": ["rate", "horizon", "start", "step", "loss"]}
 _NOWHERE = np.empty(0, int)
 _CLOSE = 1e-6  # rates and targets may have passed through float32 on their way into one table and not into another
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one setting, in order of start: a column by its name."""
+
+    columns: Mapping[str, Array]
+    places: Array
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, name: str) -> Array:
+        return self.columns[name][self.places]
 
 
 class Reported:
@@ -34,25 +49,20 @@ class Reported:
 
     def __init__(self, tables: Tables) -> None:
         frames = {"lanes": tables.lanes, "hits": tables.hits, "curves": tables.curves}
-        self._tables = {name: _Table(frame, _KEPT[name]) for name, frame in frames.items()}
-        lanes, hits = self._tables["lanes"], self._tables["hits"]
-        lanes.frame = lanes.frame.drop(columns="status").assign(diverged=lanes.frame["status"] == "diverged")
-        hits.frame = _with_misses(hits.frame)
-        self._found: dict[tuple[Key, float, float, float], pd.DataFrame] = {}
+        self._tables = {name: _Table(frame, name) for name, frame in frames.items()}
+        lanes, hits = self._tables["lanes"].columns, self._tables["hits"].columns
+        lanes["diverged"] = lanes.pop("status") == "diverged"
+        hits |= _misses(hits)
 
-    def lanes(self, key: Key, rate: float, horizon: float) -> pd.DataFrame:
-        """Lanes of the setting, one row per start, in order of start; `diverged` says which did."""
+    def lanes(self, key: Key, rate: float, horizon: float) -> Rows:
+        """Lanes of the setting, one row per start."""
         return self._tables["lanes"].rows(key, {"rate": rate, "horizon": horizon})
 
-    def hits(self, key: Key, rate: float, horizon: float, target: float) -> pd.DataFrame:
-        """Hits of the setting on one target, one row per start, in order of start; the steps of a miss are ∞."""
-        found = self._found.get((key, rate, horizon, target))
-        if found is None:
-            found = self._tables["hits"].rows(key, {"rate": rate, "horizon": horizon, "target": target})
-            self._found[key, rate, horizon, target] = found
-        return found
+    def hits(self, key: Key, rate: float, horizon: float, target: float) -> Rows:
+        """Hits of the setting on one target, one row per start; steps and bracket of a miss are ∞."""
+        return self._tables["hits"].rows(key, {"rate": rate, "horizon": horizon, "target": target})
 
-    def curves(self, key: Key, rate: float, horizon: float) -> pd.DataFrame:
+    def curves(self, key: Key, rate: float, horizon: float) -> Rows:
         """Curves of the setting: one row per (start, mark)."""
         return self._tables["curves"].rows(key, {"rate": rate, "horizon": horizon})
 
@@ -60,41 +70,42 @@ class Reported:
         """Steps to the target of summary rows, (starts, rows), ∞ for a miss; only starts that all of them have."""
         named = rows[[*CELL, "rate", "horizon", "target"]].to_dict("records")
         found = [self.hits(key_of(row), row["rate"], row["horizon"], row["target"]) for row in named]
-        starts = [hits["start"].to_numpy() for hits in found]
-        common = reduce(np.intersect1d, starts) if found else np.empty(0)
-        steps = [hits["steps"].to_numpy(float)[np.isin(start, common)]
-                 for hits, start in zip(found, starts, strict=True)]
-        return np.stack(steps, axis=1) if steps else np.empty((0, 0))
+        return common_starts(found, "steps")
+
+
+def common_starts(found: Sequence[Rows], name: str) -> Array:
+    """A column of several settings side by side, (starts, settings): only starts that all of them have."""
+    if not found:
+        return np.empty((0, 0))
+    common = reduce(np.intersect1d, [rows["start"] for rows in found])
+    return np.stack([rows[name][np.isin(rows["start"], common)] for rows in found], axis=1)
 
 
 class _Table:
-    """The reported rows of one table, and where those of each cell are."""
+    """The reported rows of one table, column by column, and where those of each cell are."""
 
-    def __init__(self, frame: pd.DataFrame, kept: list[str]) -> None:
-        reported = frame.loc[(frame["split"] == "reported").to_numpy(bool), [*CELL, *kept]]
-        self.frame = reported[kept]
+    def __init__(self, frame: pd.DataFrame, table: str) -> None:
+        kept = _KEPT[table]
+        mask = (frame["split"] == "reported").to_numpy(bool)
+        reported = frame if mask.all() else frame.loc[mask, [*CELL, *kept]]  # of curves, the largest, all are
+        typed = reported[kept].astype({name: COLUMNS[table][name] for name in kept})
+        self.columns: dict[str, Array] = {name: typed[name].to_numpy() for name in kept}
         self._places = cast("dict[Key, Array]", reported.groupby(CELL, sort=False, observed=True).indices)
-        self._starts = reported["start"].to_numpy()
-        self._columns: dict[str, Array] = {name: reported[name].to_numpy(float)
-                                           for name in ("rate", "horizon", "target") if name in kept}
 
-    def rows(self, key: Key, wanted: Mapping[str, float]) -> pd.DataFrame:
-        """Rows of a cell at which rate, horizon and target are as wanted, in order of start."""
+    def rows(self, key: Key, wanted: Mapping[str, float]) -> Rows:
+        """Rows of a cell at which rate, horizon and target are as wanted."""
         places = self._places.get(key, _NOWHERE)
         for name, value in wanted.items():
-            places = places[np.abs(self._columns[name][places] - value) <= _CLOSE * abs(value)]
-        return self.frame.take(places[np.argsort(self._starts[places], kind="stable")])
+            places = places[np.abs(self.columns[name][places] - value) <= _CLOSE * abs(value)]
+        return Rows(self.columns, places[np.argsort(self.columns["start"][places], kind="stable")])
 
 
-def _with_misses(hits: pd.DataFrame) -> pd.DataFrame:
-    """The hits with ∞ for the steps of a miss and for all of its bracket."""
-    hit = hits["hit"].to_numpy(bool)
-    steps = np.where(hit, hits["steps"].to_numpy(float), np.inf)
-    bracket = {column: np.where(hit, hits[column].to_numpy(float, na_value=np.nan), np.inf)
-               for column in ("steps_before", "steps_after", "examples")}
+def _misses(hits: Mapping[str, Array]) -> dict[str, Array]:
+    """Steps and bracket of all hits, ∞ for a miss."""
+    steps = np.where(hits["hit"], hits["steps"], np.inf)
+    bracket = {name: np.where(hits["hit"], hits[name], np.inf) for name in ("steps_before", "steps_after", "examples")}
     # a hit at the start has no mark before it: its bracket is the start itself
-    return hits.assign(steps=steps, **{column: np.where(np.isnan(values), steps, values)
-                                       for column, values in bracket.items()})
+    return {"steps": steps} | {name: np.where(np.isnan(values), steps, values) for name, values in bracket.items()}
 
 
 def key_of(row: pd.Series | Mapping[Hashable, object]) -> Key:

@@ -174,19 +174,13 @@ def _best(medians: Array, bounds: Array, shape: Array, grid: Array) -> tuple[Arr
     told = np.where(found, np.log(np.where(found, medians, 1.0)), bounds)
     count = np.maximum(found.sum(axis=1), 1)[:, None]
     # log S_min for every candidate: the mean residual of those that hit, and of the bounds that it does not meet
-    height = (told[:, None, :] - shape) * found[:, None, :]
-    level = height.sum(axis=2) / count
-    misses = ~found[:, None, :]
-    if misses.any():
-        gap = told[:, None, :] - shape
-        binding = np.broadcast_to(found[:, None, :], gap.shape)
-        for _ in range(medians.shape[1]):  # each bound that binds lifts the level; at most so many can
-            bound, binding = binding, (misses & (gap > level[:, :, None])) | found[:, None, :]
-            if np.array_equal(bound, binding):
-                break
-            level = (gap * binding).sum(axis=2) / np.maximum(binding.sum(axis=2), 1)
-    rest = told[:, None, :] - shape - level[:, :, None]
-    rest = np.where(found[:, None, :], rest, np.maximum(rest, 0.0))
+    gap, hit, all_hit = told[:, None, :] - shape, found[:, None, :], bool(found.all())
+    level = (gap if all_hit else gap * hit).sum(axis=2) / count
+    if not all_hit:
+        level = _lifted(level, gap, np.broadcast_to(hit, gap.shape))
+    rest = gap - level[:, :, None]
+    if not all_hit:
+        rest = np.where(hit, rest, np.maximum(rest, 0.0))
     loss = (rest**2).sum(axis=2)
     at = loss.argmin(axis=1)
     lane = np.arange(len(medians))
@@ -199,6 +193,21 @@ def _best(medians: Array, bounds: Array, shape: Array, grid: Array) -> tuple[Arr
     near = level[lane, inner] + shift * (level[lane, inner + 1] - level[lane, inner - 1]) / 2
     rms = np.sqrt(np.maximum(middle - 0.25 * (left - right) * shift, 0.0) / medians.shape[1])
     return grid[inner] * np.exp(shift * pace), np.exp(near), rms
+
+
+def _lifted(level: Array, gap: Array, hit: Array) -> Array:
+    """The levels, each lifted by the bounds that are above it, until no further one is."""
+    shape, level = level.shape, level.ravel()
+    gap, hit = gap.reshape(len(level), -1), hit.reshape(len(level), -1)
+    lifted, places, bound = level.copy(), np.arange(len(level)), hit
+    for _ in range(hit.shape[1]):  # at most once for each bound; without an end a tie could swing for ever
+        binding = hit | (gap > level[:, None])
+        moved = (binding != bound).any(axis=1)
+        if not moved.any():
+            break
+        places, gap, hit, bound = places[moved], gap[moved], hit[moved], binding[moved]
+        lifted[places] = level = (gap * bound).sum(axis=1) / np.maximum(bound.sum(axis=1), 1)
+    return lifted.reshape(shape)
 
 
 def _interval(values: Array, one_sided: bool) -> tuple[float, float]:

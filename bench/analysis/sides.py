@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.analysis.intervals import RESAMPLES, ratio_resamples
 from bench.analysis.repeats import Array, Program, step_samples
-from bench.analysis.reported import Key, Reported
+from bench.analysis.reported import Key, Reported, common_starts
 from bench.analysis.summary import summarise
 from bench.analysis.timing import Times
 from bench.tables import Tables
@@ -109,9 +109,9 @@ class Pair:
 
 
     def _hits(self, row: pd.Series) -> tuple[tuple[Array, Array], float, Array]:
-        found = [side.reported.hits(*setting_of(row, end, side.device), float(row[f"target_{end}"])).set_index("start")
+        found = [side.reported.hits(*setting_of(row, end, side.device), float(row[f"target_{end}"]))
                  for side, end in ((self.a, "a"), (self.b, "b"))]
-        common = pd.concat([each["steps"] for each in found], axis=1, join="inner").to_numpy(float)
+        common = common_starts(found, "steps")
         steps = common[:, 0], common[:, 1]
         if not len(common):
             return steps, math.nan, np.full(RESAMPLES, math.nan)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.intervals import censored_median, ert, hit_interval, median_interval, wilson
-from bench.analysis.reported import Reported, key_of
+from bench.analysis.reported import Reported, Rows, key_of
 from bench.analysis.timing import Program, Times, seed_of
 from bench.tables import Tables
 
@@ -87,19 +87,18 @@ def _row(choice: Mapping[Hashable, Any], reported: Reported, times: Times, facts
     hits = reported.hits(key, *setting, float(choice["target"]))
     same = ["problem", "optimizer", "batch_size", "schedule", "rate", "device", "target", "gap", "horizon",
             "edge_of_grid", "tuning_ert", "tuning_hits"]
-    before, steps, after = (hits[name].to_numpy(float) for name in ("steps_before", "steps", "steps_after"))
-    bracket = before, steps, after
+    bracket = hits["steps_before"], hits["steps"], hits["steps_after"]
     row = {column: choice[column] for column in same} | _hit_columns(hits, bracket, facts)
     row |= _seconds_columns(bracket, times, (key[0], key[1], key[2], key[4]))
     return row | _lane_columns(lanes, hits, key[2], facts)
 
 
-def _hit_columns(hits: pd.DataFrame, bracket: tuple[Array, Array, Array], facts: ProblemFacts) -> dict[str, object]:
-    hit = hits["hit"].to_numpy(bool)
+def _hit_columns(hits: Rows, bracket: tuple[Array, Array, Array], facts: ProblemFacts) -> dict[str, object]:
+    hit = hits["hit"]
     success = wilson(int(hit.sum()), len(hits))
     steps = hit_interval(*bracket)
-    spent = ert(hits["steps_spent"].to_numpy(float), hit)
-    examples = censored_median(hits["examples"].to_numpy(float))
+    spent = ert(hits["steps_spent"], hit)
+    examples = censored_median(hits["examples"])
     return {"hits": int(hit.sum()), "success_rate": success.value, "success_low": success.low,
             "success_high": success.high, "steps_median": steps.value, "steps_low": steps.low, "steps_high": steps.high,
             "ert_steps": spent.value, "ert_low": spent.low, "ert_high": spent.high,
@@ -117,15 +116,12 @@ def _seconds_columns(bracket: tuple[Array, Array, Array], times: Times, program:
     return row
 
 
-def _lane_columns(lanes: pd.DataFrame, hits: pd.DataFrame, batch_size: int, facts: ProblemFacts) -> dict[str, object]:
-    diverged = lanes["diverged"].to_numpy(bool)
-    final = _losses(lanes["final_loss"], diverged)
-    loss = median_interval(final)
-    best = lanes["best_loss"].to_numpy(float)
+def _lane_columns(lanes: Rows, hits: Rows, batch_size: int, facts: ProblemFacts) -> dict[str, object]:
+    diverged, final, best = lanes["diverged"], lanes["final_loss"], lanes["best_loss"]
+    loss = median_interval(np.where(diverged | np.isnan(final), np.inf, final))
     budget = float(lanes["max_steps"].max()) if len(lanes) else math.nan
-    starts, hit_starts = (rows["start"].to_numpy()[kept] for rows, kept in ((lanes, diverged), (hits, hits["hit"])))
     return {"lanes": len(lanes), "diverged": int(diverged.sum()),
-            "diverged_hits": int(np.isin(starts, hit_starts).sum()),
+            "diverged_hits": int(np.isin(lanes["start"][diverged], hits["start"][hits["hit"]]).sum()),
             "final_loss_median": loss.value, "final_loss_low": loss.low, "final_loss_high": loss.high,
             "final_gap_median": loss.value - facts.optimum, "final_gap_low": loss.low - facts.optimum,
             "final_gap_high": loss.high - facts.optimum,
@@ -135,12 +131,6 @@ def _lane_columns(lanes: pd.DataFrame, hits: pd.DataFrame, batch_size: int, fact
             "budget_steps": budget, "budget_epochs": budget * batch_size / facts.examples}
 
 
-def _median(values: pd.Series, worst: float) -> float:
+def _median(values: Array, worst: float) -> float:
     """Median over the lanes, NaN counting as the worst; NaN where the problem has no such score at all."""
-    numbers = values.to_numpy(float)
-    return math.nan if np.isnan(numbers).all() else float(np.median(np.where(np.isnan(numbers), worst, numbers)))
-
-
-def _losses(losses: pd.Series, diverged: np.ndarray) -> np.ndarray:
-    values = losses.to_numpy(float)
-    return np.where(diverged | np.isnan(values), np.inf, values)
+    return math.nan if np.isnan(values).all() else float(np.median(np.where(np.isnan(values), worst, values)))

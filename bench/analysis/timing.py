@@ -15,6 +15,7 @@ Program = tuple[str, str, int, str]  # problem, optimizer, batch size, device
 COLUMNS = [*PROGRAM, "width", "trace_s", "compile_s", "first_run_s", "transfer_s", "compile_s_batched",
            "step_s_solo", "step_s_solo_low", "step_s_solo_high",
            "step_s_batched", "step_s_batched_low", "step_s_batched_high", "repeats", "voided", "scoring_share"]
+_NOTHING = np.empty(0)
 MEMORY = ["fresh", "peak_bytes", "device_peak_bytes"]
 
 
@@ -26,10 +27,14 @@ class Times:
 
     def __init__(self, timing: pd.DataFrame) -> None:
         self._rows: dict[Program, dict[tuple[str, str], pd.DataFrame]] = {}
+        self._samples: dict[Program, dict[tuple[str, str], np.ndarray]] = {}
         groups = timing[timing["process"] == 0].groupby([*PROGRAM, "program", "quantity"], observed=True)
         for (p, o, b, d, program, quantity), rows in groups[["width", "warmup", "voided", "steps", "seconds"]]:
             key = (str(p), str(o), int(str(b)), str(d))
             self._rows.setdefault(key, {})[str(program), str(quantity)] = rows
+            kept = ~(rows["warmup"].to_numpy(bool) | rows["voided"].to_numpy(bool))
+            seconds = rows["seconds"].to_numpy(float)[kept]
+            self._samples.setdefault(key, {})[str(program), str(quantity)] = seconds[np.isfinite(seconds)]
 
     def programs(self) -> list[Program]:
         """Every program that was timed."""
@@ -37,11 +42,7 @@ class Times:
 
     def samples(self, key: Program, program: str, quantity: str = "step") -> np.ndarray:
         """Seconds of a quantity, (repeats,): warm-ups and voided samples are left out, nothing else is."""
-        rows = self._rows.get(key, {}).get((program, quantity))
-        if rows is None:
-            return np.array([])
-        seconds = rows["seconds"].to_numpy(float)[~(rows["warmup"].to_numpy(bool) | rows["voided"].to_numpy(bool))]
-        return seconds[np.isfinite(seconds)]
+        return self._samples.get(key, {}).get((program, quantity), _NOTHING)
 
     def median(self, key: Program, program: str, quantity: str) -> float:
         """Median seconds of a quantity; NaN if it was not measured."""

@@ -49,8 +49,7 @@ def waiting_curve(hits: np.ndarray, ends: np.ndarray, diverged: np.ndarray) -> p
 def waiting_of(reported: Reported, row: pd.Series) -> pd.DataFrame:
     """`waiting_curve` of a summary row's cell and target."""
     setting = float(row["rate"]), float(row["horizon"])
-    hits = reported.hits(key_of(row), *setting, float(row["target"])).set_index("start")["steps"]
-    lanes = reported.lanes(key_of(row), *setting).set_index("start")
-    both = pd.concat([hits, lanes[["diverged", "steps"]].rename(columns={"steps": "ended"})], axis=1, join="inner")
-    return waiting_curve(both["steps"].to_numpy(float), both["ended"].to_numpy(float),
-                         both["diverged"].to_numpy(bool))
+    hits, lanes = reported.hits(key_of(row), *setting, float(row["target"])), reported.lanes(key_of(row), *setting)
+    both = np.intersect1d(hits["start"], lanes["start"])
+    ended = np.isin(lanes["start"], both)
+    return waiting_curve(hits["steps"][np.isin(hits["start"], both)], lanes["steps"][ended], lanes["diverged"][ended])

@@ -38,7 +38,8 @@ def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame,
         shown = rows[rows["target"] == target]
         goals = target_goals(rows, target)
         tuned = rates[(rates["problem"] == problem) & (rates["optimizer"] == optimizer) & (rates["device"] == device)
-                      & (rates["target"] == target) & rates["schedule"].isin(rows["schedule"])]
+                      & (rates["target"] == target) & rates["schedule"].isin(rows["schedule"])
+                      & rates["batch_size"].isin(rows["batch_size"])]
         mine = [target_plot(rows, target, styles, identity),
                 curve_plot(shown, reported, styles, problem_facts(tables.run, str(problem)).optimum, goals, identity),
                 heat_plot(shown, identity), outcome_plot(shown, identity), waiting_plot(shown, reported, identity)]

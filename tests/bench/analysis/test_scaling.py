@@ -69,6 +69,13 @@ def test_a_fit_does_not_depend_on_the_blocks_it_is_made_in(monkeypatch: pytest.M
     assert np.array_equal(fit_hyperbola(SIZES, steps, np.full(len(SIZES), 200.0), EXAMPLES).resamples, whole.resamples)
 
 
+def test_bounds_lift_the_level_until_no_further_one_is_above_it() -> None:
+    """Hits at 0 and 2, bounds at 4, 1.9 and 0: mean 1, with 4 it is 2, above the others. A second line has no bound."""
+    gap = np.array([[[0.0, 2.0, 4.0, 1.9, 0.0], [1.0, 3.0, -1.0, -2.0, 0.0]]])
+    hit = np.broadcast_to([[[True, True, False, False, False]]], gap.shape)
+    assert scaling._lifted(np.array([[1.0, 2.0]]), gap, hit).tolist() == [[2.0, 2.0]]
+
+
 def test_few_hits_give_one_side_and_one_hit_gives_none() -> None:
     steps, budgets = _steps(16, 0.1), np.full(len(SIZES), 100.0)
     steps[:, :3] = np.inf

@@ -82,6 +82,21 @@ def test_the_report_can_be_made_again_and_is_the_same(tmp_path: Path) -> None:
     assert "complete: 1 of 1 cells" in (folder / "report.md").read_text()
 
 
+def test_parts_with_an_older_or_a_wider_table_are_read_together(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, Plan(batch_sizes=(8, 32), schedules=("linear",), starts=4, tuning_starts=2))
+    old = folder / "parts" / "0.timing"
+    timing = pd.read_parquet(old / "timing.parquet")
+    timing.drop(columns="process").iloc[::-1].to_parquet(old / "timing.parquet")  # its index is no range
+    seal(old)
+    lanes = pd.read_parquet(folder / "parts" / "0.sgd.8" / "lanes.parquet")
+    lanes.assign(mine=1).to_parquet(folder / "parts" / "0.sgd.8" / "lanes.parquet")
+    seal(folder / "parts" / "0.sgd.8")
+    tables = bench.load(folder)
+    assert tables.timing["process"].eq(0).all() and tables.timing.index.equals(pd.RangeIndex(len(timing)))
+    assert tables.timing["seconds"].tolist() == timing["seconds"].tolist()[::-1]
+    assert tables.lanes.groupby("batch_size")["mine"].sum().to_dict() == {8: len(lanes), 32: 0}
+
+
 def test_rows_are_looked_up_once_and_sweeping_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
     for kind in (Reported, Times):
@@ -127,6 +142,8 @@ def test_row_29_a_large_run_is_cut_and_says_so(tmp_path: Path, monkeypatch: pyte
         assert "Figures are drawn of the first 1 of 2 problems. A figure shows at most 2 batch sizes" in report
     assert "The first 4 of 36 rows; all are in summary.csv." in page
     assert page.count("<td data-key=") == 4 * 14
+    rates = page.split('<figure id="plot-1-rates">')[1].split("</figure>")[0]
+    assert "batch size <select" not in rates  # the one that figures show, so that there is nothing to choose
     assert 'href="summary.csv"' in page and 'href="data:text/csv' in page  # timing.csv has 6 rows
     assert len(pd.read_csv(tmp_path / "summary.csv")) == 12 * len(GAPS)
     assert len(pd.read_csv(tmp_path / "timing.csv")) == 6
