@@ -156,6 +156,8 @@ class _Session:
             self._group(message["group"], message.get("cells_status", "finished"), message.get("note", ""))
             if "mark_ratio" in message:
                 self.run["mark_ratio"].update(message["mark_ratio"])
+            if "widened" in message:
+                self.run["widened"] = {**self.run.get("widened", {}), **message["widened"]}
             store.write_run(self.folder, self.run)
         elif kind == "failed":
             self._give_up(message["group"], message.get("status", "failed"), message.get("note", ""))

@@ -52,6 +52,7 @@ class Run(TypedDict):
     cells: list[Cell | ClaimCell]
     warnings: list[str]
     resumed: NotRequired[list[str]]
+    widened: NotRequired[dict[str, int]]  # group -> how often its grid of rates was widened
 
 
 def part_name(group: str) -> str:

@@ -194,6 +194,7 @@ class Worker(Speaker):
                 store.write_group(self.folder, name, {**result.tables, "memory": table})
                 self.results[name] = (result.run_s, result.scored)
                 self.say(kind="group", group=name, mark_ratio={name: result.mark_ratio},
+                         widened={name: result.widened},
                          note=_narrowed(width, self.suite.width))
             self.fresh = False
         self.done += _weight(group)

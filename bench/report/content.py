@@ -23,6 +23,7 @@ from bench.analysis.words import (
     seconds_words,
     target_words,
 )
+from bench.cells import group_name
 from bench.report import limits
 from bench.report.comparison_words import comparison_rows, starts_sentence
 from bench.report.scaling_words import scaling_rows
@@ -55,7 +56,7 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
                              "figures": limits.pictured_words(summary)}, "mark_ratio": _mark_ratio(run),
             "spread": _spread(tables.timing),
             "facts": facts(run), "command": command(run), "failed": _failed(run),
-            "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary)}
+            "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary, run)}
 
 
 def progress(run: Mapping[str, object]) -> str:
@@ -192,12 +193,17 @@ def _failed(run: Mapping[str, object]) -> list[Row]:
             for cell in cells[:_LISTED]]
 
 
-def _edges(summary: pd.DataFrame) -> list[str]:
+def _edges(summary: pd.DataFrame, run: Mapping[str, object]) -> list[str]:
+    held = run.get("widened")
+    widened = held if isinstance(held, Mapping) else {}
     edge = summary[summary["edge_of_grid"].astype(bool)]
     lines = []
-    for (problem, optimizer, size), rows in edge.groupby(["problem", "optimizer", "batch_size"], sort=True):
+    for _, rows in edge.groupby(["problem", "optimizer", "batch_size"], sort=True):
         names = ", ".join(sorted({schedule_label(str(name)) for name in rows["schedule"]}))
-        lines.append(f"{problem}, {optimizer}, batch size {size}: {names}")
+        problem, optimizer, size = (rows[key].iloc[0] for key in ("problem", "optimizer", "batch_size"))
+        rounds = widened.get(group_name(problem, optimizer, size), 0)
+        lines.append(f"{problem}, {optimizer}, batch size {size}: {names}"
+                     + (f" (grid widened {rounds}×)" if rounds else ""))
     more = len(lines) - _LISTED
     return lines[:_LISTED] + ([f"and {more} more: column edge_of_grid of summary.csv"] if more > 0 else [])
 

@@ -22,7 +22,7 @@ SMALL = {
     "name": "small", "problems": ["line-fit", "tests.bench.user_problem:make_problem"], "batch_sizes": [10, "all"],
     "schedules": ["constant", "inverse_time"], "rates": 3, "horizons": [0.5, 1.0], "tuning_starts": 2, "starts": 5,
     "gaps": [0.1, 0.01], "epochs": 20.0, "min_steps": 40, "marks": 8, "width": 16, "repeats": 2, "min_sample_s": 0.002,
-    "noise_groups": 2, "noise_processes": 1,
+    "noise_groups": 2, "noise_processes": 1, "widenings": 0,
     "problem": {"tests.bench.user_problem:make_problem": {"batch_sizes": ["all"]}},
 }
 
@@ -168,7 +168,7 @@ def test_a_resume_looks_at_every_file_that_measures() -> None:
                  and re.search(r"^import (jax|gdjax)$", path.read_text(encoding="utf-8"), re.MULTILINE)}
     using_jax -= {"bench/basins.py", "bench/ceilings.py", "bench/listing.py", "bench/schedule_plot.py"}  # not of a run
     assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py",
-                         "bench/device.py"}
+                         "bench/device.py", "bench/tuning.py"}
     found = {name: list(root.parent.glob(name)) for name in environment.MEASURING}
     assert all(found.values())
     measuring = {path.relative_to(root.parent).as_posix() for paths in found.values() for path in paths}
