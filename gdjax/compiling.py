@@ -17,7 +17,7 @@ from gdjax.schedules import Schedule
 Schedules = str | Schedule | Sequence[str | Schedule]
 MARK_BLOCK = 32  # marks of a program are a multiple of this, so that one more mark compiles nothing
 DATA_WIDTH, PLAIN_WIDTH = 128, 1024  # lanes side by side with and without data, found by measuring
-QUEUE = 1 << 20  # lanes that wait on the device at once
+QUEUE = 1 << 16  # groups that wait on the device at once: a longer queue takes memory and saves no time
 
 
 def compile(

@@ -176,16 +176,17 @@ def run_lanes(
                            seeds[rows], chosen, np.int32(len(part)))
         with jax.enable_x64(x64):  # a thread does not inherit the caller's context
             outcome, ran = program.executable(data, queue, padded, rules)
-        return jax.tree.map(np.asarray, outcome), int(ran)
+        host = jax.tree.map(np.asarray, outcome)
+        return host._replace(curve=host.curve[..., : len(marks)].copy()), int(ran)  # it has room for more marks
 
     with ThreadPoolExecutor(side_by_side()) as threads:
         pieces = list(threads.map(piece, range(0, len(lanes.origin), shape.queue)))
     outcomes = [outcome for outcome, _ in pieces]
     ran = sum(count for _, count in pieces) * program.width
-    row = lanes.group * shape.members + lanes.member
+    members = lanes.table.size
 
     def lanes_of(*leaves: np.ndarray) -> np.ndarray:
-        return np.concatenate([leaf.reshape(-1, *leaf.shape[2:]) for leaf in leaves])[row]
+        return np.concatenate([leaf.reshape(-1, *leaf.shape[2:]) for leaf in leaves])[:members][lanes.row]
 
     return jax.tree.map(lanes_of, *outcomes), ran
 
