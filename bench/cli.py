@@ -18,7 +18,7 @@ from bench.doctor import check_machine
 from bench.executors import modules_of, run_suite
 from bench.folder_check import check_run
 from bench.opening import place_for
-from bench.parent import BAD_INPUT, FOLDER, NO_DEVICE, REGRESSION
+from bench.parent import BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, REGRESSION
 from bench.reporting import write_report
 from bench.size import Room, size_of
 from bench.store import FolderError
@@ -234,6 +234,46 @@ def peers(device: str, out: Path | None, only: tuple[str, ...], repeats: int) ->
     from bench.peers import session  # only here: the other commands need none of it
 
     sys.exit(session.run(out or _folder_of("peers", device), device, only, repeats))
+
+
+@cli.command()
+@click.argument("problem", default="himmelblau")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
+@click.option("--most", type=int, default=1_000_000, show_default=True, help="Lanes: 1,000, 10,000, … up to so many.")
+@click.option("--rate", type=float, default=0.003, show_default=True, help="Learning rate of BGD.")
+@click.option("--tolerance", type=float, default=1e-3, show_default=True, help="Gradient norm at which a lane ends.")
+@click.option("--steps", type=int, default=5_000, show_default=True, help="Most steps of a lane.")
+@click.option("--repeats", type=int, default=5, show_default=True, help="Samples of each number of lanes.")
+@click.option("--out", type=Path, metavar="FILE.png",
+              help="Picture; .svg and .csv go beside it [default: results/growth-PROBLEM.png].")
+def growth(problem: str, device: str, most: int, rate: float, tolerance: float, steps: int, repeats: int,
+           out: Path | None) -> None:
+    """Measure how time and memory of PROBLEM grow with the number of lanes [default: himmelblau]."""
+    from bench import growth as work  # only here: it imports jax
+
+    display = Display()
+    try:
+        request = work.check(problem, device, most, rate, tolerance, steps, repeats, out)
+    except (ValueError, ImportError) as error:
+        display.error(f"error: {error}")
+        sys.exit(BAD_INPUT)
+    try:
+        found = list(work.points(request, display.line))
+    except RuntimeError as error:
+        display.error(f"error: {error}")
+        sys.exit(NO_DEVICE if isinstance(error, work.NoDeviceError) else CELLS_FAILED)
+    from bench import growth_picture
+
+    for text in work.words(request, found):
+        display.line(text)
+    try:
+        request.out.parent.mkdir(parents=True, exist_ok=True)
+        work.write_table(found, request.out.with_suffix(".csv"))
+        growth_picture.write(request, found)
+    except OSError as error:
+        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
+        sys.exit(FOLDER)
+    display.line(f"picture: {request.out}")
 
 
 @cli.command("list")
