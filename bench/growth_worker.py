@@ -6,12 +6,12 @@ import time
 
 import jax
 import numpy as np
+import pandas as pd
 
 import gdjax
 from bench import device
 from bench.growth import NoDeviceError, Point, Request
 from bench.memory import Meter, device_peak_bytes
-from gdjax.stopping import CONVERGED
 
 
 def measure(request: Request, lanes: int) -> Point:
@@ -27,18 +27,18 @@ def measure(request: Request, lanes: int) -> Point:
     problem = gdjax.problems.get(request.problem)
     program = gdjax.compile(problem, batch_size=problem.examples, tolerance=request.tolerance, starts=lanes)
 
-    def run() -> tuple[gdjax.Runs, int]:
+    def run() -> tuple[gdjax.Runs, pd.DataFrame]:
         runs = gdjax.bgd(problem, rates=request.rate, starts=lanes, key=0, tolerance=request.tolerance,
                          max_steps=request.steps, program=program)
-        return runs, int(runs.frame().memory_usage().sum())
+        return runs, runs.frame()
 
     meter = Meter.begin()
-    runs, table = run()
+    runs, frame = run()
     leaves = [leaf for leaf in jax.tree.leaves(vars(runs)) if isinstance(leaf, np.ndarray) and len(leaf) == lanes]
-    table += sum(leaf.nbytes for leaf in leaves)
+    table = int(frame.memory_usage().sum()) + sum(leaf.nbytes for leaf in leaves)
     peak, needed, ran = meter.peak_bytes(), runs.lane_steps_needed, runs.lane_steps_run
-    converged = int((runs.status == CONVERGED).sum())
-    del runs
+    converged = int((frame.status == "converged").sum())
+    del runs, frame, leaves
     seconds = []
     for _ in range(request.repeats):
         began = time.perf_counter()
