@@ -47,6 +47,15 @@ def test_the_exact_moments_are_those_of_float64_whatever_the_chunk(
     np.testing.assert_allclose(found.loss, 0.5 * (predictions**2).mean(axis=1), rtol=1e-5)
 
 
+def test_the_noisy_quadratic_has_the_noise_scale_of_the_theory() -> None:
+    """|G|² = Σ hᵢ²θᵢ² and, its examples being white with divisor n, tr(Σ) = Σ cᵢ n/(n − 1)."""
+    h, c, examples = np.array([1.0, 0.5, 0.1]), np.array([0.3, 2.0, 1.0]), 64
+    params = np.random.default_rng(2).normal(size=(3, 3)).astype(np.float32)
+    found = moments(gdjax.problems.noisy_quadratic(h, c, examples=examples), params, EXACT, jax.random.key(0))
+    np.testing.assert_allclose(found.signal, (h**2 * params**2).sum(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(found.noise, np.full(3, c.sum() * examples / (examples - 1)), rtol=1e-4)
+
+
 def test_the_two_batch_estimate_has_no_bias() -> None:
     problem, draws = least_squares(20), 4000  # two batches of 8 of the 20
     at = np.array([0.5, -0.3, 0.2], np.float32)
