@@ -21,6 +21,7 @@ SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES",
 DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops=true"
 MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/tuning.py", "bench/clock.py",
              "bench/step_times.py", "bench/noise.py", "bench/noise_worker.py", "bench/device.py",
+             "bench/gradient_noise.py",
              "bench/study/worker.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench.analysis.answer import Answer, cell_counts, cells_of, headlines, problem_names
 from bench.analysis.intervals import Estimate
+from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.repeats import process_spread
 from bench.analysis.sentence import cell_words, ratio_words, sentences
@@ -26,6 +27,7 @@ from bench.analysis.words import (
 from bench.cells import group_name
 from bench.report import limits
 from bench.report.comparison_words import comparison_rows, starts_sentence
+from bench.report.noise_words import noise_sentences
 from bench.report.scaling_words import scaling_rows
 from bench.tables import Tables
 
@@ -35,13 +37,13 @@ Row = Sequence[str]
 
 
 def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling: pd.DataFrame,
-            compared: pd.DataFrame, answers: Sequence[Answer]) -> dict[str, object]:
+            noise: Mapping[Key, NoiseAlong], compared: pd.DataFrame, answers: Sequence[Answer]) -> dict[str, object]:
     """Everything that the templates say in words.
 
     Args:
         tables: of the run.
-        summary, timing, scaling, compared, answers: `summarise`, `timing_table`, `scaling_table`, `comparison_table`
-            and `answers` of the tables.
+        summary, timing, scaling, noise, compared, answers: `summarise`, `timing_table`, `scaling_table` with the noise
+            scale, `noise_along`, `comparison_table` and `answers` of the tables.
     """
     run = tables.run
     rows = {"winners": [_winner_row(answer) for answer in answers if answer.winner or answer.closest],
@@ -52,6 +54,7 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
     return {"suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(run),
             "answers": [_answer(answer, compared) for answer in headlines(answers)],
             "problems": [_problem(name, run, summary, answers) for name in problem_names(run)],
+            "noise": noise_sentences(noise.values())[:limits.ROWS],
             **shown, "cut": {**cut, "cells": limits.cut_words(limits.CELLS, len(summary), "summary.csv"),
                              "figures": limits.pictured_words(summary)}, "mark_ratio": _mark_ratio(run),
             "spread": _spread(tables.timing),

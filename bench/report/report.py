@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench.analysis.answer import answers
 from bench.analysis.comparisons import comparison_table
+from bench.analysis.noise_along import noise_along, with_noise_scale
 from bench.analysis.reported import Reported
 from bench.analysis.scaling import scaling_table
 from bench.analysis.summary import summarise
@@ -39,15 +40,17 @@ def write_report(folder: Path) -> None:
     tables = load(folder)
     reported, summary, timing = Reported(tables), summarise(tables), timing_table(tables)
     found, scaling = answers(tables, summary), scaling_table(reported, summary)
+    noise = noise_along(tables.noise_scale, scaling)
+    scaling = with_noise_scale(scaling, noise)
     compared = comparison_table(reported, Times(tables.timing), found)
     frames = {"summary.csv": summary, "scaling.csv": scaling, "comparisons.csv": compared, "timing.csv": timing}
     for name, frame in frames.items():
         write_whole(folder / name, frame.to_csv(index=False).encode())
     shown = pictured(summary)
-    pictures = write_figures(tables, shown, scaling, folder / "figures")
-    said = content(tables, summary, timing, scaling, compared, found)
+    pictures = write_figures(tables, shown, scaling, noise, folder / "figures")
+    said = content(tables, summary, timing, scaling, noise, compared, found)
     write_whole(folder / "report.md", markdown(said, pictures).encode())
-    plots = problem_plots(tables, reported, shown, scaling)
+    plots = problem_plots(tables, reported, shown, scaling, noise)
     across = across_plots(reported, summary, schedule_looks(summary))
     clock = clock_plots(timing[timing["problem"].isin(shown["problem"])])
     page = html_page(said, summary, plots, across, clock, pictures, folder, frames)
