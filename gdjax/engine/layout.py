@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gdjax.engine.scalarise import scalarise
 from gdjax.engine.step import SMALL
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
@@ -55,18 +56,6 @@ def join(shapes: PyTree | None, held: PyTree) -> PyTree:
 def value_and_grad(
     shapes: PyTree | None, loss_of: Callable[[PyTree], jax.Array], held: PyTree
 ) -> tuple[jax.Array, PyTree]:
-    """Loss and gradient at parameters as the slots hold them.
-
-    Of a few numbers held apart by one forward derivative each: the reverse one would write what an index gives back
-    into arrays of all numbers, lane after lane.
-    """
-    if shapes is None:
-        return jax.value_and_grad(loss_of)(held)
-    numbers, tree = jax.tree.flatten(held)
-
-    def along(place: int, number: jax.Array) -> jax.Array:
-        return loss_of(jax.tree.unflatten(tree, [*numbers[:place], number, *numbers[place + 1:]]))
-
-    found = [jax.jvp(functools.partial(along, place), (number,), (jnp.ones_like(number),))
-             for place, number in enumerate(numbers)]
-    return found[0][0], jax.tree.unflatten(tree, [slope for _, slope in found])
+    """Loss and gradient at parameters as the slots hold them."""
+    both = jax.value_and_grad(loss_of)
+    return both(held) if shapes is None else scalarise(both)(held)
