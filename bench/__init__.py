@@ -14,7 +14,7 @@ __all__ = ["load", "table"]
 def load(folder: Path | str) -> Tables:
     """The tables of a run folder as pandas frames: lanes, hits, curves, chosen, timing, and the manifest `run`.
 
-    Of a study: claims, findings, points.
+    Also noise_scale and memory; of a study: claims, findings, points.
 
     Raises:
         ValueError: the folder holds no readable run.json.

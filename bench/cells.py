@@ -49,6 +49,15 @@ def timing_group(problem: str) -> str:
     return f"{problem}.timing"
 
 
+def gradient_group(problem: str) -> str:
+    """Name of the group that holds the gradient noise scale along the trajectories of one problem.
+
+    >>> gradient_group("digits-softmax")
+    'digits-softmax.gradients'
+    """
+    return f"{problem}.gradients"
+
+
 def noise_group(process: int) -> str:
     """Name of the group that holds what a fresh process timed again, 1 the first of them.
 

@@ -41,6 +41,7 @@ class Message(TypedDict, total=False):
     environment: dict[str, object]
     device: str
     mark_ratio: dict[str, float]
+    widened: dict[str, int]
     total: float
     done: float
     expected_s: float

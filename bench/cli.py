@@ -18,8 +18,8 @@ from bench.doctor import check_machine
 from bench.executors import modules_of, run_suite
 from bench.folder_check import check_run
 from bench.opening import place_for
-from bench.parent import BAD_INPUT, FOLDER, NO_DEVICE, REGRESSION
-from bench.reporting import write_report
+from bench.parent import BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, REGRESSION
+from bench.reporting import show_table, write_report
 from bench.size import Room, size_of
 from bench.store import FolderError
 from bench.suite import Suite, load_suite
@@ -88,10 +88,10 @@ def run(suite: str, device: str, out: Path | None, resume: bool, force_new: bool
 def report(folder: Path, style: str | None) -> None:
     """Make tables and report of the run in DIR again from its finished parts."""
     display = Display()
-    if style is not None:
-        _print_table(folder, style, display)
-        return
     try:
+        if style is not None:
+            show_table(folder, style, display)
+            return
         modules = modules_of(store.read_run(folder)["config"])
         for text in store.collect(folder):
             display.line(f"warning: {text}")
@@ -241,6 +241,46 @@ def peers(device: str, out: Path | None, only: tuple[str, ...], repeats: int) ->
     sys.exit(session.run(out or _folder_of("peers", device), device, only, repeats))
 
 
+@cli.command()
+@click.argument("problem", default="himmelblau")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
+@click.option("--most", type=int, default=1_000_000, show_default=True, help="Lanes: 1,000, 10,000, … up to so many.")
+@click.option("--rate", type=float, default=0.003, show_default=True, help="Learning rate of BGD.")
+@click.option("--tolerance", type=float, default=1e-3, show_default=True, help="Gradient norm at which a lane ends.")
+@click.option("--steps", type=int, default=5_000, show_default=True, help="Most steps of a lane.")
+@click.option("--repeats", type=int, default=5, show_default=True, help="Samples of each number of lanes.")
+@click.option("--out", type=Path, metavar="FILE.png",
+              help="Picture; .svg and .csv go beside it [default: results/growth-PROBLEM.png].")
+def growth(problem: str, device: str, most: int, rate: float, tolerance: float, steps: int, repeats: int,
+           out: Path | None) -> None:
+    """Measure how time and memory of PROBLEM grow with the number of lanes [default: himmelblau]."""
+    from bench import growth as work  # only here: it imports jax
+
+    display = Display()
+    try:
+        request = work.check(problem, device, most, rate, tolerance, steps, repeats, out)
+    except (ValueError, ImportError) as error:
+        display.error(f"error: {error}")
+        sys.exit(BAD_INPUT)
+    try:
+        found = list(work.points(request, display.line))
+    except RuntimeError as error:
+        display.error(f"error: {error}")
+        sys.exit(NO_DEVICE if isinstance(error, work.NoDeviceError) else CELLS_FAILED)
+    from bench import growth_picture
+
+    for text in work.words(request, found):
+        display.line(text)
+    try:
+        request.out.parent.mkdir(parents=True, exist_ok=True)
+        work.write_table(found, request.out.with_suffix(".csv"))
+        growth_picture.write(request, found)
+    except OSError as error:
+        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
+        sys.exit(FOLDER)
+    display.line(f"picture: {request.out}")
+
+
 @cli.command("list")
 @click.option("--schedules", "draw", is_flag=True, help="The schedules alone, and a picture of them.")
 @click.option("--out", type=Path, metavar="FILE.png",
@@ -284,22 +324,6 @@ def default_folder(suite: Suite, device: str) -> Path:
 def _folder_of(name: str, device: str) -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")[:60] or "suite"
     return Path("results") / f"{name}-{device}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-
-
-def _print_table(folder: Path, style: str, display: Display) -> None:
-    from bench import load, table  # only here: they import pandas
-
-    try:
-        tables = load(folder)
-        text = table(tables, style)
-    except ValueError as error:
-        display.error(f"error: {error}")
-        sys.exit(FOLDER)
-    for line in text.splitlines():
-        display.line(line)
-    warnings = tables.run["warnings"]
-    for warning in warnings if isinstance(warnings, list) else []:
-        display.error(f"warning: {warning}")
 
 
 def _draw(display: Display, out: Path, width: int) -> None:

@@ -19,8 +19,9 @@ PACKAGES = ("jax", "jaxlib", "optax", "numpy", "pandas", "scipy", "scikit-learn"
 DECIDING = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")  # another version may change what a lane computes
 SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CPP_")
 DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops=true"
-MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py",
-             "bench/noise.py", "bench/noise_worker.py", "bench/device.py",
+MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/tuning.py", "bench/clock.py",
+             "bench/step_times.py", "bench/noise.py", "bench/noise_worker.py", "bench/device.py",
+             "bench/gradient_noise.py",
              "bench/study/worker.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
 
 

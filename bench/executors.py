@@ -156,6 +156,8 @@ class _Session:
             self._group(message["group"], message.get("cells_status", "finished"), message.get("note", ""))
             if "mark_ratio" in message:
                 self.run["mark_ratio"].update(message["mark_ratio"])
+            if "widened" in message:
+                self.run["widened"] = {**self.run.get("widened", {}), **message["widened"]}
             store.write_run(self.folder, self.run)
         elif kind == "failed":
             self._give_up(message["group"], message.get("status", "failed"), message.get("note", ""))
@@ -203,6 +205,9 @@ class _Session:
 
     def _give_up(self, group: str, status: str, note: str) -> None:
         self.given_up[group] = status, note[:NOTE_LIMIT]
+        if group not in groups_of(self.run["cells"]):
+            self._warn(f"{group}: {status}: {note[:300]} (the run is whole without it; --resume tries again).")
+            return
         self.display.line(f"{group}: {status}: {note[:300]}")
         self._mark_given_up(group, status, note)
         store.write_run(self.folder, self.run)
@@ -259,7 +264,8 @@ class _Session:
                 cell["status"] = "finished"
 
     def _failed(self) -> bool:
-        return any(cell["status"] != "finished" for cell in self.run["cells"]) or bool(self.given_up)
+        return any(cell["status"] != "finished" for cell in self.run["cells"]) or any(
+            group in self.given_up for group in groups_of(self.run["cells"]))
 
     def _finish(self, tables: bool, report: bool) -> bool:
         """The manifest, and what is made again from the parts where there is time; whether there is a report."""

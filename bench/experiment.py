@@ -13,6 +13,7 @@ import pandas as pd
 
 import gdjax
 from bench.suite import Settings, Suite
+from bench.tuning import choose, grid, horizon_of, rate_count, schedules_of, wider
 
 TUNING, REPORTED = 0, 1  # folded into the seed: the two splits share no start
 MEMBERS = 16  # settings that share a batch: one program serves range test, tuning and report
@@ -53,7 +54,7 @@ class Group:
 
     @property
     def lane_counts(self) -> tuple[int, int]:
-        """Lanes tuned, and at most reported."""
+        """Lanes tuned on the first grid, and at most reported."""
         per_schedule = rate_count(self.suite) * len(self.suite.horizons)
         schedules, targets = len(self.suite.schedules), len(target_losses(self.problem, self.settings))
         reported = min(schedules * targets, schedules * per_schedule)
@@ -74,11 +75,7 @@ class Result:
     run_s: float
     scored: int
     mark_ratio: float
-
-
-def rate_count(suite: Suite) -> int:
-    """Rates per (schedule, horizon)."""
-    return suite.rates if isinstance(suite.rates, int) else len(suite.rates)
+    widened: int
 
 
 def target_losses(problem: gdjax.Problem, settings: Settings) -> list[tuple[float, float]]:
@@ -87,34 +84,6 @@ def target_losses(problem: gdjax.Problem, settings: Settings) -> list[tuple[floa
         return [(target, math.nan) for target in sorted(settings.targets, reverse=True)]
     gaps = sorted(settings.gaps, reverse=True)
     return list(zip(gdjax.targets(problem, gaps), gaps, strict=True))
-
-
-def grid(suite: Suite, centre: float) -> dict[str, list[gdjax.Setting]]:
-    """Settings of every schedule, as many for each.
-
-    Rates × horizons, and for the constant one as many rates more densely.
-    """
-    span, count = math.sqrt(suite.rate_span), rate_count(suite)
-    low, high = centre / span, centre * span
-
-    def rates(number: int) -> list[float]:
-        if not isinstance(suite.rates, int):
-            return list(suite.rates)
-        return [float(rate) for rate in np.geomspace(low, high, number)] if number > 1 else [centre]
-
-    count *= len(suite.horizons)
-    found = {}
-    for name in suite.schedules:
-        schedules = schedules_of(suite, name)
-        found[name] = [gdjax.Setting(schedule, rate)
-                       for schedule in schedules for rate in rates(count // len(schedules))]
-    return found
-
-
-def schedules_of(suite: Suite, name: str) -> list[gdjax.schedules.Schedule]:
-    """A schedule at each horizon of the suite; the constant one has none."""
-    schedule = gdjax.schedules.get(name)
-    return [schedule] if name == "constant" else [schedule.over(horizon) for horizon in suite.horizons]
 
 
 def schedule_errors(groups: Sequence[Group]) -> list[str]:
@@ -145,14 +114,11 @@ def measure(group: Group) -> Result:
     centre = gdjax.range_test(group.problem, batch_size=group.batch_size, key=jax.random.fold_in(seed, TUNING),
                               optimizer=group.optimizer, max_steps=short, program=program)
     targets = target_losses(group.problem, group.settings)
-    settings = grid(suite, centre)
-    flat = [(name, setting) for name, each in settings.items() for setting in each]
-    tuning = _run(group, program, [setting for _, setting in flat], suite.tuning_starts,
-                  jax.random.fold_in(seed, TUNING))
-    tuned = _tables(group, tuning, flat, "tuning", targets)
-    chosen = choose(tuned["lanes"], tuned["hits"])
+    tuned = _tune(group, program, grid(suite, centre), targets, jax.random.fold_in(seed, TUNING))
+    chosen = tuned.chosen
     keep = set(zip(chosen.schedule, chosen.horizon, chosen.rate, strict=True))
-    winners = [(name, setting) for name, setting in flat if (name, horizon_of(setting), setting.rate) in keep]
+    winners = [(name, setting) for name, settings in tuned.grid.items() for setting in settings
+               if (name, horizon_of(setting), setting.rate) in keep]
     reported = _run(group, program, [setting for _, setting in winners], suite.starts,
                     jax.random.fold_in(seed, REPORTED))
     tables = _tables(group, reported, winners, "reported", targets)
@@ -161,40 +127,54 @@ def measure(group: Group) -> Result:
     chosen = chosen.assign(**group.key, device=group.device)
     return Result(
         tables={
-            "lanes": pd.concat([tuned["lanes"], tables["lanes"]], ignore_index=True),
-            "hits": pd.concat([tuned["hits"], tables["hits"]], ignore_index=True),
+            "lanes": pd.concat([tuned.tables["lanes"], tables["lanes"]], ignore_index=True),
+            "hits": pd.concat([tuned.tables["hits"], tables["hits"]], ignore_index=True),
             "curves": curves,
             "chosen": chosen[["problem", "optimizer", "batch_size", "schedule", "device", "target", "gap", "rate",
                               "horizon", "tuning_ert", "tuning_hits", "edge_of_grid"]],
         },
         run_s=run_s,
-        scored=sum(int(np.isfinite(runs.curve).sum()) for runs in (tuning, reported)),
-        mark_ratio=float(np.median(tuning.marks[1:] / tuning.marks[:-1])) if len(tuning.marks) > 1 else math.nan,
+        scored=tuned.scored + int(np.isfinite(reported.curve).sum()),
+        mark_ratio=float(np.median(reported.marks[1:] / reported.marks[:-1])) if len(reported.marks) > 1 else math.nan,
+        widened=tuned.widened,
     )
 
 
-def choose(lanes: pd.DataFrame, hits: pd.DataFrame) -> pd.DataFrame:
-    """The setting of lowest tuning ERT for every (schedule, target); without any hit, of lowest median final loss.
+@dataclass(frozen=True)
+class _Tuned:
+    """What tuning tried, in which tables, and chose; how often it widened the grid, and lane-marks scored."""
 
-    ERT = Σ steps spent / hits (all of the budget at a miss). One row per (schedule, target), flagged where the rate is
-    at an end of its grid.
+    grid: dict[str, list[gdjax.Setting]]
+    tables: dict[str, pd.DataFrame]
+    chosen: pd.DataFrame
+    widened: int
+    scored: int
+
+
+def _tune(group: Group, program: gdjax.Program, settings: dict[str, list[gdjax.Setting]],
+          targets: list[tuple[float, float]], key: jax.Array) -> _Tuned:
+    """Tune on a grid, and on the settings next to it while a winner is at its end and the suite allows.
+
+    All on the same starts and batches.
     """
-    setting = ["schedule", "horizon", "rate"]
-    final = lanes.groupby(setting, sort=False).final_loss.median().rename("final")
-    cost = hits.groupby([*setting, "target"], sort=False).agg(
-        spent=("steps_spent", "sum"), tuning_hits=("hit", "sum"), gap=("gap", "first")).reset_index()
-    cost["tuning_ert"] = np.where(cost.tuning_hits > 0, cost.spent / np.maximum(cost.tuning_hits, 1), np.inf)
-    cost = cost.join(final, on=setting)
-    best = cost.sort_values(["tuning_ert", "final"], kind="stable").groupby(["schedule", "target"], sort=False).head(1)
-    ends = lanes.groupby("schedule").rate.agg(["min", "max"])
-    edges = best.join(ends, on="schedule")
-    best = best.assign(edge_of_grid=(edges.rate == edges["min"]) | (edges.rate == edges["max"]))
-    return best.sort_values(["schedule", "target"], ascending=[True, False]).reset_index(drop=True)
-
-
-def horizon_of(setting: gdjax.Setting) -> float:
-    """The horizon as tables have it: 1 for the constant schedule, which has none."""
-    return 1.0 if setting.schedule.name == "constant" else setting.schedule.horizon
+    tried: dict[str, list[gdjax.Setting]] = {name: [] for name in settings}
+    parts: list[dict[str, pd.DataFrame]] = []
+    widened = scored = lanes = 0
+    while True:
+        flat = [(name, setting) for name, each in settings.items() for setting in each]
+        runs = _run(group, program, [setting for _, setting in flat], group.suite.tuning_starts, key)
+        part = _tables(group, runs, flat, "tuning", targets)
+        parts.append({name: table.assign(lane=table.lane + lanes) for name, table in part.items()})
+        scored += int(np.isfinite(runs.curve).sum())
+        lanes += len(part["lanes"])
+        for name, each in settings.items():
+            tried[name] += each
+        tables = {name: pd.concat([each[name] for each in parts], ignore_index=True) for name in part}
+        chosen = choose(tables["lanes"], tables["hits"])
+        settings = wider(group.suite, tried, chosen) if widened < group.suite.widenings else {}
+        if not settings:
+            return _Tuned(tried, tables, chosen, widened, scored)
+        widened += 1
 
 
 def _run(

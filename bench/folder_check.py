@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import files, store
-from bench.cells import cell_name, groups_of, noise_group
+from bench.cells import cell_name, gradient_group, groups_of, noise_group
 from bench.doctor import Findings
 from bench.noise import processes_of
 from bench.store import FolderError, Run
@@ -42,6 +42,11 @@ def check_run(folder: Path) -> Findings:
     if repeats:
         again = "" if there == len(repeats) else " (--resume times a sample of the programs again)"
         lines.append(f"A/A      {there} of {len(repeats)} processes{again}")
+    measured = _gradients(run)
+    if measured:
+        there = sum((folder / "parts" / name).is_dir() for name in measured)
+        again = "" if there == len(measured) else " (--resume measures the others)"
+        lines.append(f"gradient noise scale of {there} of {len(measured)} problems{again}")
     incomplete = counts["finished"] < len(run["cells"]) or not run["cells"] or bool(absent)
     lines += _remedies(folder, bool(damaged), incomplete, bool(extra))
     return Findings(lines, 4 if damaged else 3 if incomplete else 0)
@@ -79,7 +84,7 @@ def damaged_tables(folder: Path) -> Iterator[str]:
 
 def extra_files(folder: Path, run: Run) -> Iterator[str]:
     """What no run of this suite wrote, and what a killed process left; nothing of it is ever read."""
-    wanted = {*_wanted(run), *_repeats(run)}
+    wanted = {*_wanted(run), *_repeats(run), *_gradients(run)}
     for path in sorted(folder.iterdir()):
         if path.name not in KNOWN and not path.match(files.TEMPORARY):
             yield f"{path.name}: not of this run"
@@ -108,6 +113,12 @@ def _wanted(run: Run) -> list[str]:
 def _repeats(run: Run) -> list[str]:
     """Parts of the A/A repeats: a run is whole without them, but they belong to it."""
     return [noise_group(process) for process in range(1, processes_of(run["config"]) + 1)]
+
+
+def _gradients(run: Run) -> list[str]:
+    """Parts of the gradient noise scale: a run is whole without them, and older ones have none."""
+    return [store.part_name(gradient_group(name)) for name, facts in run["problems"].items()
+            if facts.get("noise_scale")]
 
 
 def _rows(part: Path) -> dict[str, int]:

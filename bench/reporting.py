@@ -41,6 +41,26 @@ def write_report(folder: Path, module: str, display: Display) -> bool:
     return True
 
 
+def show_table(folder: Path, style: str, display: Display) -> None:
+    """Show the table that `bench.table` gives, and on stderr what is to be known of the run.
+
+    Raises:
+        FolderError: the folder holds no run of cells.
+    """
+    from bench import load, table  # only here: they import pandas
+
+    try:
+        tables = load(folder)
+        text = table(tables, style)
+    except ValueError as error:
+        raise FolderError(str(error)) from None
+    for line in text.splitlines():
+        display.line(line)
+    warnings = tables.run["warnings"]
+    for warning in warnings if isinstance(warnings, list) else []:
+        display.error(f"warning: {warning}")
+
+
 def answer(report: Path) -> list[str]:
     """The sentences at the top of a report: the text before its first section, table or picture."""
     if not report.exists():

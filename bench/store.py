@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas
 
 SCHEMA = 1
-TABLES = ("lanes", "hits", "curves", "chosen", "timing", "memory", "claims", "findings", "points")
+TABLES = ("lanes", "hits", "curves", "chosen", "timing", "memory", "noise_scale", "claims", "findings", "points")
 MANIFEST = "run.json"
 KEYS: dict[str, type] = {"schema": int, "suite": str, "config": dict, "config_hash": str, "started": str, "device": str,
                          "environment": dict, "mark_ratio": dict, "problems": dict, "cells": list, "warnings": list}
@@ -52,6 +52,7 @@ class Run(TypedDict):
     cells: list[Cell | ClaimCell]
     warnings: list[str]
     resumed: NotRequired[list[str]]
+    widened: NotRequired[dict[str, int]]  # group -> how often its grid of rates was widened
 
 
 def part_name(group: str) -> str:

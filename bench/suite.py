@@ -131,6 +131,7 @@ class Suite(BaseModel):
 
     Or the claims of the textbook study, "all" or by name: such a suite has no problems, batch sizes or schedules.
     `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves;
+    `widenings` is how often such a grid of rates may be widened at the ends where a winner is (all schedules alike);
     `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
     `matmul_precision` is that of float32 products on a GPU ("tf32", "bf16": TensorFloat-32, bfloat16); `deterministic`
     leaves out the GPU's kernels that may add in another order each time. At the end
@@ -148,6 +149,7 @@ class Suite(BaseModel):
     optimizers: Names = ["sgd"]
     rates: Rates = 5
     rate_span: Annotated[float, Field(ge=1, le=1e12, allow_inf_nan=False)] = 100.0
+    widenings: Annotated[int, Field(ge=0, le=20)] = 2
     horizons: Shares = [0.25, 0.5, 1.0]
     tuning_starts: Count = 8
     starts: Count = 32

@@ -33,6 +33,10 @@ COLUMNS: dict[str, dict[str, str]] = {
                "order": "int64", "steps": "int64", "seconds": "float64", "process": "int64"},
     "memory": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "width": "int64",
                "fresh": "bool", "before_bytes": "int64", "peak_bytes": "int64", "device_peak_bytes": "Int64"},
+    "noise_scale": {"problem": "str", "optimizer": "str", "batch_size": "int64", "schedule": "str",
+                    "horizon": "float64", "rate": "float64", "device": "str", "start": "int64", "step": "int64",
+                    "loss": "float64", "signal": "float64", "noise": "float64", "b_simple": "float64", "method": "str",
+                    "examples": "int64"},
     "claims": {"claim": "str", "number": "int64", "statement": "str", "method": "str", "verdict": "str",
                "sentence": "str", "seconds": "float64", "cpu_seconds": "float64"},
     "findings": {"claim": "str", "quantity": "str", "value": "float64", "low": "float64", "high": "float64",
@@ -48,7 +52,8 @@ LATER = {"timing": {"process": 0}}  # columns that older parts lack, and what th
 class Tables:
     """Everything a run folder holds: its tables, those of a study in the last three, and the manifest `run` (run.json).
 
-    `lanes` to `timing` and `memory` are empty for a study of claims, `claims` to `points` for a run of cells.
+    `lanes` to `timing`, `memory` and `noise_scale` (empty in older runs too) are empty for a study of claims, `claims`
+    to `points` for a run of cells.
     """
 
     lanes: pd.DataFrame
@@ -58,6 +63,7 @@ class Tables:
     timing: pd.DataFrame
     run: Mapping[str, object]
     memory: pd.DataFrame = field(default_factory=lambda: empty("memory"))
+    noise_scale: pd.DataFrame = field(default_factory=lambda: empty("noise_scale"))
     claims: pd.DataFrame = field(default_factory=lambda: empty("claims"))
     findings: pd.DataFrame = field(default_factory=lambda: empty("findings"))
     points: pd.DataFrame = field(default_factory=lambda: empty("points"))

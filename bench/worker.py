@@ -20,8 +20,9 @@ import pandas as pd
 import gdjax
 from bench import clock, device, store
 from bench.bad_input import closest
-from bench.cells import group_name, timing_group
+from bench.cells import gradient_group, group_name, timing_group
 from bench.experiment import Group, measure, schedule_errors, target_losses
+from bench.gradient_noise import has_noise, noise_scale_rows, references
 from bench.memory import Meter, device_peak_bytes
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.step_times import step_times
@@ -81,7 +82,7 @@ class Worker(Speaker):
         self.work(opened.platform, began)
 
     def work(self, platform: str, began: float) -> None:
-        """Plan, then every problem: its groups, then its step times."""
+        """Plan, then every problem: its groups, its step times, its gradient noise scale."""
         groups, errors = self._groups(platform)
         if errors:
             self.say(kind="error", code=2, text="\n".join(errors))
@@ -92,6 +93,7 @@ class Worker(Speaker):
             for group in mine:
                 self._run_group(group)
             self._time_problem(name, mine)
+            self._measure_gradients(name, mine)
         self.say(kind="done")
 
     def memory_hint(self, width: int) -> str:
@@ -167,6 +169,7 @@ class Worker(Speaker):
                 "optimum_tolerance": problem.optimum_tolerance,
                 "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem),
                 "source": problem.source,
+                "noise_scale": has_noise(problem),
                 "data_sha256": None if problem.data is None else gdjax.data.fingerprint(problem.data),
                 "targets": [{"target": target, "gap": gap}
                             for target, gap in target_losses(problem, mine[0].settings)],
@@ -194,6 +197,7 @@ class Worker(Speaker):
                 store.write_group(self.folder, name, {**result.tables, "memory": table})
                 self.results[name] = (result.run_s, result.scored)
                 self.say(kind="group", group=name, mark_ratio={name: result.mark_ratio},
+                         widened={name: result.widened},
                          note=_narrowed(width, self.suite.width))
             self.fresh = False
         self.done += _weight(group)
@@ -212,6 +216,21 @@ class Worker(Speaker):
                 store.write_group(self.folder, name, {"timing": done[0]})
                 self.say(kind="group", group=name)
         self.done += _timing_weight(self.suite) * len(groups)
+
+    def _measure_gradients(self, problem: str, groups: list[Group]) -> None:
+        """The gradient noise scale of a problem that has one; the run is whole without it."""
+        name = gradient_group(problem)
+        if name in self.finished or not has_noise(groups[0].problem):
+            return
+        self._progress(groups[0], f"{problem}: gradient noise scale", name, expected_s=COMPILE_WEIGHT_S)
+        try:
+            tables = [noise_scale_rows(followed) for followed in references(self.folder, groups)]
+        except Exception as error:  # one problem's failure must not cost the others
+            self.failed(name, error)
+            return
+        if tables:
+            store.write_group(self.folder, name, {"noise_scale": pd.concat(tables, ignore_index=True)})
+            self.say(kind="group", group=name)
 
     def _at_widths(self, name: str, work: Callable[[int], Done]) -> tuple[Done, int] | None:
         """What the work gives and the width it ran at: half of it where memory runs out. None when it failed."""

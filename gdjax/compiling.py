@@ -9,6 +9,7 @@ from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.engine import pool
 from gdjax.engine.program import Program, example_arguments, program_for, side_by_side
+from gdjax.engine.width import best_width
 from gdjax.lanes import Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem
@@ -16,8 +17,7 @@ from gdjax.schedules import Schedule
 
 Schedules = str | Schedule | Sequence[str | Schedule]
 MARK_BLOCK = 32  # marks of a program are a multiple of this, so that one more mark compiles nothing
-DATA_WIDTH, PLAIN_WIDTH = 128, 1024  # lanes side by side with and without data, found by measuring
-QUEUE = 1 << 20  # lanes that wait on the device at once
+QUEUE = 1 << 16  # groups that wait on the device at once: a longer queue takes memory and saves no time
 
 
 def compile(
@@ -47,8 +47,7 @@ def compile(
     kinds = [schedule_table.get(each) for each in named]
     full = size == problem.examples
     members = lane_tables.members_for(settings, batches, full)
-    widest = arguments.positive_int("width", width, "lanes") if width is not None else (
-        PLAIN_WIDTH if problem.data is None else DATA_WIDTH)
+    widest = best_width(problem, size) if width is None else arguments.positive_int("width", width, "lanes")
     members = min(members, widest)
     groups = None if starts is None else starts * -(-settings // members)
     slots = max(1, widest // members)

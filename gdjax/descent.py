@@ -240,7 +240,7 @@ def _descend(
         final_loss=np.where(diverged, np.inf, final),
         best_loss=np.where(np.isnan(best), np.inf, best),
         grad_norm=np.where(diverged, np.nan, norm), start_loss=start_loss[lanes.start], marks=marks,
-        curve=np.asarray(outcome.curve)[:, : len(marks)], params=outcome.params, width=program.width,
+        curve=np.asarray(outcome.curve), params=outcome.params, width=program.width,
         lane_steps_run=ran, scores=held_out_scores(problem, outcome.params, diverged),
     )
 

@@ -51,11 +51,16 @@ class Lanes:
 
     start: np.ndarray  # (lanes,)
     setting: np.ndarray  # (lanes,)
-    group: np.ndarray  # (lanes,) where in the queue
-    member: np.ndarray  # (lanes,)
     origin: np.ndarray  # (groups,) the start whose parameters the group begins with
     stream: np.ndarray  # (groups, 2) the two numbers that name its batch stream
     table: np.ndarray  # (groups, members) the setting of each member, −1 for padding
+
+    @property
+    def row(self) -> np.ndarray | slice:
+        """Where each lane is among the members of all groups, padding counted."""
+        settings, members = int(self.setting[-1]) + 1, self.table.shape[1]
+        stride = -(-settings // members) * members
+        return slice(None) if stride == settings else self.start * stride + self.setting
 
 
 def arrange(starts: int, settings: int, batches: str, members: int) -> Lanes:
@@ -68,15 +73,14 @@ def arrange(starts: int, settings: int, batches: str, members: int) -> Lanes:
     """
     start, setting = np.divmod(np.arange(starts * settings), settings)
     blocks = -(-settings // members)
-    origin, block = np.divmod(np.arange(starts * blocks), blocks)
-    table = block[:, None] * members + np.arange(members)
+    origin, block = np.divmod(np.arange(starts * blocks, dtype=np.int32), np.int32(blocks))
+    table = block[:, None] * np.int32(members) + np.arange(members, dtype=np.int32)
     stream = {
         "per-start": np.stack([origin, 0 * origin], 1),
         "independent": np.stack([origin, table[:, 0] + 1], 1),
         "common": np.broadcast_to([2**32 - 1, 0], (len(origin), 2)),
     }[batches]
-    return Lanes(start, setting, start * blocks + setting // members, setting % members, origin, stream,
-                 np.where(table < settings, table, -1))
+    return Lanes(start, setting, origin, stream, np.where(table < settings, table, np.int32(-1)))
 
 
 def members_for(settings: int, batches: str, full_batch: bool) -> int:

@@ -154,9 +154,11 @@ def test_more_settings_than_a_group_holds_share_alike(batches, streams):
     members = gdjax.lanes.members_for(40, batches, full_batch=False)
     lanes = gdjax.lanes.arrange(5, 40, batches, members)
     assert members < 40 and len(lanes.start) == 200
-    names = lanes.stream[lanes.group]  # of every lane
+    row = np.arange(lanes.table.size)[lanes.row]
+    group, member = np.divmod(row, members)  # of every lane
+    names = lanes.stream[group]
     assert len(np.unique(names, axis=0)) == streams
-    assert np.array_equal(lanes.table[lanes.group, lanes.member], lanes.setting)
-    assert np.array_equal(lanes.origin[lanes.group], lanes.start)
+    assert np.array_equal(lanes.table[group, member], lanes.setting)
+    assert np.array_equal(lanes.origin[group], lanes.start)
     if batches == "per-start":
         assert all(len(np.unique(names[lanes.start == start], axis=0)) == 1 for start in range(5))

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import gdjax
-from bench.experiment import Group, grid
+from bench.experiment import Group
 from bench.peers.digits_jax import Weights, drawn, loss, moved
 from bench.peers.workload import Entry, Workload, examples, random_starts, relative
 from bench.suite import load_suite
+from bench.tuning import grid
 
 SUITE, PROBLEM = "quick", "digits-softmax"
 CENTRE = 0.5  # of the grid of rates

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench.analysis.answer import Answer, cell_counts, cells_of, headlines, problem_names
 from bench.analysis.intervals import Estimate
+from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.repeats import process_spread
 from bench.analysis.sentence import cell_words, ratio_words, sentences
@@ -23,8 +24,10 @@ from bench.analysis.words import (
     seconds_words,
     target_words,
 )
+from bench.cells import group_name
 from bench.report import limits
 from bench.report.comparison_words import comparison_rows, starts_sentence
+from bench.report.noise_words import noise_sentences
 from bench.report.scaling_words import scaling_rows
 from bench.tables import Tables
 
@@ -34,13 +37,13 @@ Row = Sequence[str]
 
 
 def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling: pd.DataFrame,
-            compared: pd.DataFrame, answers: Sequence[Answer]) -> dict[str, object]:
+            noise: Mapping[Key, NoiseAlong], compared: pd.DataFrame, answers: Sequence[Answer]) -> dict[str, object]:
     """Everything that the templates say in words.
 
     Args:
         tables: of the run.
-        summary, timing, scaling, compared, answers: `summarise`, `timing_table`, `scaling_table`, `comparison_table`
-            and `answers` of the tables.
+        summary, timing, scaling, noise, compared, answers: `summarise`, `timing_table`, `scaling_table` with the noise
+            scale, `noise_along`, `comparison_table` and `answers` of the tables.
     """
     run = tables.run
     rows = {"winners": [_winner_row(answer) for answer in answers if answer.winner or answer.closest],
@@ -51,11 +54,12 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
     return {"suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(run),
             "answers": [_answer(answer, compared) for answer in headlines(answers)],
             "problems": [_problem(name, run, summary, answers) for name in problem_names(run)],
+            "noise": noise_sentences(noise.values())[:limits.ROWS],
             **shown, "cut": {**cut, "cells": limits.cut_words(limits.CELLS, len(summary), "summary.csv"),
                              "figures": limits.pictured_words(summary)}, "mark_ratio": _mark_ratio(run),
             "spread": _spread(tables.timing),
             "facts": facts(run), "command": command(run), "failed": _failed(run),
-            "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary)}
+            "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary, run)}
 
 
 def progress(run: Mapping[str, object]) -> str:
@@ -192,12 +196,17 @@ def _failed(run: Mapping[str, object]) -> list[Row]:
             for cell in cells[:_LISTED]]
 
 
-def _edges(summary: pd.DataFrame) -> list[str]:
+def _edges(summary: pd.DataFrame, run: Mapping[str, object]) -> list[str]:
+    held = run.get("widened")
+    widened = held if isinstance(held, Mapping) else {}
     edge = summary[summary["edge_of_grid"].astype(bool)]
     lines = []
-    for (problem, optimizer, size), rows in edge.groupby(["problem", "optimizer", "batch_size"], sort=True):
+    for _, rows in edge.groupby(["problem", "optimizer", "batch_size"], sort=True):
         names = ", ".join(sorted({schedule_label(str(name)) for name in rows["schedule"]}))
-        lines.append(f"{problem}, {optimizer}, batch size {size}: {names}")
+        problem, optimizer, size = (rows[key].iloc[0] for key in ("problem", "optimizer", "batch_size"))
+        rounds = widened.get(group_name(problem, optimizer, size), 0)
+        lines.append(f"{problem}, {optimizer}, batch size {size}: {names}"
+                     + (f" (grid widened {rounds}×)" if rounds else ""))
     more = len(lines) - _LISTED
     return lines[:_LISTED] + ([f"and {more} more: column edge_of_grid of summary.csv"] if more > 0 else [])
 

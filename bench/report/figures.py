@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.answer import headline_target
 from bench.analysis.curves import curve_quantiles
+from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.reported import Reported
 from bench.analysis.summary import problem_facts
@@ -19,6 +20,7 @@ from bench.analysis.words import target_words
 from bench.report.critical import critical_figure
 from bench.report.curves import curves_figure
 from bench.report.grids import loss_figure, outcome_figure
+from bench.report.noise_scale import noise_scale_figure
 from bench.report.scaling import seconds_figure, steps_figure
 from bench.report.style import looks, save
 from bench.tables import Tables
@@ -37,13 +39,13 @@ class Picture:
 
 
 def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, scaling: pd.DataFrame,
-                  folder: Path) -> list[Picture]:
+                  noise: Mapping[Key, NoiseAlong], folder: Path) -> list[Picture]:
     """Draw and write every figure of a run; problems without a reported lane have none.
 
     Args:
         tables, reported: of the run.
         summary: the rows of `summarise(tables)` that are to be drawn.
-        scaling: `scaling_table` of the run.
+        scaling, noise: `scaling_table` and `noise_along` of the run.
         folder: where the PNG (150 dpi) and SVG files go; made if it is not there.
     """
     pictures = []
@@ -62,6 +64,10 @@ def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
         critical = critical_figure(fits, name, styles)
         if critical is not None:
             drawn["critical"] = ("Critical batch size by schedule, with 95 % intervals.", critical)
+        along = noise.get((str(problem), str(optimizer), str(device)))
+        if along is not None:
+            drawn["noise"] = ("Gradient noise scale along a run, and the fitted critical batch size; a band to the "
+                              "edge has no end there.", noise_scale_figure(along, name, optimum))
         for kind, (caption, figure) in drawn.items():
             png, svg = save(figure, folder / f"{stem}-{kind}")
             pictures.append(Picture(str(problem), str(device), kind, caption, png, svg))

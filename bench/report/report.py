@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.analysis.answer import answers
 from bench.analysis.comparisons import comparison_table
+from bench.analysis.noise_along import noise_along, with_noise_scale
 from bench.analysis.reported import Reported
 from bench.analysis.scaling import scaling_table
 from bench.analysis.summary import summarise
@@ -55,15 +56,17 @@ def write_report(folder: Path) -> None:
     reported, times = Reported(tables), Times(tables.timing)
     summary, timing = summarise(tables, reported=reported, times=times), timing_table(tables, times)
     found, scaling = answers(tables, summary, reported=reported, times=times), scaling_table(reported, summary)
+    noise = noise_along(tables.noise_scale, scaling)
+    scaling = with_noise_scale(scaling, noise)
     compared = comparison_table(reported, times, found)
     frames = {"summary.csv": summary, "scaling.csv": scaling, "comparisons.csv": compared, "timing.csv": timing}
     for name, frame in frames.items():
         write_whole(folder / name, frame.to_csv(index=False).encode())
     shown = pictured(summary)
-    pictures = write_figures(tables, reported, shown, scaling, folder / "figures")
-    said = content(tables, summary, timing, scaling, compared, found)
+    pictures = write_figures(tables, reported, shown, scaling, noise, folder / "figures")
+    said = content(tables, summary, timing, scaling, noise, compared, found)
     write_whole(folder / "report.md", markdown(said, pictures).encode())
-    plots = problem_plots(tables, reported, shown, scaling)
+    plots = problem_plots(tables, reported, shown, scaling, noise)
     across = across_plots(reported, summary, schedule_looks(summary))
     clock = clock_plots(timing[timing["problem"].isin(shown["problem"])])
     page = html_page(said, summary, plots, across, clock, pictures, folder, frames)

@@ -15,7 +15,7 @@ def scaling_rows(scaling: pd.DataFrame) -> list[Sequence[str]]:
     """Rows of the batch scaling table, from problem and loss to the residual of the fit.
 
     Args:
-        scaling: `scaling_table` of a run; rows without a fit are left out.
+        scaling: `scaling_table` of a run with the noise scale; rows without a fit are left out.
     """
     several = scaling["optimizer"].nunique() > 1
     return [_row(row, several) for _, row in scaling[scaling["b_crit"].notna()].iterrows()]
@@ -23,11 +23,13 @@ def scaling_rows(scaling: pd.DataFrame) -> list[Sequence[str]]:
 
 def _row(row: pd.Series, several: bool) -> Sequence[str]:
     values = {name: Estimate(*(float(row[f"{name}{part}"]) for part in ("", "_low", "_high")))
-              for name in ("b_crit", "ratio", "s_min", "e_min")}
+              for name in ("b_crit", "b_simple_target", "ratio", "s_min", "e_min")}
     name = f"{row['problem']} ({row['optimizer']})" if several else str(row["problem"])
     ratio = estimate_words(values["ratio"]) if math.isfinite(values["ratio"].value) else "–"
+    noise = "–" if math.isnan(values["b_simple_target"].value) else estimate_words(values["b_simple_target"])
     return [name, target_words(float(row["gap"]), float(row["target"])), schedule_label(str(row["schedule"])),
-            estimate_words(values["b_crit"]), ratio, estimate_words(values["s_min"]), estimate_words(values["e_min"]),
+            estimate_words(values["b_crit"]), noise, ratio, estimate_words(values["s_min"]),
+            estimate_words(values["e_min"]),
             f"up to {_round(float(row['perfect_until']))}", f"from {_round(float(row['flat_from']))}",
             number(float(row["fastest_batch"])), f"{row['batch_sizes_hit']} of {row['batch_sizes']}",
             number(float(row["residual"]))]

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from gdjax import sampling
+from gdjax.engine import layout
 from gdjax.engine import step as one
 from gdjax.engine.step import Hyper
 from gdjax.optimizers import Optimizer, averages, scored
@@ -49,6 +50,11 @@ class Shape:
     def full_batch(self) -> bool:
         """Every step sees all data: its loss and gradient norm are there at every step and can end a lane."""
         return self.batch_size == self.problem.examples
+
+    @property
+    def apart(self) -> PyTree | None:
+        """Shapes of the parameters where the slots hold each number as an array of its own, see `layout`."""
+        return layout.apart(self.problem, self.optimizer)
 
     @property
     def chunk(self) -> int:
@@ -91,7 +97,7 @@ class Slots(NamedTuple):
     mark: jax.Array
     seed: jax.Array
     hyper: Hyper
-    params: PyTree
+    params: PyTree  # as `layout` holds them
     state: PyTree
     done: jax.Array  # outcome written
     seen: Outcome  # of the lanes in the slots; its params are unused
@@ -113,7 +119,7 @@ def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
     slots = begin(shape, queue, first, rules)
     # one axis for all lanes: of (queue, members) XLA copied the whole table to another layout and back in every turn
     outcome = jax.tree.map(lambda leaf: jnp.zeros((shape.queue * shape.members, *leaf.shape[2:]), leaf.dtype),
-                           slots.seen._replace(params=slots.params))
+                           slots.seen._replace(params=layout.join(shape.apart, slots.params)))
 
     def unfinished(carry: Carry) -> jax.Array:
         slots, _, waiting, _ = carry
@@ -141,8 +147,7 @@ def _step_together(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, r
     count = jnp.where(jnp.any(busy), jnp.minimum(gap, shape.chunk), 0)
 
     def body(_: jax.Array, slots: Slots) -> Slots:
-        slots = jax.vmap(lambda slot: step_group(shape, data, slot, rules))(slots)
-        return slots
+        return jax.vmap(lambda slot: step_group(shape, data, slot, rules))(slots)
 
     before = slots.seen.steps + count
     slots = jax.lax.fori_loop(0, count, body, slots)
@@ -162,7 +167,7 @@ def _end(shape: Shape, data: PyTree, slots: Slots, expected: jax.Array, rules: R
             loss, gradient = jax.value_and_grad(shape.problem.objective)(params, data)
             return loss, one.norm(gradient)
 
-        loss, norm = _in_blocks(lane, slots.params, ended.shape)
+        loss, norm = _in_blocks(lane, layout.join(shape.apart, slots.params), ended.shape)
         return seen._replace(loss=jnp.where(ended, loss, seen.loss), status=jnp.where(
             ended, why(rules, loss, None if averages(shape.optimizer) else norm, shape.stall), seen.status))
 
@@ -185,9 +190,9 @@ def step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
         hyper: Hyper, params: PyTree, state: PyTree, running: jax.Array, loss_before: jax.Array
     ) -> tuple[PyTree, PyTree, jax.Array, jax.Array]:
         def loss_of(params: PyTree) -> jax.Array:
-            return one.batch_loss(problem, single, params, batch)
+            return one.batch_loss(problem, single, layout.join(shape.apart, params), batch)
 
-        loss, gradient = jax.value_and_grad(loss_of)(params)
+        loss, gradient = layout.value_and_grad(shape.apart, loss_of, params)
         rate = one.rate_at(shape.formulas, hyper, slot.step).astype(loss.dtype)
         next_params, next_state = one.update(
             shape.optimizer, rate, hyper.numbers, params, state, loss, gradient, loss_of)
@@ -233,7 +238,8 @@ def _score(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Ru
         return loss, one.norm(gradient)
 
     def score(slots: Slots) -> Slots:
-        loss, norm = _in_blocks(lane, scored(shape.optimizer, slots.params, slots.state), running.shape)
+        params = layout.join(shape.apart, scored(shape.optimizer, slots.params, slots.state))
+        loss, norm = _in_blocks(lane, params, running.shape)
         here = running & at_mark[:, None]
         loss = jnp.where(here, loss, slots.seen.loss)
         found = jax.vmap(jax.vmap(lambda loss, norm, step: status(
@@ -270,7 +276,7 @@ def _retire(shape: Shape, slots: Slots, outcome: Outcome) -> tuple[Slots, Outcom
 
     def write(outcome: Outcome) -> Outcome:
         row = jnp.where(ended, slots.group[:, None] * shape.members + jnp.arange(shape.members), NEVER).ravel()
-        params = scored(shape.optimizer, slots.params, slots.state)
+        params = layout.join(shape.apart, scored(shape.optimizer, slots.params, slots.state))
         seen = slots.seen._replace(params=params, best=jnp.fmin(slots.seen.best, slots.seen.loss))
 
         def scatter(table: jax.Array, lanes: jax.Array) -> jax.Array:
@@ -310,7 +316,7 @@ def begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
     def spread(leaf: jax.Array) -> jax.Array:
         return jnp.broadcast_to(leaf[:, None], (lanes[0], shape.members, *leaf.shape[1:]))
 
-    params, loss = jax.tree.map(spread, chosen.params), spread(chosen.loss)
+    params, loss = layout.split(shape.apart, jax.tree.map(spread, chosen.params)), spread(chosen.loss)
     state = jax.vmap(jax.vmap(functools.partial(one.begin, shape.optimizer)))(chosen.hyper, params)
     found = jax.vmap(lambda loss, norm: status(rules, loss, norm, jnp.int32(0)))(
         chosen.loss, chosen.norm)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas
 
 from bench import store
-from bench.cells import group_name, timing_group
+from bench.cells import gradient_group, group_name, timing_group
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
@@ -52,6 +52,12 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         if group not in finished:
             store.write_group(folder, group, {"timing": pandas.DataFrame({"problem": [problem], "seconds": [0.5]})})
             connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})
+        extra = gradient_group(problem)
+        if how.startswith("no-gradients") and extra not in finished:
+            connection.send({"kind": "progress", "done": 1.0, "total": 1.0, "text": extra, "group": extra})
+            if how == "no-gradients-kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            connection.send({"kind": "failed", "group": extra, "note": "no gradient"})
     connection.send({"kind": "done"})
 
 

@@ -74,6 +74,14 @@ def test_a_failed_group_is_exit_3_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert statuses(tmp_path / "run") == {1: "finished", 13: "failed", 99: "finished"}
 
 
+@pytest.mark.parametrize("how", ["no-gradients", "no-gradients-kill"])
+def test_a_noise_scale_that_cannot_be_measured_is_a_warning(tmp_path: Path, how: str) -> None:
+    assert go(a_suite(how), tmp_path / "run") == 0
+    assert set(statuses(tmp_path / "run").values()) == {"finished"}
+    said = store.read_run(tmp_path / "run")["warnings"]
+    assert said[-1].startswith("a.gradients: failed: ") and "the run is whole without it" in said[-1]
+
+
 def test_a_worker_that_dies_before_its_plan(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert go(a_suite("no-plan"), tmp_path / "run") == 3
     said = capfd.readouterr().err

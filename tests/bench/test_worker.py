@@ -16,13 +16,14 @@ import bench
 import gdjax
 from bench import environment, experiment, worker
 from bench.executors import run_suite
+from bench.folder_check import check_run
 from bench.suite import Suite, load_suite, suite_from
 
 SMALL = {
     "name": "small", "problems": ["line-fit", "tests.bench.user_problem:make_problem"], "batch_sizes": [10, "all"],
     "schedules": ["constant", "inverse_time"], "rates": 3, "horizons": [0.5, 1.0], "tuning_starts": 2, "starts": 5,
     "gaps": [0.1, 0.01], "epochs": 20.0, "min_steps": 40, "marks": 8, "width": 16, "repeats": 2, "min_sample_s": 0.002,
-    "noise_groups": 2, "noise_processes": 1,
+    "noise_groups": 2, "noise_processes": 1, "widenings": 0,
     "problem": {"tests.bench.user_problem:make_problem": {"batch_sizes": ["all"]}},
 }
 
@@ -91,6 +92,32 @@ def test_a_sample_that_compiled_is_voided_and_none_did(finished: Path) -> None:
     assert set(transfers.process) == {0}
 
 
+def test_the_gradient_noise_scale_goes_along_reported_lanes_of_problems_with_data(finished: Path) -> None:
+    tables = bench.load(finished)
+    rows, curves = tables.noise_scale, tables.curves
+    assert set(rows.problem) == {"line-fit"}  # "square" has no data
+    assert rows.step.nunique() > 4 and set(rows.groupby("step").start.nunique()) == {8}
+    same = ["problem", "batch_size", "schedule", "horizon", "rate", "start", "step"]
+    both = rows.merge(curves[curves.split == "reported"], on=same)
+    assert both.step.nunique() > 2 and set(both.start) == {0, 1, 2, 3, 4}
+    np.testing.assert_allclose(both.loss_x, both.loss_y, rtol=1e-5)
+    assert tables.run["problems"]["line-fit"]["noise_scale"]  # type: ignore[index]
+    assert not tables.run["problems"]["square"]["noise_scale"]  # type: ignore[index]
+
+
+def test_doctor_tells_of_a_missing_noise_scale_and_the_run_is_whole_without_it(
+        finished: Path, tmp_path: Path) -> None:
+    assert "gradient noise scale of 1 of 1 problems" in check_run(finished).lines
+    folder = tmp_path / "without"
+    shutil.copytree(finished, folder)
+    shutil.rmtree(folder / "parts" / "line-fit.gradients")
+    (folder / "noise_scale.parquet").unlink()
+    found = check_run(folder)
+    assert found.code == 0
+    assert "gradient noise scale of 0 of 1 problems (--resume measures the others)" in found.lines
+    assert len(bench.load(folder).noise_scale) == 0
+
+
 def test_the_report_opens_with_an_answer_per_problem(finished: Path) -> None:
     text = (finished / "report.md").read_text()
     assert text.index("line-fit on cpu") < text.index("## ")
@@ -101,9 +128,10 @@ def test_the_report_opens_with_an_answer_per_problem(finished: Path) -> None:
 def test_a_resumed_run_equals_the_whole_one_but_for_timings(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "again"
     shutil.copytree(finished, folder)
-    shutil.rmtree(folder / "parts" / "line-fit.sgd.10")
+    for part in ("line-fit.sgd.10", "line-fit.gradients"):
+        shutil.rmtree(folder / "parts" / part)
     assert run_suite(small(), folder, "cpu", True) == 0
-    for name in ("lanes", "hits", "curves", "chosen"):
+    for name in ("lanes", "hits", "curves", "chosen", "noise_scale"):
         pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{name}.parquet"),
                                       pd.read_parquet(finished / f"{name}.parquet"))
 
@@ -166,9 +194,10 @@ def test_a_resume_looks_at_every_file_that_measures() -> None:
     root = Path(bench.__file__).parent
     using_jax = {f"bench/{path.name}" for path in root.glob("*.py") if not path.name.startswith("test_")
                  and re.search(r"^import (jax|gdjax)$", path.read_text(encoding="utf-8"), re.MULTILINE)}
-    using_jax -= {"bench/basins.py", "bench/ceilings.py", "bench/listing.py", "bench/schedule_plot.py"}  # not of a run
+    using_jax -= {"bench/basins.py", "bench/ceilings.py", "bench/listing.py", "bench/schedule_plot.py",
+                  "bench/growth_worker.py"}  # not of a run
     assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py",
-                         "bench/device.py"}
+                         "bench/device.py", "bench/tuning.py", "bench/gradient_noise.py"}
     found = {name: list(root.parent.glob(name)) for name in environment.MEASURING}
     assert all(found.values())
     measuring = {path.relative_to(root.parent).as_posix() for paths in found.values() for path in paths}

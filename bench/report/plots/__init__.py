@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from bench.analysis.answer import headline_target
+from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.rates import rate_table
 from bench.analysis.reported import Reported
@@ -12,6 +15,7 @@ from bench.analysis.summary import problem_facts
 from bench.report.plots.across import across_plots
 from bench.report.plots.critical import critical_plots
 from bench.report.plots.losses import curve_plot, heat_plot, outcome_plot, rate_plot
+from bench.report.plots.noise_scale import noise_scale_plot
 from bench.report.plots.parts import Json, Looks, Plot, Selector, json_ready
 from bench.report.plots.targets import ecdf_plot, target_goals, target_plot
 from bench.report.plots.waiting import waiting_plot
@@ -21,14 +25,14 @@ from bench.tables import Tables
 __all__ = ["Json", "Plot", "Selector", "across_plots", "json_ready", "problem_plots", "schedule_looks"]
 
 
-def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame,
-                  scaling: pd.DataFrame) -> dict[str, list[Plot]]:
+def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame, scaling: pd.DataFrame,
+                  noise: Mapping[Key, NoiseAlong]) -> dict[str, list[Plot]]:
     """The figures of every problem that has a reported lane.
 
     Args:
         tables, reported: of the run.
         summary: the rows of `summarise(tables)` that are to be drawn.
-        scaling: `scaling_table` of the run.
+        scaling, noise: `scaling_table` and `noise_along` of the run.
     """
     rates, styles = rate_table(tables), schedule_looks(summary)
     found: dict[str, list[Plot]] = {}
@@ -36,19 +40,21 @@ def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame,
     for place, ((problem, optimizer, device), rows) in enumerate(groups):
         target, identity = headline_target(rows), f"plot-{place + 1}"
         shown = rows[rows["target"] == target]
-        goals = target_goals(rows, target)
+        goals, optimum = target_goals(rows, target), problem_facts(tables.run, str(problem)).optimum
         tuned = rates[(rates["problem"] == problem) & (rates["optimizer"] == optimizer) & (rates["device"] == device)
                       & (rates["target"] == target) & rates["schedule"].isin(rows["schedule"])
                       & rates["batch_size"].isin(rows["batch_size"])]
         mine = [target_plot(rows, target, styles, identity),
-                curve_plot(shown, reported, styles, problem_facts(tables.run, str(problem)).optimum, goals, identity),
+                curve_plot(shown, reported, styles, optimum, goals, identity),
                 heat_plot(shown, identity), outcome_plot(shown, identity), waiting_plot(shown, reported, identity)]
         if len(tuned):
             mine.append(rate_plot(tuned, styles, int(rows["problem_examples"].iloc[0]),
                                   int(rank(shown, measure_of(shown))["batch_size"].iloc[0]), identity))
         fits = scaling[(scaling["problem"] == problem) & (scaling["optimizer"] == optimizer)
                        & (scaling["device"] == device) & scaling["schedule"].isin(rows["schedule"])]
-        mine[2:2] = critical_plots(rows, fits, styles, target, identity)
+        along = noise.get((str(problem), str(optimizer), str(device)))
+        measured = [] if along is None else [noise_scale_plot(along, optimum, identity)]
+        mine[2:2] = [*critical_plots(rows, fits, styles, target, identity), *measured]
         found.setdefault(str(problem), []).extend([*mine, ecdf_plot(rows, reported, styles, identity)])
     return found
 

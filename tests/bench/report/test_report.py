@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -177,6 +178,31 @@ def test_peak_memory_is_told_and_bounds_are_marked(tmp_path: Path, monkeypatch: 
     rows = [line for line in (tmp_path / "report.md").read_text().splitlines() if line.endswith(" MB |")]
     assert [row.split("|")[-2].strip() for row in rows] == ["812 MB", "≤ 812 MB", "≤ 9 MB"]
     assert "Only that of a fresh process is a\ntrue peak" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.parametrize("scales", [(5.0, 80.0), (math.inf, 80.0), (5.0, math.nan)])
+def test_the_noise_scale_is_drawn_and_told(tmp_path: Path, scales: tuple[float, float]) -> None:
+    """Also where a start has none, or no signal is left: an older run has no such part, and no such figure."""
+    plan = Plan(batch_sizes=(1, 8, 32, 1797), schedules=("constant",), starts=4, tuning_starts=2)
+    folder = write_run(tmp_path, plan)
+    part = folder / "parts" / "digits-softmax.gradients"
+    part.mkdir()
+    pd.DataFrame({"problem": "digits-softmax", "optimizer": "sgd", "batch_size": 32, "schedule": "constant",
+                  "horizon": 1.0, "rate": 0.3, "device": "cpu", "start": [0, 1, 0, 1], "step": [0, 0, 900, 900],
+                  "loss": [2.3, 2.3, 0.21, 0.22], "signal": 1.0, "noise": 5.0, "b_simple": [5.0, 4.0, *scales],
+                  "method": "exact", "examples": 1797}).to_parquet(part / "noise_scale.parquet")
+    seal(part)
+    write_report(folder)
+    assert len(bench.load(folder).noise_scale) == 4
+    for kind in ("png", "svg"):
+        assert (folder / "figures" / f"01-digits-softmax-cpu-noise.{kind}").stat().st_size > 1000
+    text, page = ((folder / f"report.{kind}").read_text() for kind in ("md", "html"))
+    for report in (text, page):
+        assert "the gradient noise scale grows from 4.5 [4, 5] to" in report
+        assert "batch 32 with a constant rate, 900 steps, 2 starts, exact" in report
+    assert "Gradient noise scale along the run" in page and "plot-1-noise" in page
+    scaling = pd.read_csv(folder / "scaling.csv")
+    assert (scaling["b_simple_start"] == 4.5).all()
 
 
 def test_failed_cells_are_listed(tmp_path: Path) -> None:

@@ -1,0 +1,107 @@
+"""The grid of rates and its widening: which settings are next, that none is tuned more than another, when it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bench
+import gdjax
+from bench.executors import run_suite
+from bench.experiment import Group, measure
+from bench.suite import Suite, suite_from
+from bench.tuning import grid, wider
+
+
+def a_suite(**changes: object) -> Suite:
+    return suite_from({"name": "x", "problems": ["line-fit"], "batch_sizes": ["all"],
+                       "schedules": ["constant", "cosine"], "rates": 5, "rate_span": 100.0, "horizons": [0.5, 1.0],
+                       "tuning_starts": 2, "starts": 3, "gaps": [0.1, 0.01], "epochs": 60.0, "marks": 8, "width": 16,
+                       "repeats": 2, "min_sample_s": 0.001, "noise_groups": 0, **changes})
+
+
+def rates_of(settings: dict[str, list[gdjax.Setting]], name: str) -> list[float]:
+    return sorted({setting.rate for setting in settings[name]})
+
+
+def winners(**rates: float) -> pd.DataFrame:
+    return pd.DataFrame({"schedule": list(rates), "rate": list(rates.values())})
+
+
+def test_what_is_next_lies_beside_the_grid_as_far_apart_as_it() -> None:
+    suite = a_suite()
+    tried = grid(suite, 1.0)
+    np.testing.assert_allclose(rates_of(tried, "cosine"), np.geomspace(0.1, 10, 5))
+    found = wider(suite, tried, winners(constant=1.0, cosine=10.0))
+    np.testing.assert_allclose(rates_of(found, "cosine"), [10**1.5, 100])
+    np.testing.assert_allclose(rates_of(found, "constant"), np.geomspace(10, 100, 5)[1:])
+    assert {len(settings) for settings in found.values()} == {4}  # 2 rates at 2 horizons; 4 rates of the constant one
+    found = wider(suite, tried, winners(constant=0.1, cosine=10.0))
+    np.testing.assert_allclose(rates_of(found, "cosine"), [0.01, 10**-1.5, 10**1.5, 100])
+    assert {len(settings) for settings in found.values()} == {8}
+
+
+@pytest.mark.parametrize(("changes", "best"), [({}, 1.0), ({"rates": 1}, 1.0), ({"rates": [0.1, 1.0]}, 1.0)])
+def test_nothing_is_next_where_winners_are_inside_or_there_is_no_grid(changes: dict[str, object], best: float) -> None:
+    suite = a_suite(**changes)
+    assert wider(suite, grid(suite, 1.0), winners(constant=best, cosine=best)) == {}
+
+
+def group_of(suite: Suite) -> Group:
+    return Group(suite, suite.settings_for("line-fit"), gdjax.problems.get("line-fit"), "sgd", 100, "cpu")
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_a_grid_in_the_wrong_place_is_widened_until_the_winner_is_inside(
+    factor: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The best rate on a least-squares problem is known to lie near 1/λ; the range test is made to miss it."""
+    true = measure(group_of(a_suite()))
+    centre = float(true.tables["chosen"].rate.iloc[0])
+    monkeypatch.setattr(gdjax, "range_test", lambda *args, **kwargs: centre * factor)
+    found = measure(group_of(a_suite(widenings=20)))
+    assert found.widened >= 1
+    assert not found.tables["chosen"].edge_of_grid.any()
+    assert (found.tables["chosen"].tuning_ert < 2 * true.tables["chosen"].tuning_ert).all()  # of a grid elsewhere
+    tuning = found.tables["lanes"].query("split == 'tuning'")
+    assert tuning.lane.is_unique
+    assert not tuning.duplicated(["schedule", "horizon", "rate", "start"]).any()
+    assert tuning.groupby("schedule").size().nunique() == 1  # none is tuned more than another
+    assert set(tuning.groupby(["schedule", "horizon", "rate"]).size()) == {2}
+    hits = found.tables["hits"].query("split == 'tuning'")
+    assert len(hits) == 2 * len(tuning)
+    assert set(hits.lane) == set(tuning.lane)
+
+
+def test_it_ends_where_the_suite_says_and_the_flag_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gdjax, "range_test", lambda *args, **kwargs: 1e-9)
+    for rounds in (0, 1):
+        found = measure(group_of(a_suite(widenings=rounds)))
+        assert found.widened == rounds
+        assert found.tables["chosen"].edge_of_grid.all()
+        tuning = found.tables["lanes"].query("split == 'tuning'")
+        assert len(tuning) == 2 * (10 + 4 * rounds) * 2  # schedules x settings x starts
+
+
+def test_settings_that_were_inside_are_the_same_lanes_as_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Widening adds lanes on the same starts and batches; it changes none."""
+    monkeypatch.setattr(gdjax, "range_test", lambda *args, **kwargs: 1e-4)
+    narrow, wide = (measure(group_of(a_suite(widenings=rounds))).tables["lanes"].query("split == 'tuning'")
+                    for rounds in (0, 2))
+    shared = wide.iloc[:len(narrow)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(shared, narrow.reset_index(drop=True))
+
+
+def test_the_manifest_and_the_report_tell_of_it(tmp_path: Path) -> None:
+    """A grid of two rates has nothing inside: its winners are at its ends, however often it is widened."""
+    assert run_suite(a_suite(rates=2, rate_span=1.01, widenings=1), tmp_path / "run", "cpu") == 0
+    tables = bench.load(tmp_path / "run")
+    assert tables.run["widened"] == {"line-fit.sgd.100": 1}
+    lanes = tables.lanes.query("split == 'tuning'")
+    assert set(lanes.groupby(["schedule", "horizon"]).rate.nunique()["cosine"]) == {3}  # one more, at one end
+    assert tables.chosen.edge_of_grid.any()
+    assert "line-fit, sgd, batch size 100: constant, cosine (grid widened 1×)" in (
+        tmp_path / "run" / "report.md").read_text(encoding="utf-8")
