@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from plotly.offline import get_plotlyjs
 from bench.report.plots.parts import Plot, json_ready
 
 TEMPLATES = Path(__file__).parent / "templates"
+_OPENS = re.compile(r"<(?=[/!sS])")  # begins </script>, <!-- or <script, the sequences that HTML looks for in a script
 
 
 def render(template: str, content: Mapping[str, object], plots: Iterable[Plot], *, folder: Path = TEMPLATES) -> str:
@@ -47,9 +49,10 @@ def embedded(path: Path) -> Markup:
 
 
 def _json(value: object) -> Markup:
-    """JSON that can stand inside a script element: no "<" in it can close the element or open another."""
+    """JSON that can stand inside a script element: no "<" in it can close the element, or open another or a comment."""
     text = json.dumps(json_ready(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+    text = _OPENS.sub("\\\\u003c", text)
+    return Markup(text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
 
 
 def _asset(name: str) -> Markup:

@@ -63,14 +63,17 @@ def label_of(schedule: str) -> str:
 
 
 def json_ready(value: object) -> object:
-    """The same with None for what JSON can't hold: NaN and infinities."""
+    """The same for JSON: numbers as short as they read, None for what it can't hold, NaN and infinities."""
     if isinstance(value, Mapping):
         return {str(key): json_ready(part) for key, part in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
         return [json_ready(part) for part in value]
     if isinstance(value, float | np.floating):
         number = float(value)
-        return float(f"{number:{'.4g' if abs(number) < 1000 else '.7g'}}") if math.isfinite(number) else None
+        if not math.isfinite(number):
+            return None
+        short = float(f"{number:{'.4g' if abs(number) < 1000 else '.7g'}}")
+        return int(short) if short.is_integer() and abs(short) < 1e6 else short  # 32, not 32.0: the page holds 80,000
     return int(value) if isinstance(value, np.integer) else value
 
 
