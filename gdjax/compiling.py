@@ -51,8 +51,9 @@ def compile(
     members = min(members, widest)
     groups = None if starts is None else starts * -(-settings // members)
     slots = max(1, widest // members)
-    if groups is not None and width is None:
-        slots = min(slots, max(_power(groups), min(slots, -(-16 // members))))
+    if groups is not None and width is None:  # every core gets a share
+        share = _power(-(-groups // side_by_side()))
+        slots = min(slots, max(share, min(slots, -(-16 // members))))
     waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
     queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // side_by_side())), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
