@@ -262,11 +262,15 @@ def growth(problem: str, device: str, most: int, rate: float, tolerance: float, 
     except (ValueError, ImportError) as error:
         display.error(f"error: {error}")
         sys.exit(BAD_INPUT)
+    found, code = [], 0
     try:
-        found = list(work.points(request, display.line))
-    except RuntimeError as error:
+        for point in work.points(request, display.line):
+            found.append(point)
+    except RuntimeError as error:  # what was measured before is kept
         display.error(f"error: {error}")
-        sys.exit(NO_DEVICE if isinstance(error, work.NoDeviceError) else CELLS_FAILED)
+        code = NO_DEVICE if isinstance(error, work.NoDeviceError) else CELLS_FAILED
+    if not found:
+        sys.exit(code)
     from bench import growth_picture
 
     for text in work.words(request, found):
@@ -279,6 +283,7 @@ def growth(problem: str, device: str, most: int, rate: float, tolerance: float, 
         display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
         sys.exit(FOLDER)
     display.line(f"picture: {request.out}")
+    sys.exit(code)
 
 
 @cli.command("list")

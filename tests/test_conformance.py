@@ -122,7 +122,7 @@ def test_every_problem_optimizer_and_schedule_steps_repeats_and_goes_on(group, n
                    zip(jax.tree.leaves(ends), jax.tree.leaves(other), strict=True)), "not alike"
     params = jax.tree.leaves(ends[0])
     assert all(np.isfinite(leaf).all() for leaf in params)
-    assert any((now != then).any() for now, then in zip(params, jax.tree.leaves(start), strict=True)), "nothing moved"
+    assert any((end != begin).any() for end, begin in zip(params, jax.tree.leaves(start), strict=True)), "nothing moved"
 
 
 @pytest.mark.parametrize("name", gdjax.problems.names())

@@ -14,6 +14,12 @@ from gdjax.engine import layout
 from gdjax.engine.scalarise import scalarise
 
 POINT = (jnp.float32(0.3), jnp.float32(-1.7))
+@jax.custom_vjp
+def _doubled(x: jax.Array) -> jax.Array:
+    return 2 * x
+
+
+_doubled.defvjp(lambda x: (2 * x, None), lambda _, ct: (2 * ct,))
 FUNCTIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "indices": lambda x: 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2,
     "negative index": lambda x: x[-1] * x[0] + x[-2],
@@ -31,6 +37,8 @@ FUNCTIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "loop": lambda x: jax.lax.fori_loop(0, 3, lambda i, y: y * 0.5 + x[0] * i, x[1]),
     "product": lambda x: jnp.prod(jnp.array([x[0], 2.0, x[1]])),
     "branch": lambda x: jax.lax.cond(x[0] > 0, lambda y: y.sum(), lambda y: y.prod(), x),
+    "derivative of the user's": lambda x: _doubled(x)[0] * _doubled(x[1]) + _doubled(jnp.ones(2))[1],
+    "remembered": lambda x: jax.checkpoint(lambda y: jnp.sin(y[0]) * y[1])(x),
     "constant": lambda x: jnp.float32(3.0) + 0 * x[0],
 }
 

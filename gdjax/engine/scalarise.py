@@ -79,7 +79,8 @@ def _apply(equation: Any, values: list[Value]) -> Sequence[Value]:
 
 def _bind(equation: Any, values: Sequence[Value]) -> list[Value]:
     """The operation itself on whole arrays."""
-    found = equation.primitive.bind(*map(_whole, values), **equation.params)
+    params = equation.primitive.get_bind_params(equation.params)
+    found = equation.primitive.bind(*map(_whole, values), **params)
     return list(found) if equation.primitive.multiple_results else [found]
 
 

@@ -10,7 +10,7 @@ from gdjax.problem import Problem
 
 FEWEST = 16  # lanes: results are bit-equal in any order at multiples of it
 # Most lanes, and bytes of parameters that they may have together, on a CPU. Measured by CPU time per lane-step, widths
-# from 16 to 4,096 (AMD EPYC, caches of 48 KiB and 1 MiB a core), within a quarter of the best everywhere.
+# from 16 to 4,096 (AMD EPYC, caches of 48 KiB and 1 MiB a core), within 1.3 times the best everywhere.
 # Without data: beyond it XLA shares one step of a few microseconds between cores, which costs more than the step.
 PLAIN = 512, 10 << 10
 # With data: parameters, gradient and update stay in the second-level cache.

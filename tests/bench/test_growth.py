@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,18 @@ def test_a_real_run_of_the_smallest_size(tmp_path: Path) -> None:
     assert row.needed <= row.ran
     assert 25 * 1_000 < row.table_bytes < 1_000_000 < row.peak_bytes
     assert out.exists() and out.with_suffix(".svg").exists()
+
+
+def test_what_was_measured_before_a_process_died_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def points(*_: object) -> Iterator[Point]:
+        yield from FOUND[:2]
+        raise RuntimeError("100,000 lanes: the process died (got no result).")
+
+    monkeypatch.setattr(growth, "points", points)
+    done = CliRunner().invoke(cli, ["growth", "--out", str(tmp_path / "x.png")])
+    assert done.exit_code == 3
+    assert "the process died" in done.output and "10,000 starts" in done.output
+    assert pd.read_csv(tmp_path / "x.csv").lanes.tolist() == [1_000, 10_000]
 
 
 @pytest.mark.parametrize(("given", "code", "said"), [
