@@ -145,7 +145,7 @@ def parameters_at(followed: Reference, step: int) -> object:
 
 def is_exact(problem: gdjax.Problem) -> bool:
     """Whether the gradients of all examples are affordable: a loss per example, and at most EXACT_BYTES of them."""
-    return problem.loss is not None and problem.examples * _parameter_bytes(problem) <= EXACT_BYTES
+    return problem.loss is not None and problem.examples * problem.parameter_bytes <= EXACT_BYTES
 
 
 def moments(problem: gdjax.Problem, params: object, method: str, key: jax.Array) -> Moments:
@@ -189,7 +189,7 @@ def _exact_noise(problem: gdjax.Problem, data: object, key: jax.Array, params: o
         one = jax.grad(problem.example_objective)(params, example)
         return _square(jax.tree.map(jnp.subtract, one, whole))
 
-    chunk = min(max(1, CHUNK_BYTES // _parameter_bytes(problem)), problem.examples)
+    chunk = min(max(1, CHUNK_BYTES // problem.parameter_bytes), problem.examples)
     return jnp.sum(jax.lax.map(distance, data, batch_size=chunk)) / (problem.examples - 1)
 
 
@@ -208,11 +208,6 @@ def _small(examples: int) -> int:
 
 def _square(tree: object) -> jax.Array:
     return sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(tree)), jnp.zeros(()))
-
-
-def _parameter_bytes(problem: gdjax.Problem) -> int:
-    leaves = jax.tree.leaves(jax.eval_shape(problem.start, jax.random.key(0)))
-    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
 
 
 def _key(group: Group, use: int) -> jax.Array:

@@ -134,9 +134,7 @@ def draw_starts(problem: Problem, key: jax.Array, starts: int) -> PyTree:
 
 def start_block(problem: Problem) -> int:
     """Starts drawn together: a power of two from 16 to 4,096 whose parameters stay below 4 MiB."""
-    shapes = jax.eval_shape(problem.start, jax.random.key(0))
-    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes))
-    return 1 << int(np.clip(math.log2(START_BYTES / max(size, 1)), 4, 12))
+    return 1 << int(np.clip(math.log2(START_BYTES / max(problem.parameter_bytes, 1)), 4, 12))
 
 
 def streams(key: jax.Array, stream: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -143,6 +144,16 @@ class Problem:
     def start(self, key: jax.Array) -> PyTree:
         """One random start, drawn by `init` and cast to the problem's dtype."""
         return jax.tree.map(lambda leaf: self.cast(jnp.asarray(leaf)), self.init(key))
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Memory that one set of parameters takes.
+
+        >>> gdjax.problems.get("digits-softmax").parameter_bytes  # 10 classes × 64 pixels and 10 offsets, float32
+        2600
+        """
+        leaves = jax.tree.leaves(jax.eval_shape(self.start, jax.random.key(0)))
+        return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
 
     def objective(self, params: PyTree, batch: PyTree | None) -> jax.Array:
         """Mean loss over a batch: a pytree like `data`, (examples, …) leaves, or None for a problem without data."""

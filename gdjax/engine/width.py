@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import jax
 
 from gdjax.problem import Problem
@@ -29,8 +27,6 @@ def best_width(problem: Problem, batch_size: int) -> int:
         >>> best_width(gdjax.problems.get("himmelblau"), 1), best_width(gdjax.problems.get("digits-softmax"), 32)
         (512, 64)
     """
-    leaves = jax.tree.leaves(jax.eval_shape(problem.start, jax.random.key(0)))
-    lane_bytes = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
     if problem.data is None:
         most, room = PLAIN
     else:
@@ -38,5 +34,5 @@ def best_width(problem: Problem, batch_size: int) -> int:
     if jax.default_backend() != "cpu":
         stats = jax.devices()[0].memory_stats() or {}
         most, room = GPU_LANES, int(stats.get("bytes_limit", 0) * GPU_SHARE)
-    lanes = min(most, max(room // max(lane_bytes, 1), FEWEST))
+    lanes = min(most, max(room // max(problem.parameter_bytes, 1), FEWEST))
     return 1 << (lanes.bit_length() - 1)
