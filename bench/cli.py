@@ -22,7 +22,7 @@ from bench.parent import BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, REGRESSION
 from bench.reporting import show_table, write_report
 from bench.size import Room, size_of
 from bench.store import FolderError
-from bench.suite import Suite, load_suite
+from bench.suite import Suite, load_suite, narrowed
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -38,16 +38,19 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("suite")
+@click.option("--problem", "problems", metavar="NAME", multiple=True, help="Only this problem of SUITE; repeatable.")
+@click.option("--optimizer", "optimizers", metavar="NAME", multiple=True, help="Only this optimizer; repeatable.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
 @click.option("--out", type=Path, help="Run folder [default: results/SUITE-DEVICE-TIME].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; starts it where there is none.")
 @click.option("--force-new", is_flag=True, help="Where --out is used or can't be resumed, run in a new folder beside.")
 @click.option("--yes", is_flag=True, help="Run a very large suite too, and where memory or disk look short.")
-def run(suite: str, device: str, out: Path | None, resume: bool, force_new: bool, yes: bool) -> None:
+def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], device: str, out: Path | None,
+        resume: bool, force_new: bool, yes: bool) -> None:
     """Run SUITE, a shipped name (see list) or a TOML file, and report."""
     display = Display()
     try:
-        loaded = load_suite(suite)
+        loaded = narrowed(load_suite(suite), problems, optimizers)
     except SuiteError as error:
         display.error(str(error))
         sys.exit(BAD_INPUT)
@@ -76,7 +79,8 @@ def run(suite: str, device: str, out: Path | None, resume: bool, force_new: bool
             sys.exit(FOLDER)
     code = run_suite(loaded, folder, device, resume)
     if code and code not in (FOLDER, NO_DEVICE, BAD_INPUT):
-        again = ["python", "-m", "bench", "run", suite, "--device", device, "--out", str(folder), "--resume"]
+        part = [f"--problem={name}" for name in problems] + [f"--optimizer={name}" for name in optimizers]
+        again = ["python", "-m", "bench", "run", suite, *part, "--device", device, "--out", str(folder), "--resume"]
         display.line(f"to go on: {shlex.join(again)}")
     sys.exit(code)
 

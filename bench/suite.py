@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -217,6 +218,36 @@ def suite_from(config: dict[str, object]) -> Suite:
         raise SuiteError(errors)
     suite._notes = tuple(notes)
     return suite
+
+
+def narrowed(suite: Suite, problems: Sequence[str] = (), optimizers: Sequence[str] = ()) -> Suite:
+    """The part of a suite that has these problems and optimizers only (none given: all), an experiment of its own.
+
+    Raises:
+        SuiteError: a name that the suite does not have, or a suite of claims.
+
+    >>> narrowed(load_suite("full"), optimizers=["adam"]).optimizers
+    ['adam']
+    """
+    errors = [
+        field_error(f"--{axis}", "is not in this suite", name,
+                    closest(name, known) if suite.claims is None else "Leave it out: a suite of claims has none.")
+        for axis, names, known in (("problem", problems, suite.problems), ("optimizer", optimizers, suite.optimizers))
+        for name in names if suite.claims is not None or name not in known
+    ]
+    if errors:
+        raise SuiteError(errors)
+    config = suite.config()
+    if problems:
+        config["problems"] = [name for name in suite.problems if name in problems]
+        config["targets"] = {name: own for name, own in suite.targets.items() if name in problems}
+        config["problem"] = {name: own.model_dump(exclude_none=True) for name, own in suite.problem.items()
+                             if name in problems}
+    if optimizers:
+        config["optimizers"] = [name for name in suite.optimizers if name in optimizers]
+    part = suite_from(config)
+    part._notes = suite.notes
+    return part
 
 
 def shipped_suites() -> dict[str, Path]:

@@ -11,7 +11,7 @@ import pytest
 
 from bench.bad_input import SuiteError
 from bench.size import size_of
-from bench.suite import Suite, config_hash, load_suite, shipped_suites, suite_from
+from bench.suite import Suite, config_hash, load_suite, narrowed, shipped_suites, suite_from
 
 FORM = re.compile(r"^[^:]+( line \d+)?: .+ \(got .*\)\. \S.*$", re.DOTALL)
 GOOD = {"name": "t", "problems": ["digits-softmax"], "batch_sizes": [1, "all"], "schedules": ["constant"]}
@@ -121,6 +121,25 @@ def test_the_hash_ignores_order_and_sees_values() -> None:
     assert config_hash(suite) == config_hash(suite_from(dict(reversed(GOOD.items()))))
     assert config_hash(suite) == config_hash(suite_from(GOOD | {"seed": 0}))
     assert config_hash(suite) != config_hash(suite_from(GOOD | {"seed": 1}))
+
+
+def test_a_narrowed_suite_keeps_what_is_asked_for_and_its_overrides() -> None:
+    full = load_suite("full")
+    part = narrowed(full, ["digits-mlp", "cancer-logistic"], ["sgd"])
+    assert (part.problems, part.optimizers) == (["cancer-logistic", "digits-mlp"], ["sgd"])  # in the suite's order
+    assert list(part.problem) == ["digits-mlp"]
+    assert part.settings_for("digits-mlp") == full.settings_for("digits-mlp")
+    assert narrowed(full) == full
+    assert config_hash(part) != config_hash(full)
+
+
+def test_a_name_that_the_suite_lacks_is_answered_with_the_closest() -> None:
+    with pytest.raises(SuiteError) as caught:
+        narrowed(load_suite("quick"), ["digits-softmx"], ["adam"])
+    assert [error.split(":")[0] for error in caught.value.errors] == ["--problem", "--optimizer"]
+    assert "Did you mean 'digits-softmax'?" in caught.value.errors[0]
+    with pytest.raises(SuiteError, match="a suite of claims has none"):
+        narrowed(load_suite("textbook"), ["bowl"])
 
 
 def test_an_unknown_suite_is_answered_with_the_closest() -> None:
