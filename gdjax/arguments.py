@@ -34,6 +34,34 @@ def positive_int(field: str, value: object, unit: str) -> int:
     return int(value)
 
 
+def devices(value: object) -> list[jax.Device]:
+    """Where to run: the first so many of `jax.devices()`, or those of the given numbers; None: the default one.
+
+    >>> devices(None) == devices(1) == devices([0]) == jax.devices()[:1]
+    True
+    """
+    found = jax.devices()
+    if value is None:
+        return jax.local_devices()[:1]
+    if is_whole(value):
+        chosen = list(range(positive_int("devices", value, "devices")))
+    elif isinstance(value, list | tuple) and value and all(is_whole(each) for each in value):
+        chosen = [int(each) for each in value]
+    else:
+        raise TypeError(f"devices: must be a number of devices, or their numbers in jax.devices() (got {value!r}). "
+                        "Use for example devices=2, or devices=[0, 1].")
+    if len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(len(found))):
+        raise ValueError(f"devices: must be different ones of the {len(found)} that JAX found (got {value!r}, found "
+                         f"{', '.join(str(each) for each in found[:8])}). Ask for fewer; XLA_FLAGS="
+                         "--xla_force_host_platform_device_count=N makes N of one CPU.")
+    mine = [found[each] for each in chosen]
+    absent = set(range(jax.process_count())) - {device.process_index for device in mine}
+    if absent:
+        raise ValueError(f"devices: every host must have one of them (got {value!r}, none of process "
+                         f"{sorted(absent)[0]}). Use devices=jax.device_count() for all.")
+    return mine
+
+
 def problem(value: object) -> Problem:
     """A problem."""
     if not isinstance(value, Problem):

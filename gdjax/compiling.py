@@ -8,7 +8,8 @@ from gdjax import arguments, optimizers
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.engine import pool
-from gdjax.engine.program import Program, example_arguments, program_for, side_by_side
+from gdjax.engine.placement import mesh_of
+from gdjax.engine.program import Program, program_for, side_by_side
 from gdjax.engine.width import best_width
 from gdjax.lanes import Setting
 from gdjax.optimizers import Optimizer
@@ -16,6 +17,7 @@ from gdjax.problem import Problem
 from gdjax.schedules import Schedule
 
 Schedules = str | Schedule | Sequence[str | Schedule]
+Devices = int | Sequence[int] | None
 MARK_BLOCK = 32  # marks of a program are a multiple of this, so that one more mark compiles nothing
 QUEUE = 1 << 16  # groups that wait on the device at once: a longer queue takes memory and saves no time
 
@@ -24,7 +26,7 @@ def compile(
     problem: Problem, *, batch_size: int, optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant",
     sampling: str = "shuffle", batches: str = "per-start", marks: int = 1, tolerance: float = 0.0,
     stall: float | None = None, width: int | None = None, settings: int = 1, starts: int | None = None,
-    hyper: Sequence[str] = (),
+    hyper: Sequence[str] = (), devices: Devices = None,
 ) -> Program:
     """The program that a call of `minibatch` with these arguments runs in, compiled ahead of time and kept.
 
@@ -34,6 +36,7 @@ def compile(
         settings: how many settings share a batch (per-start), rounded up to a power of two of at most 16.
         starts: how many starts are coming, to choose the width by; None fills the width.
         hyper: names of the optimizer's further numbers that its settings will give.
+        devices: how many devices share the lanes, or their numbers in `jax.devices()`; None: the default one.
 
     Example:
         >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"],
@@ -51,21 +54,23 @@ def compile(
     members = min(members, widest)
     groups = None if starts is None else starts * -(-settings // members)
     slots = max(1, widest // members)
-    if groups is not None and width is None:  # every core gets a share
-        share = _power(-(-groups // side_by_side()))
+    mesh = mesh_of(arguments.devices(devices))
+    at_once = side_by_side() if mesh is None else mesh.size
+    if groups is not None and width is None:  # every core or device gets a share
+        share = _power(-(-groups // at_once))
         slots = min(slots, max(share, min(slots, -(-16 // members))))
     waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
-    queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // side_by_side())), QUEUE))
+    queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // at_once)), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
     shape = pool.Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
                        queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK, stall=stall is not None,
                        norm_at_marks=tolerance > 0)
-    return program_for(shape, example_arguments(shape))
+    return program_for(shape, mesh)
 
 
 def check_program(
     program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting],
-    numbers: Collection[str], sampling: str, batches: str, marks: int, tolerance: float, stall: bool,
+    numbers: Collection[str], sampling: str, batches: str, marks: int, tolerance: float, stall: bool, devices: Devices,
 ) -> None:
     """Raise ValueError where a call cannot run in a program that was compiled before."""
     shape = program.shape
@@ -75,6 +80,9 @@ def check_program(
         if getattr(shape, field) != value:
             raise ValueError(f"program: was compiled for another {field} "
                              f"(got {getattr(shape, field)!r}, needs {value!r}).")
+    if devices is not None and mesh_of(arguments.devices(devices)) != program.mesh:
+        raise ValueError(f"program: was compiled for other devices (got {program.devices}, needs {devices!r}). "
+                         "Compile it with devices=…, or leave devices out here.")
     lacks = set(numbers) - set(shape.numbers)
     if lacks:
         raise ValueError(f"program: does not hold the number {sorted(lacks)[0]!r} (got {list(shape.numbers)}). "

@@ -13,7 +13,7 @@ import numpy as np
 from gdjax import arguments, compiling, optimizers, tracing
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
-from gdjax.compiling import Schedules
+from gdjax.compiling import Devices, Schedules
 from gdjax.engine.measure import held_out_scores, measure
 from gdjax.engine.program import Program, run_lanes
 from gdjax.gap import initial_loss
@@ -37,7 +37,7 @@ def minibatch(
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
     sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
     stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
-    program: Program | None = None,
+    program: Program | None = None, devices: Devices = None,
 ) -> Runs:
     """Mini-batch gradient descent from many random starts with many settings, in one compiled loop.
 
@@ -68,6 +68,8 @@ def minibatch(
             rate. They are data of the lanes: a new value compiles nothing. `optimizers.accepted` lists an optimizer's.
         settings: what to run instead of schedules × rates × hyper.
         program: a compiled program of `gdjax.compile` to run in.
+        devices: how many devices share the lanes, or their numbers in `jax.devices()`; None: the default one. After
+            `jax.distributed.initialize()` every host makes the same call with devices of all hosts, and gets all lanes.
 
     Returns:
         Runs, lanes ordered by start, then schedule, then rate, then hyper.
@@ -94,6 +96,7 @@ def minibatch(
     tracing.check_schedules([each.schedule for each in found], steps, problem.examples / size)
     arguments.choice("sampling", sampling, SAMPLINGS)
     arguments.choice("batches", batches, BATCHES)
+    arguments.devices(devices)
     _check_stall(stall, found, size, problem, optimizer)
     limits = _limits(steps, tolerance, targets, stop_at_target, stall)
     at = _marks(steps, marks, limits)
@@ -105,9 +108,9 @@ def minibatch(
         program = compiling.compile(
             problem, batch_size=size, optimizer=optimizer, schedules=[each.schedule for each in found],
             sampling=sampling, batches=batches, marks=len(at), tolerance=limits.tolerance, stall=stall, width=width,
-            settings=len(found), starts=_count(begin), hyper=list(numbers))
+            settings=len(found), starts=_count(begin), hyper=list(numbers), devices=devices)
     compiling.check_program(program, problem, optimizer, size, found, numbers, sampling, batches, len(at),
-                            limits.tolerance, stall is not None)
+                            limits.tolerance, stall is not None, devices)
     return _descend(program, found, begin, root, batches, limits, at)
 
 
@@ -117,7 +120,7 @@ def bgd(
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
     sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
     stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
-    program: Program | None = None,
+    program: Program | None = None, devices: Devices = None,
 ) -> Runs:
     """Batch gradient descent: all examples in every step. Arguments as for `minibatch`; also for problems without data.
 
@@ -130,7 +133,7 @@ def bgd(
                      optimizer=optimizer, schedules=schedules, targets=targets, tolerance=tolerance,
                      max_epochs=max_epochs, max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
                      stop_at_target=stop_at_target, width=width, stall=stall, hyper=hyper, settings=settings,
-                     program=program)
+                     program=program, devices=devices)
 
 
 def sgd(
@@ -139,6 +142,7 @@ def sgd(
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
     sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
     hyper: Numbers = None, settings: Sequence[Setting] | None = None, program: Program | None = None,
+    devices: Devices = None,
 ) -> Runs:
     """Stochastic gradient descent: one example per step. Arguments as for `minibatch`; the problem needs data.
 
@@ -153,7 +157,8 @@ def sgd(
     return minibatch(problem, batch_size=1, rates=rates, starts=starts, key=key, optimizer=optimizer,
                      schedules=schedules, targets=targets, tolerance=tolerance, max_epochs=max_epochs,
                      max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
-                     stop_at_target=stop_at_target, width=width, hyper=hyper, settings=settings, program=program)
+                     stop_at_target=stop_at_target, width=width, hyper=hyper, settings=settings, program=program,
+                     devices=devices)
 
 
 def range_test(

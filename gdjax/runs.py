@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,23 +74,26 @@ class Runs:
         """
         import pandas as pd
 
-        return pd.DataFrame({
+        def words(known: Sequence[str], which: np.ndarray) -> pd.api.extensions.ExtensionArray:
+            return pd.array(list(known), dtype="str").take(which)
+
+        return pd.DataFrame({  # every array is made here or copied: pandas need not copy all of them once more
             "lane": np.arange(len(self.start)),
-            "start": self.start,
+            "start": self.start.copy(),
             "optimizer": self.optimizer,
-            "schedule": np.array(self.schedules, object)[self.setting],
+            "schedule": words(self.schedules, self.setting),
             "rate": np.array(self.rates)[self.setting],
             "batch_size": self.batch_size,
-            "status": np.array(STATUSES, object)[self.status],
+            "status": words(STATUSES, self.status),
             "steps": self.steps.astype(np.int64),
             "examples": self.steps.astype(np.int64) * self.batch_size,
-            "final_loss": self.final_loss,
-            "best_loss": self.best_loss,
-            "grad_norm": self.grad_norm,
-            **self.scores,
+            "final_loss": self.final_loss.copy(),
+            "best_loss": self.best_loss.copy(),
+            "grad_norm": self.grad_norm.copy(),
+            **{name: values.copy() for name, values in self.scores.items()},
             **{name: np.array([each[name] for each in self.hyper])[self.setting]
                for name in (self.hyper[0] if self.hyper else ())},
-        })
+        }, copy=False)
 
     def hits(self) -> pd.DataFrame:
         """One row per (lane, target): lane, target, hit, steps_before, steps, steps_after, examples; NaN where missed.

@@ -18,6 +18,7 @@ from bench.analysis.reported import Reported
 from bench.analysis.summary import problem_facts
 from bench.analysis.words import target_words
 from bench.report.critical import critical_figure
+from bench.report.critical_across import critical_across_figure
 from bench.report.curves import curves_figure
 from bench.report.grids import loss_figure, outcome_figure
 from bench.report.noise_scale import noise_scale_figure
@@ -25,10 +26,12 @@ from bench.report.scaling import seconds_figure, steps_figure
 from bench.report.style import looks, save
 from bench.tables import Tables
 
+ACROSS = ""  # the problem of a picture of several
+
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure on disk: what it belongs to, what kind it is, what it shows, and its file names inside figures/."""
+    """A figure on disk: problem and device, kind, what it shows, and its file names inside figures/."""
 
     problem: str
     device: str
@@ -71,6 +74,13 @@ def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
         for kind, (caption, figure) in drawn.items():
             png, svg = save(figure, folder / f"{stem}-{kind}")
             pictures.append(Picture(str(problem), str(device), kind, caption, png, svg))
+    kept = scaling["schedule"].isin(measured["schedule"]) & scaling["problem"].isin(measured["problem"])
+    across = critical_across_figure(scaling[kept], styles)
+    if across is not None:
+        png, svg = save(across, folder / "00-across-critical")
+        caption = ("Critical batch size by schedule beside the gradient noise scale and the batch size that is soonest "
+                   "in seconds, at the hardest target with the most fits.")
+        pictures.append(Picture(ACROSS, "", "critical", caption, png, svg))
     return pictures
 
 

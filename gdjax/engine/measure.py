@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gdjax.engine import step as one
+from gdjax.lanes import in_order
 from gdjax.problem import Problem, PyTree
 
 Scorer = Callable[[PyTree, PyTree], tuple[jax.Array, ...]]
@@ -48,12 +50,12 @@ def _block_of(leaf: np.ndarray, first: int, block: int) -> np.ndarray:
     return part if short == 0 else np.concatenate([part, np.repeat(part[:1], short, axis=0)])
 
 
-def _in_blocks(problem: Problem, scorer: Scorer, batch: PyTree, params: PyTree) -> list[np.ndarray]:
+def _in_blocks(problem: Problem, scorer: Scorer, batch: PyTree, params: PyTree) -> tuple[np.ndarray, ...]:
     lanes = jax.tree.leaves(params)[0].shape[0]
     block = int(np.clip(1 << (SCORES // problem.examples).bit_length(), 16, 4096))
-    parts = [scorer(batch, jax.tree.map(functools.partial(_block_of, first=first, block=block), params))
-             for first in range(0, lanes, block)]
-    return [np.concatenate(numbers)[:lanes] for numbers in zip(*parts, strict=True)]
+    parts = (scorer(batch, jax.tree.map(functools.partial(_block_of, first=first, block=block), params))
+             for first in range(0, lanes, block))
+    return cast("tuple[np.ndarray, ...]", in_order(parts, lanes))
 
 
 @functools.lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import cast
@@ -14,14 +14,15 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
 from gdjax import lanes as lane_tables
 from gdjax import optimizers
-from gdjax.engine import pool
+from gdjax.engine import placement, pool
 from gdjax.engine.cost import Cost, step_cost
 from gdjax.engine.step import Hyper
-from gdjax.lanes import Lanes, Setting
+from gdjax.lanes import Lanes, Setting, in_order
 from gdjax.problem import PyTree
 from gdjax.stopping import Rules
 
@@ -37,18 +38,24 @@ class Program:
 
     Attributes:
         trace_s, compile_s: seconds of tracing and lowering, and of XLA's compilation.
-        width: lanes that run side by side.
+        mesh: the devices that share the lanes; None for the default one.
     """
 
     shape: pool.Shape
     executable: Callable
     trace_s: float
     compile_s: float
+    mesh: Mesh | None = None
 
     @property
     def width(self) -> int:
-        """Lanes side by side: slots × members."""
+        """Lanes side by side on each device: slots × members."""
         return self.shape.slots * self.shape.members
+
+    @property
+    def devices(self) -> int:
+        """Devices that share the lanes."""
+        return 1 if self.mesh is None else self.mesh.size
 
     @property
     def memory_bytes(self) -> int:
@@ -91,48 +98,57 @@ class Program:
         """
         shape, problem = self.shape, self.shape.problem
         root = jax.random.key(key)
-        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, 0), shape.queue)
-        data = problem.device_data()
+        many = self.devices * shape.queue
+        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, 0), many)
+        data = placement.data_on(problem, self.mesh)
         number = jax.eval_shape(problem.objective, jax.eval_shape(problem.start, root), data).dtype.type
-        stream = np.stack([np.arange(shape.queue), np.zeros(shape.queue, np.int64)], 1)
+        stream = np.stack([np.arange(many), np.zeros(many, np.int64)], 1)
         seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
-        table = np.arange(shape.queue * shape.members).reshape(shape.queue, shape.members) % len(settings)
+        table = np.arange(many * shape.members).reshape(many, shape.members) % len(settings)
         pace = problem.examples / shape.batch_size
         numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
         hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, max_steps, pace, np.dtype(number))
-        queue = pool.Queue(params, np.zeros(shape.queue, number), np.ones(shape.queue, number), seeds,
-                           jax.tree.map(lambda leaf: leaf[table], hyper), np.int32(shape.slots))
-        queue = jax.block_until_ready(jax.tree.map(jnp.asarray, queue))
+        queue = pool.Queue(params, np.zeros(many, number), np.ones(many, number), seeds,
+                           jax.tree.map(lambda leaf: leaf[table], hyper), np.full(self.devices, shape.slots, np.int32))
+        queue = jax.block_until_ready(jax.tree.map(jnp.asarray, self.spread(queue)))
 
         def run(steps: int, marks: int = 0) -> PyTree:
             at = np.full(shape.marks, pool.NEVER, np.int32)
             at[:marks] = np.linspace(steps / max(marks, 1), steps, marks).astype(np.int32)
             # nothing ends a lane but the budget
             rules = Rules(number(-1.0), number(-np.inf), number(np.inf), number(-np.inf), np.int32(steps))
-            return self.executable(data, queue, at, rules)[0]
+            return self.executable(data, queue, *self.copied(at, rules))[0]
 
         return run
 
+    def spread(self, queue: pool.Queue) -> pool.Queue:
+        """A queue of host arrays as the executable takes it: its leading axes over the devices."""
+        return placement.placed(queue, self.mesh, placement.LANES)
 
-def program_for(shape: pool.Shape, example: tuple) -> Program:
-    """The program of a shape, compiled on first use from arguments like `example`.
+    def copied(self, marks: np.ndarray, rules: Rules) -> tuple[jax.Array, Rules]:
+        """Marks and rules as the executable takes them: every device sees them whole."""
+        return placement.placed((cast("jax.Array", marks), rules), self.mesh, placement.WHOLE)
+
+
+def program_for(shape: pool.Shape, mesh: Mesh | None = None) -> Program:
+    """The program of a shape on the devices of a mesh, compiled on first use.
 
     x64 and precision are part of the key.
     """
-    key = (shape, jax.config.read("jax_enable_x64"), jax.default_matmul_precision.value, jax.default_backend())
+    key = (shape, mesh, jax.config.read("jax_enable_x64"), jax.default_matmul_precision.value, jax.default_backend())
     with _lock:
         if key not in _programs:
             began = time.perf_counter()
-            lowered = jax.jit(functools.partial(pool.run, shape)).lower(*example)
+            lowered = placement.jitted(shape, mesh).lower(*example_arguments(shape, 1 if mesh is None else mesh.size))
             traced = time.perf_counter()
             executable = lowered.compile(CPU_OPTIONS if jax.default_backend() == "cpu" else None)
             if len(_programs) >= KEPT:
                 del _programs[next(iter(_programs))]
-            _programs[key] = Program(shape, executable, traced - began, time.perf_counter() - traced)
+            _programs[key] = Program(shape, executable, traced - began, time.perf_counter() - traced, mesh)
         return _programs[key]
 
 
-def example_arguments(shape: pool.Shape) -> tuple[PyTree, pool.Queue, jax.Array, Rules]:
+def example_arguments(shape: pool.Shape, devices: int = 1) -> tuple[PyTree, pool.Queue, jax.Array, Rules]:
     """Shapes and dtypes of the arguments of a program."""
     problem = shape.problem
     params = jax.eval_shape(problem.start, jax.random.key(0))
@@ -140,11 +156,13 @@ def example_arguments(shape: pool.Shape) -> tuple[PyTree, pool.Queue, jax.Array,
     loss = jax.eval_shape(problem.objective, params, data)
     number = functools.partial(_like, dtype=loss.dtype)
     whole = functools.partial(_like, dtype=jnp.int32)
-    many, queue = (shape.queue, shape.members), shape.queue
+    queue = shape.queue * devices
+    many = queue, shape.members
     hyper = Hyper(number(many), whole(many), number(many), number(many), number(many), number((*many, 4)),
                   {name: number(many) for name in shape.numbers}, _like(many, jnp.bool))
     starts = jax.tree.map(lambda leaf: _like((queue, *leaf.shape), leaf.dtype), params)
-    waiting = pool.Queue(starts, number((queue,)), number((queue,)), _like((queue, 2), jnp.uint32), hyper, whole(()))
+    seeds = _like((queue, 2), jnp.uint32)
+    waiting = pool.Queue(starts, number((queue,)), number((queue,)), seeds, hyper, whole((devices,)))
     return data, waiting, whole((shape.marks,)), Rules(number(()), number(()), number(()), number(()), whole(()))
 
 
@@ -159,37 +177,44 @@ def run_lanes(
 ) -> tuple[pool.Outcome, int]:
     """Outcomes of all lanes, host arrays with a leading (lanes,) axis, and the lane-steps that the slots ran.
 
-    The queue goes through the executable in pieces of its fixed length. On a CPU the loop of one piece keeps one core
-    busy (its operations are too small to be split), so pieces run side by side on all cores: twice as fast on two.
+    The queue goes through the executable in pieces of its fixed length, one after another on each device. On a CPU the
+    loop of one piece keeps one core busy (its operations are too small to be split), so pieces run side by side on all
+    cores: twice as fast on two.
     """
-    shape = program.shape
-    data = shape.problem.device_data()
+    shape, devices, total = program.shape, program.devices, len(lanes.origin)
+    data = placement.data_on(shape.problem, program.mesh)
     padded = np.full(shape.marks, pool.NEVER, np.int32)
     padded[: len(marks)] = marks
+    rest = program.copied(padded, rules)
     x64 = jax.config.read("jax_enable_x64")
 
     def piece(first: int) -> tuple[pool.Outcome, int]:
-        part = np.arange(first, min(first + shape.queue, len(lanes.origin)))
-        rows = np.resize(part, shape.queue)
+        parts = np.array_split(np.arange(first, min(first + devices * shape.queue, total)), devices)
+        rows = np.concatenate([np.resize(part, shape.queue) for part in parts])  # padded; `real` leaves that out again
+        real = np.concatenate([np.arange(shape.queue) < len(part) for part in parts])
         origin, table = lanes.origin[rows], lanes.table[rows]
         chosen = jax.tree.map(lambda leaf: leaf[table], hyper)._replace(valid=cast("jax.Array", table >= 0))
         queue = pool.Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
-                           seeds[rows], chosen, np.int32(len(part)))
+                           seeds[rows], chosen, np.array([len(part) for part in parts], np.int32))
         with jax.enable_x64(x64):  # a thread does not inherit the caller's context
-            outcome, ran = program.executable(data, queue, padded, rules)
-        host = jax.tree.map(np.asarray, outcome)
-        return host._replace(curve=host.curve[..., : len(marks)].copy()), int(ran)  # it has room for more marks
+            outcome, ran = placement.gathered(program.executable(data, program.spread(queue), *rest))
+        outcome = outcome._replace(curve=outcome.curve[..., : len(marks)])  # it has room for more marks
+        if devices > 1:
+            outcome = jax.tree.map(lambda leaf: leaf[real], outcome)
+        return outcome, int(ran.sum())
 
-    with ThreadPoolExecutor(side_by_side()) as threads:
-        pieces = list(threads.map(piece, range(0, len(lanes.origin), shape.queue)))
-    outcomes = [outcome for outcome, _ in pieces]
-    ran = sum(count for _, count in pieces) * program.width
-    members = lanes.table.size
+    waves: list[int] = []
 
-    def lanes_of(*leaves: np.ndarray) -> np.ndarray:
-        return np.concatenate([leaf.reshape(-1, *leaf.shape[2:]) for leaf in leaves])[:members][lanes.row]
+    def outcomes(pieces: Iterable[tuple[pool.Outcome, int]]) -> Iterator[pool.Outcome]:
+        for outcome, ran in pieces:
+            waves.append(ran)
+            yield outcome
 
-    return jax.tree.map(lanes_of, *outcomes), ran
+    with ThreadPoolExecutor(side_by_side() if program.mesh is None else 1) as threads:
+        pieces = threads.map(piece, range(0, total, devices * shape.queue))
+        groups = in_order(outcomes(pieces), total)
+    of_lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[lanes.row], groups)
+    return of_lanes, sum(waves) * program.width
 
 
 def side_by_side() -> int:

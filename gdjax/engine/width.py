@@ -32,7 +32,7 @@ def best_width(problem: Problem, batch_size: int) -> int:
     else:
         most, room = FULL if batch_size == problem.examples else BATCHES
     if jax.default_backend() != "cpu":
-        stats = jax.devices()[0].memory_stats() or {}
+        stats = jax.local_devices()[0].memory_stats() or {}
         most, room = GPU_LANES, int(stats.get("bytes_limit", 0) * GPU_SHARE)
     lanes = min(most, max(room // max(problem.parameter_bytes, 1), FEWEST))
     return 1 << (lanes.bit_length() - 1)
