@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypedDict, final
+from typing import NotRequired, TypedDict, final
 
 
 @final
 class Cell(TypedDict):
-    """One cell and how it ended: status "pending", "finished", "failed" or "oom"."""
+    """One cell and how it ended: status "pending", "finished", "failed" or "oom"; the label of its shard, if any."""
 
     problem: str
     optimizer: str
@@ -17,6 +17,7 @@ class Cell(TypedDict):
     device: str
     status: str
     note: str
+    shard: NotRequired[str]
 
 
 @final
@@ -40,13 +41,13 @@ def group_name(problem: str, optimizer: str, batch_size: int) -> str:
     return f"{problem}.{optimizer}.{batch_size}"
 
 
-def timing_group(problem: str) -> str:
-    """Name of the group that holds the step times of one problem.
+def timing_group(problem: str, shard: str | None = None) -> str:
+    """Name of the group that holds the step times of one problem, of a shard's part of it where it has a label.
 
-    >>> timing_group("digits-softmax")
-    'digits-softmax.timing'
+    >>> timing_group("digits-softmax"), timing_group("digits-softmax", "1-of-4")
+    ('digits-softmax.timing', 'digits-softmax.timing.1-of-4')
     """
-    return f"{problem}.timing"
+    return f"{problem}.timing{_of_shard(shard)}"
 
 
 def gradient_group(problem: str) -> str:
@@ -58,13 +59,13 @@ def gradient_group(problem: str) -> str:
     return f"{problem}.gradients"
 
 
-def noise_group(process: int) -> str:
-    """Name of the group that holds what a fresh process timed again, 1 the first of them.
+def noise_group(process: int, shard: str | None = None) -> str:
+    """Name of the group that holds what a fresh process timed again, 1 the first of them; of a shard, by its label.
 
     >>> noise_group(1)
     'noise.1'
     """
-    return f"noise.{process}"
+    return f"noise.{process}{_of_shard(shard)}"
 
 
 def claim_group(claim: str) -> str:
@@ -85,7 +86,7 @@ def group_of(cell: Cell | ClaimCell) -> str:
 
 def timing_group_of(cell: Cell | ClaimCell) -> str | None:
     """Name of the group that holds the step times of a cell; claims have none."""
-    return None if "claim" in cell else timing_group(cell["problem"])
+    return None if "claim" in cell else timing_group(cell["problem"], cell.get("shard"))
 
 
 def groups_of(cells: Iterable[Cell | ClaimCell]) -> list[str]:
@@ -102,3 +103,7 @@ def cell_name(cell: Cell | ClaimCell) -> str:
     'claim.rate'
     """
     return group_of(cell) if "claim" in cell else f"{group_of(cell)} {cell['schedule']}"
+
+
+def _of_shard(label: str | None) -> str:
+    return "" if label is None else f".{label}"

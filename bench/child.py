@@ -37,6 +37,7 @@ class Message(TypedDict, total=False):
 
     kind: str
     cells: list[Cell | ClaimCell]
+    plan: list[tuple[str, str, int, int]]
     problems: dict[str, dict[str, object]]
     environment: dict[str, object]
     device: str

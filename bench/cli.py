@@ -13,18 +13,19 @@ import click
 
 from bench import store
 from bench.bad_input import SuiteError
+from bench.cli_pictures import DEVICES, basins, growth
 from bench.display import Display
 from bench.doctor import check_machine
 from bench.executors import modules_of, run_suite
 from bench.folder_check import check_run
+from bench.merge import merge_folders
 from bench.opening import place_for
-from bench.parent import BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, REGRESSION
+from bench.parent import BAD_INPUT, FOLDER, NO_DEVICE, REGRESSION
 from bench.reporting import show_table, write_report
+from bench.shards import Shard, shard_from
 from bench.size import Room, size_of
 from bench.store import FolderError
 from bench.suite import Suite, load_suite, narrowed
-
-DEVICES = ("auto", "cpu", "gpu")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,16 +42,18 @@ def cli() -> None:
 @click.option("--problem", "problems", metavar="NAME", multiple=True, help="Only this problem of SUITE; repeatable.")
 @click.option("--optimizer", "optimizers", metavar="NAME", multiple=True, help="Only this optimizer; repeatable.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
+@click.option("--shard", "part", metavar="k/K", help="Only shard k of K of SUITE, in a folder of its own; see merge.")
 @click.option("--out", type=Path, help="Run folder [default: results/SUITE-DEVICE-TIME].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; starts it where there is none.")
 @click.option("--force-new", is_flag=True, help="Where --out is used or can't be resumed, run in a new folder beside.")
 @click.option("--yes", is_flag=True, help="Run a very large suite too, and where memory or disk look short.")
-def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], device: str, out: Path | None,
-        resume: bool, force_new: bool, yes: bool) -> None:
+def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], device: str, part: str | None,
+        out: Path | None, resume: bool, force_new: bool, yes: bool) -> None:
     """Run SUITE, a shipped name (see list) or a TOML file, and report."""
     display = Display()
     try:
         loaded = narrowed(load_suite(suite), problems, optimizers)
+        shard = None if part is None else shard_from(part, loaded)
     except SuiteError as error:
         display.error(str(error))
         sys.exit(BAD_INPUT)
@@ -58,16 +61,16 @@ def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], devi
         display.error(f"error: {'--resume' if resume else '--force-new'}: needs the folder of the run (got no --out). "
                       "Add --out DIR.")
         sys.exit(BAD_INPUT)
-    size = size_of(loaded)
+    size = size_of(loaded) if shard is None else size_of(loaded).share(shard.of)
     if loaded.claims is None:
-        display.line(f"{loaded.name}: {size}")
+        display.line(f"{loaded.name}{'' if shard is None else f', shard {shard}'}: {size}")
     if size.too_large and not yes:
         display.error(f"error: {suite}: is very large (got {size}). Shorten its axes, or add --yes.")
         sys.exit(BAD_INPUT)
     try:
-        folder = out or default_folder(loaded, device)
+        folder = out or default_folder(loaded, device, shard)
         room = Room.beside(folder)  # refuses a path that can't be looked at
-        folder = place_for(loaded, folder, device, resume) if force_new else folder
+        folder = place_for(loaded, folder, device, resume, shard) if force_new else folder
     except FolderError as error:
         display.error(f"error: {error}")
         sys.exit(FOLDER)
@@ -77,12 +80,25 @@ def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], devi
         display.error(f"{'warning' if yes else 'error'}: {short}{'' if yes else ', or add --yes'}.")
         if not yes:
             sys.exit(FOLDER)
-    code = run_suite(loaded, folder, device, resume)
+    code = run_suite(loaded, folder, device, resume, shard)
     if code and code not in (FOLDER, NO_DEVICE, BAD_INPUT):
-        part = [f"--problem={name}" for name in problems] + [f"--optimizer={name}" for name in optimizers]
-        again = ["python", "-m", "bench", "run", suite, *part, "--device", device, "--out", str(folder), "--resume"]
+        which = [f"--problem={name}" for name in problems] + [f"--optimizer={name}" for name in optimizers]
+        which += [] if shard is None else [f"--shard={shard}"]
+        again = ["python", "-m", "bench", "run", suite, *which, "--device", device, "--out", str(folder), "--resume"]
         display.line(f"to go on: {shlex.join(again)}")
     sys.exit(code)
+
+
+@cli.command()
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=Path)
+@click.option("--out", required=True, type=Path, help="Run folder to make.")
+@click.option("--report/--no-report", "wanted", default=True, help="Write the report too [default: yes].")
+def merge(folders: tuple[Path, ...], out: Path, wanted: bool) -> None:
+    """Merge the shards of a suite, or interrupted runs of it, into one new run folder; they stay as they are.
+
+    Exit code 3 where cells are missing: they are named, and the rest is merged.
+    """
+    sys.exit(merge_folders(folders, out, report=wanted))
 
 
 @cli.command()
@@ -143,37 +159,6 @@ def compare(a: Path, b: Path, out: Path | None, fail_above: float | None) -> Non
         display.error("\n".join(f"error: --fail-above: slower than allowed (got {text}, {fail_above:g}× is allowed)."
                                 for text in slower))
         sys.exit(REGRESSION)
-
-
-@cli.command()
-@click.argument("problem")
-@click.option("--starts", type=int, default=512 * 512, show_default=True, help="At least so many, on a square grid.")
-@click.option("--rate", type=float, help="Learning rate [default: by a range test].")
-@click.option("--optimizer", default="sgd", show_default=True, help="A name (see list).")
-@click.option("--steps", type=int, default=2000, show_default=True, help="At most so many a start.")
-@click.option("--out", type=click.Path(path_type=Path), help="PNG file [default: results/basins-PROBLEM.png].")
-def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps: int, out: Path | None) -> None:
-    """Draw where descent ends from every start of PROBLEM, which has two parameters: basins, paths, minima, shares."""
-    from bench import basins as work  # only here: it imports jax
-
-    display = Display()
-    try:
-        request = work.check(problem, optimizer, starts, rate, steps, out)
-    except (ValueError, ImportError) as error:
-        display.error(f"error: {error}")
-        sys.exit(BAD_INPUT)
-    found = work.find(request, display.line)
-    for text in work.words(found):
-        display.line(text)
-    from bench import basins_picture
-    from bench.report.files import write_whole
-
-    try:
-        write_whole(request.out, basins_picture.draw(found))
-    except OSError as error:
-        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
-        sys.exit(FOLDER)
-    display.line(f"picture: {request.out}")
 
 
 @cli.command()
@@ -245,51 +230,6 @@ def peers(device: str, out: Path | None, only: tuple[str, ...], repeats: int) ->
     sys.exit(session.run(out or _folder_of("peers", device), device, only, repeats))
 
 
-@cli.command()
-@click.argument("problem", default="himmelblau")
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
-@click.option("--most", type=int, default=1_000_000, show_default=True, help="Lanes: 1,000, 10,000, … up to so many.")
-@click.option("--rate", type=float, default=0.003, show_default=True, help="Learning rate of BGD.")
-@click.option("--tolerance", type=float, default=1e-3, show_default=True, help="Gradient norm at which a lane ends.")
-@click.option("--steps", type=int, default=5_000, show_default=True, help="Most steps of a lane.")
-@click.option("--repeats", type=int, default=5, show_default=True, help="Samples of each number of lanes.")
-@click.option("--out", type=Path, metavar="FILE.png",
-              help="Picture; .svg and .csv go beside it [default: results/growth-PROBLEM.png].")
-def growth(problem: str, device: str, most: int, rate: float, tolerance: float, steps: int, repeats: int,
-           out: Path | None) -> None:
-    """Measure how time and memory of PROBLEM grow with the number of lanes [default: himmelblau]."""
-    from bench import growth as work  # only here: it imports jax
-
-    display = Display()
-    try:
-        request = work.check(problem, device, most, rate, tolerance, steps, repeats, out)
-    except (ValueError, ImportError) as error:
-        display.error(f"error: {error}")
-        sys.exit(BAD_INPUT)
-    found, code = [], 0
-    try:
-        for point in work.points(request, display.line):
-            found.append(point)
-    except RuntimeError as error:  # what was measured before is kept
-        display.error(f"error: {error}")
-        code = NO_DEVICE if isinstance(error, work.NoDeviceError) else CELLS_FAILED
-    if not found:
-        sys.exit(code)
-    from bench import growth_picture
-
-    for text in work.words(request, found):
-        display.line(text)
-    try:
-        request.out.parent.mkdir(parents=True, exist_ok=True)
-        work.write_table(found, request.out.with_suffix(".csv"))
-        growth_picture.write(request, found)
-    except OSError as error:
-        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
-        sys.exit(FOLDER)
-    display.line(f"picture: {request.out}")
-    sys.exit(code)
-
-
 @cli.command("list")
 @click.option("--schedules", "draw", is_flag=True, help="The schedules alone, and a picture of them.")
 @click.option("--out", type=Path, metavar="FILE.png",
@@ -325,9 +265,13 @@ def doctor(folder: Path | None) -> None:
     sys.exit(found.code)
 
 
-def default_folder(suite: Suite, device: str) -> Path:
-    """Where a run goes unless told: results/<suite>-<device>-<UTC time>."""
-    return _folder_of(suite.name, device)
+cli.add_command(basins)
+cli.add_command(growth)
+
+
+def default_folder(suite: Suite, device: str, shard: Shard | None = None) -> Path:
+    """Where a run goes unless told: results/<suite>-<device>-<shard-k-of-K where it is one>-<UTC time>."""
+    return _folder_of(suite.name, device if shard is None else f"{device}-shard-{shard.label}")
 
 
 def _folder_of(name: str, device: str) -> Path:

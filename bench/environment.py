@@ -21,7 +21,7 @@ SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES",
 DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops=true"
 MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/tuning.py", "bench/clock.py",
              "bench/step_times.py", "bench/noise.py", "bench/noise_worker.py", "bench/device.py",
-             "bench/gradient_noise.py",
+             "bench/gradient_noise.py", "bench/shards.py",
              "bench/study/worker.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
 
 
@@ -123,8 +123,8 @@ def code_hash() -> str:
     return digest.hexdigest()
 
 
-def changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
-    """What differs between two environments that may change results: versions, processor, code, as texts.
+def changes(before: Mapping[str, object], now: Mapping[str, object], processor: bool = True) -> list[str]:
+    """What differs between two environments that may change results: versions, processor if asked for, code, as texts.
 
     >>> changes({"versions": {"jax": "1"}}, {"versions": {"jax": "2"}})
     ["versions.jax: '1' -> '2'"]
@@ -135,7 +135,7 @@ def changes(before: Mapping[str, object], now: Mapping[str, object]) -> list[str
     texts = [f"versions.{name}: {old.get(name)!r} -> {new.get(name)!r}" for name in changed]
     codes = [str(each.get("code_sha256"))[:12] for each in (before, now)]
     models = before.get("cpu_model"), now.get("cpu_model")
-    texts += [f"cpu_model: {models[0]!r} -> {models[1]!r}"] if models[0] != models[1] else []
+    texts += [f"cpu_model: {models[0]!r} -> {models[1]!r}"] if processor and models[0] != models[1] else []
     return texts + ([f"code: {codes[0]} -> {codes[1]}"] if codes[0] != codes[1] else [])
 
 

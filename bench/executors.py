@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import environment, store
+from bench import environment, machines, store
 from bench.cells import group_of, groups_of, noise_group, timing_group_of
 from bench.child import LOG, Child, Message, Signals
 from bench.display import Display
-from bench.noise import picked, processes_of
+from bench.noise import picked_by_shard, processes_of
 from bench.opening import check_data, opened
 from bench.parent import CELLS_FAILED, FINE, FOLDER, INTERRUPTED, REPORT_FAILED, guarded, listen
 from bench.reporting import write_report
+from bench.shards import Shard
 from bench.store import Run
 from bench.suite import Suite
 from bench.watch import ran_out_of_memory
@@ -23,7 +24,7 @@ DIED = ("worker killed", "worker hung")  # another worker may fare better; one t
 NOTE_LIMIT = 2_000  # characters
 
 
-def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, *,
+def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, shard: Shard | None = None, *,
               worker: str | None = None, report: str | None = None, noise: str | None = None) -> int:
     """Run what is missing of a suite in a folder, write the report, and return the exit code.
 
@@ -32,6 +33,7 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         folder: where parts, tables and report go; missing or empty, or with `resume` a folder of the same suite.
         device: "auto", "cpu" or "gpu".
         resume: go on with the run in the folder; starts one where there is none.
+        shard: the share of the suite's groups to run; None: all of them.
         worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
         report: module with `write_report(folder)`, which may return what to show at the end; None: the suite's.
         noise: module that times a sample again in fresh processes (A/A), run like a worker; None: the suite's, and none
@@ -44,7 +46,7 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
 
     def work() -> int:
         with Signals() as signals, store.locked(folder):
-            run = opened(suite, folder, device, resume)
+            run = opened(suite, folder, device, resume, shard)
             for note in suite.notes:
                 display.line(f"note: {note}")
             own = modules_of(suite.config())
@@ -87,6 +89,7 @@ class _Session:
         self.widths: dict[str, int] = {}  # group -> lanes side by side, where memory ran out at the suite's width
         self.deaths: dict[str | None, int] = {}  # group that was running -> workers lost
         self.running: str | None = None
+        self.machine = 0  # place of this one among those of a merged run
         self.code = FINE
 
     def execute(self) -> int:
@@ -112,21 +115,26 @@ class _Session:
         self.whole = groups = store.finished_groups(self.folder, self._warn)
         self.running = None
         return self._listen(self.modules.worker, {
-            "device": self.device, "finished": sorted({*groups, *self.given_up}), "widths": self.widths}, self._hear)
+            "device": self.device, "finished": sorted({*groups, *self.given_up}), "widths": self.widths,
+            "shard": self.run.get("shard"), "shards": self._shards()}, self._hear)
+
+    def _shards(self) -> dict[str, str]:
+        """Group -> label of the shard that it is marked by, in a merged run."""
+        return {group_of(cell): cell["shard"] for cell in self.run["cells"] if "claim" not in cell and "shard" in cell}
 
     def _repeat(self) -> None:
         """A/A: a sample of the programs timed again in fresh processes; what goes wrong there is a warning."""
         if self.modules.noise is None or self.code:
             return
         groups, total = store.finished_groups(self.folder, self._warn), processes_of(self.suite.config())
-        picks = picked(self.suite, self.run["cells"], groups)
-        for process in range(1, total + 1) if picks else ():
-            group = noise_group(process)
+        picks = picked_by_shard(self.suite, self.run, groups)
+        for shard, process in ((shard, process) for shard in picks for process in range(1, total + 1)):
+            group = noise_group(process, shard)
             if group in groups or self.code:
                 continue
             how = self._listen(self.modules.noise, {
                 "device": self.run["device"], "finished": groups, "process": process, "processes": total,
-                "picks": picks}, self._hear_repeat)
+                "picks": picks[shard], "shard": shard}, self._hear_repeat)
             self.display.quiet(False)
             if how is not None and not self.code:
                 self._warn(f"{group}: not repeated: {how}. The run is whole without it; --resume tries again.")
@@ -158,6 +166,8 @@ class _Session:
                 self.run["mark_ratio"].update(message["mark_ratio"])
             if "widened" in message:
                 self.run["widened"] = {**self.run.get("widened", {}), **message["widened"]}
+            if "made_on" in self.run:
+                self.run["made_on"][message["group"]] = self.machine
             store.write_run(self.folder, self.run)
         elif kind == "failed":
             self._give_up(message["group"], message.get("status", "failed"), message.get("note", ""))
@@ -183,6 +193,11 @@ class _Session:
         notes = {group_of(cell): cell["note"] for cell in run["cells"] if cell["status"] == "finished"}
         run["cells"] = message["cells"]
         run["problems"] = message["problems"]
+        if "plan" in message:
+            run["plan"] = message["plan"]
+        if "environments" in run:
+            self.machine = machines.place_of(run["environments"], environment.describe(message["environment"]))
+            run["made_on"] = {group: run["made_on"].get(group, self.machine) for group in self.whole}
         run["mark_ratio"].update(message.get("mark_ratio", {}))
         run["device"] = message.get("device") or (run["cells"][0]["device"] if run["cells"] else run["device"])
         if not again:
@@ -262,6 +277,8 @@ class _Session:
         for cell in self.run["cells"]:
             if cell["status"] == "pending" and group_of(cell) in finished:
                 cell["status"] = "finished"
+        if "made_on" in self.run:
+            self.run["made_on"] = {**dict.fromkeys(finished, self.machine), **self.run["made_on"]}
 
     def _failed(self) -> bool:
         return any(cell["status"] != "finished" for cell in self.run["cells"]) or any(
@@ -273,6 +290,10 @@ class _Session:
         if not any(cell["status"] == "pending" for cell in run["cells"]):
             run["finished"] = environment.utc_now()
         run["environment"]["load_after"] = environment.load()
+        several = machines.several(run)
+        if several is not None:
+            run["warnings"] = [text for text in run["warnings"] if not text.startswith(machines.SEVERAL)]
+            self._warn(several)
         store.write_run(self.folder, run)
         for text in store.collect(self.folder) if tables else ():
             self._warn(text)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import files, store
-from bench.cells import cell_name, gradient_group, groups_of, noise_group
+from bench.cells import cell_name, gradient_group, groups_of
 from bench.doctor import Findings
-from bench.noise import processes_of
+from bench.noise import parts_of_repeats
+from bench.shards import split_problems
 from bench.store import FolderError, Run
 
 SHOWN = 20  # lines of one kind
@@ -29,7 +30,7 @@ def check_run(folder: Path) -> Findings:
     counts = Counter(cell["status"] for cell in run["cells"])
     damaged, absent = [*damaged_parts(folder), *damaged_tables(folder)], missing_parts(folder, run)
     extra = list(extra_files(folder, run))
-    lines = [f"suite    {run['suite']} on {run['device']}",
+    lines = [f"suite    {run['suite']} on {run['device']}{_shard(run)}",
              f"time     started {run['started']}, finished {run.get('finished') or 'no'}",
              f"cells    {counts['finished']} of {len(run['cells'])} finished"]
     lines += [f"         {count} {status}" for status, count in sorted(counts.items()) if status != "finished"]
@@ -48,7 +49,7 @@ def check_run(folder: Path) -> Findings:
         again = "" if there == len(measured) else " (--resume measures the others)"
         lines.append(f"gradient noise scale of {there} of {len(measured)} problems{again}")
     incomplete = counts["finished"] < len(run["cells"]) or not run["cells"] or bool(absent)
-    lines += _remedies(folder, bool(damaged), incomplete, bool(extra))
+    lines += _remedies(folder, run, bool(damaged), incomplete, bool(extra))
     return Findings(lines, 4 if damaged else 3 if incomplete else 0)
 
 
@@ -96,9 +97,14 @@ def extra_files(folder: Path, run: Run) -> Iterator[str]:
         yield from (f"corrupt/{path.name}: quarantined" for path in sorted(quarantined.iterdir()))
 
 
-def _remedies(folder: Path, damaged: bool, incomplete: bool, extra: bool) -> Iterator[str]:
+def _shard(run: Run) -> str:
+    return ", shard {} of {}".format(*run["shard"]) if "shard" in run else ""
+
+
+def _remedies(folder: Path, run: Run, damaged: bool, incomplete: bool, extra: bool) -> Iterator[str]:
     if damaged or incomplete:
-        yield (f"mend: python -m bench run SUITE --out {folder} --resume runs what is missing or damaged; "
+        part = " --shard {}/{}".format(*run["shard"]) if "shard" in run else ""
+        yield (f"mend: python -m bench run SUITE --out {folder}{part} --resume runs what is missing or damaged; "
                f"python -m bench report {folder} makes tables and report again.")
     else:
         yield "everything is there."
@@ -112,13 +118,17 @@ def _wanted(run: Run) -> list[str]:
 
 def _repeats(run: Run) -> list[str]:
     """Parts of the A/A repeats: a run is whole without them, but they belong to it."""
-    return [noise_group(process) for process in range(1, processes_of(run["config"]) + 1)]
+    return [store.part_name(group) for group in parts_of_repeats(run)]
 
 
 def _gradients(run: Run) -> list[str]:
-    """Parts of the gradient noise scale: a run is whole without them, and older ones have none."""
+    """Parts of the gradient noise scale: a run is whole without them, and older ones have none.
+
+    A shard measures it for the problems that are wholly its own.
+    """
+    split = split_problems(run)
     return [store.part_name(gradient_group(name)) for name, facts in run["problems"].items()
-            if facts.get("noise_scale")]
+            if facts.get("noise_scale") and name not in split]
 
 
 def _rows(part: Path) -> dict[str, int]:

@@ -9,7 +9,7 @@ problem's headline target are the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from bench.analysis.answer import cell_counts, headline_target
 from bench.analysis.intervals import NOTHING, Estimate
 from bench.analysis.ranking import rank, reached
 from bench.analysis.words import batch_words, schedule_label, seconds_number, target_words
+from bench.machines import machine_words
 
 DEEPEST = 3  # folders below the one that is given
 NEEDED = ("problem", "batch_size", "schedule", "target", "success_rate", "ert_steps", "final_loss_median",
@@ -182,20 +183,6 @@ def winners_of(summary: pd.DataFrame) -> tuple[Winner, ...]:
             words = f"{batch_words(int(first['batch_size']), examples)}, {schedule_label(str(first['schedule']))}"
         found.append(Winner(str(problem), target_words(gap, target), seconds, words))
     return tuple(found)
-
-
-def machine_words(environment: Mapping[str, object], device: str) -> str:
-    """The machine in a few words: the GPU's name, or the processor's with the cores that were used.
-
-    >>> machine_words({"cpu_model": "AMD EPYC", "affinity": [0, 1], "cores_logical": 8}, "cpu")
-    'AMD EPYC, 2 cores'
-    """
-    kind = environment.get("device_kind")
-    if device != "cpu" and kind:
-        return str(kind)
-    affinity = environment.get("affinity")
-    cores = len(affinity) if isinstance(affinity, Sequence) else environment.get("cores_logical")
-    return f"{environment.get('cpu_model') or 'unknown processor'}, {cores or '?'} core{'s' * (cores != 1)}"
 
 
 def table(history: History) -> Table:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.cells import Cell, ClaimCell, timing_group
+from bench.cells import Cell, ClaimCell, noise_group, timing_group_of
+from bench.shards import shards_of, whole_of
+from bench.store import Run
 from bench.suite import Suite
 
 REPEATS = 5  # at most so many samples of a program in each process: its median is compared, not its interval
@@ -27,18 +29,37 @@ def picked(suite: Suite, cells: Iterable[Cell | ClaimCell], finished: Sequence[s
 
     Args:
         suite: whose `noise_groups` says how many.
-        cells: of its manifest.
+        cells: all of the suite.
         finished: groups with a part; those without step times can't be compared and are left out.
     """
-    groups: dict[str, dict[Pick, None]] = {}  # by problem
-    for cell in cells:
-        if "claim" not in cell:
-            mine = groups.setdefault(cell["problem"], {})
-            spelt = suite.problems[list(groups).index(cell["problem"])]  # cells come in the order of the suite
-            mine[spelt, cell["optimizer"], cell["batch_size"]] = None
-    chosen = spread([list(mine) for mine in groups.values()], suite.noise_groups)
-    timed = {suite.problems[place] for place, name in enumerate(groups) if timing_group(name) in finished}
-    return [pick for pick in chosen if pick[0] in timed]
+    return [pick for _, pick in _picked(suite, list(cells), finished)]
+
+
+def picked_by_shard(suite: Suite, run: Run, finished: Sequence[str]) -> dict[str | None, list[Pick]]:
+    """What `picked` gives for a run, by the label of the shard that timed it; None: of no shard.
+
+    A shard repeats what is its own of the groups that the whole suite would repeat, so that each is repeated once and
+    on the machine that timed it.
+
+    Args:
+        suite: of the run.
+        run: its manifest.
+        finished: its groups with a part.
+    """
+    found: dict[str | None, list[Pick]] = {}
+    for label, pick in _picked(suite, whole_of(run), finished):
+        found.setdefault(label, []).append(pick)
+    return found
+
+
+def parts_of_repeats(run: Run) -> list[str]:
+    """Names of the groups of all A/A repeats that belong to a run."""
+    processes, count = processes_of(run["config"]), run["config"].get("noise_groups")
+    own = shards_of(run["cells"]) or [None]
+    if isinstance(count, int) and own != [None]:
+        sampled = {cell.get("shard") for cell in _sample(whole_of(run), count)}
+        own = [label for label in own if label in sampled]
+    return [noise_group(process, label) for label in own for process in range(1, processes + 1)]
 
 
 def spread(groups: Sequence[Sequence[Pick]], count: int) -> list[Pick]:
@@ -55,3 +76,21 @@ def spread(groups: Sequence[Sequence[Pick]], count: int) -> list[Pick]:
         free = free or [pick for mine in groups for pick in mine if pick not in chosen]
         chosen.append(free[int(share * len(free))])
     return chosen
+
+
+def _picked(suite: Suite, cells: Sequence[Cell | ClaimCell], finished: Sequence[str]) -> list[tuple[str | None, Pick]]:
+    names = dict.fromkeys(cell["problem"] for cell in cells if "claim" not in cell)
+    spelt = dict(zip(names, suite.problems, strict=False))  # cells come in the order of the suite
+    there = set(finished)
+    return [(cell.get("shard"), (spelt[cell["problem"]], cell["optimizer"], cell["batch_size"]))
+            for cell in _sample(cells, suite.noise_groups) if timing_group_of(cell) in there]
+
+
+def _sample(cells: Iterable[Cell | ClaimCell], count: int) -> list[Cell]:
+    """One cell of each sampled group."""
+    groups: dict[str, dict[Pick, Cell]] = {}  # by problem
+    for cell in cells:
+        if "claim" not in cell:
+            pick = cell["problem"], cell["optimizer"], cell["batch_size"]
+            groups.setdefault(cell["problem"], {}).setdefault(pick, cell)
+    return [groups[pick[0]][pick] for pick in spread([list(mine) for mine in groups.values()], count)]

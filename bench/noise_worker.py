@@ -25,15 +25,17 @@ class NoiseWorker(Worker):
     process = 1  # number of this process; 0 ran the suite
     processes = 1
     picks: tuple[Pick, ...] = ()
+    label: str | None = None  # of the shard that timed them
 
     def take(self, payload: dict[str, object]) -> None:
         """Number of this process, of how many, and what it repeats."""
         self.process, self.processes = payload["process"], payload["processes"]  # type: ignore[assignment]
         self.picks = tuple(payload["picks"])  # type: ignore[arg-type]
+        self.label = payload["shard"]  # type: ignore[assignment]
 
     def work(self, platform: str, began: float) -> None:
         """Steps of every picked group, interleaved, stored as one part."""
-        name = noise_group(self.process)
+        name = noise_group(self.process, self.label)
         repeats = min(self.suite.repeats, REPEATS)
         expected_s = 2 * len(self.picks) * (COMPILE_WEIGHT_S + self.suite.min_sample_s * (repeats + clock.WARMUPS))
         self.say(kind="progress", done=float(self.process - 1), total=float(self.processes), group=name,
@@ -57,7 +59,7 @@ class NoiseWorker(Worker):
         for place, (spelt, optimizer, size) in enumerate(self.picks):
             problem = problems[spelt]
             group = Group(self.suite, self.suite.settings_for(spelt), problem, optimizer, size, platform)
-            part = self.folder / "parts" / store.part_name(timing_group(problem.name))
+            part = self.folder / "parts" / store.part_name(timing_group(problem.name, self.label))
             timing = pd.read_parquet(part / "timing.parquet")
             timed = timing[(timing["quantity"] == "step") & (timing["optimizer"] == optimizer)
                            & (timing["batch_size"] == size)].groupby("program")[["width", "steps"]].first()

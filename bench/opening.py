@@ -7,19 +7,20 @@ from pathlib import Path
 from bench import environment, store
 from bench.bad_input import show
 from bench.child import Message
+from bench.shards import Shard
 from bench.store import FolderError, Run
 from bench.suite import NO_PART, Suite, config_hash
 
 ELSEWHERE = "Undo the change, or add --force-new to start in a new folder beside it."
 
 
-def opened(suite: Suite, folder: Path, device: str, resume: bool) -> Run:
+def opened(suite: Suite, folder: Path, device: str, resume: bool, shard: Shard | None = None) -> Run:
     """The manifest of the run to do in a folder that is locked, written there.
 
     Raises:
         FolderError: the folder is used and `resume` is not set, or its run is another experiment (the difference said).
     """
-    new = _new_run(suite, device)
+    new = _new_run(suite, device, shard)
     if not resume or store.is_unused(folder):
         store.create(folder, new)
         return new
@@ -35,11 +36,11 @@ def opened(suite: Suite, folder: Path, device: str, resume: bool) -> Run:
     return run
 
 
-def place_for(suite: Suite, folder: Path, device: str, resume: bool) -> Path:
+def place_for(suite: Suite, folder: Path, device: str, resume: bool, shard: Shard | None = None) -> Path:
     """Where --force-new runs: the folder if it is unused or can be resumed, else the first unused one beside it."""
     if resume and not store.is_unused(folder):
         try:
-            if not _differences(store.read_run(folder), _new_run(suite, device)):
+            if not _differences(store.read_run(folder), _new_run(suite, device, shard)):
                 return folder
         except FolderError:  # not a run folder: leave it alone
             return store.next_free(folder)
@@ -55,21 +56,37 @@ def check_data(folder: Path, run: Run, message: Message) -> None:
                               f"was {before.get('data_sha256')}). Start in another folder with --out.")
 
 
-def _new_run(suite: Suite, device: str) -> Run:
-    return {
+def config_changes(before: Run, now: Run) -> list[str]:
+    """What makes the configs of two runs two experiments, as texts."""
+    if before["config_hash"] == now["config_hash"]:
+        return []
+    old, new = before["config"], now["config"]
+    texts = [f"{key}: {show(old.get(key))} -> {show(new.get(key))}"
+             for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and key not in NO_PART]
+    return texts or ["config_hash: run.json was edited"]
+
+
+def _new_run(suite: Suite, device: str, shard: Shard | None) -> Run:
+    run: Run = {
         "schema": store.SCHEMA, "suite": suite.name, "config": suite.config(), "config_hash": config_hash(suite),
         "command": environment.command_line(), "started": environment.utc_now(), "finished": None, "device": device,
         "environment": environment.describe(), "mark_ratio": {}, "problems": {}, "cells": [], "warnings": [],
     }
+    if shard is not None:
+        run["shard"] = list(shard)
+    return run
 
 
 def _differences(before: Run, now: Run) -> list[str]:
-    texts = []
-    if before.get("config_hash") != now["config_hash"]:
-        old, new = before["config"], now["config"]
-        texts = [f"{key}: {show(old.get(key))} -> {show(new.get(key))}"
-                 for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key) and key not in NO_PART]
-        texts = texts or ["config_hash: run.json was edited"]
+    texts = config_changes(before, now)
     if now["device"] != "auto" and before["device"] not in ("auto", now["device"]):
         texts.append(f"device: {before['device']} -> {now['device']}")
-    return texts + environment.changes(before["environment"], now["environment"])
+    if before.get("shard") != now.get("shard"):
+        texts.append(f"shard: {_words(before)} -> {_words(now)}")
+    machines = [environment.changes(each, now["environment"])
+                for each in before.get("environments", [before["environment"]])]
+    return texts + ([] if [] in machines else machines[0] if machines else [])
+
+
+def _words(run: Run) -> str:
+    return "/".join(map(str, run["shard"])) if "shard" in run else "none"

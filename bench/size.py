@@ -37,6 +37,11 @@ class Size:
         """Whether this is more than anyone means to run without saying so."""
         return self.cells > CELL_LIMIT or self.lanes > LANE_LIMIT or self.seconds > SECONDS_LIMIT
 
+    def share(self, parts: int) -> Size:
+        """The size of one of so many parts, rounded up."""
+        return Size(-(-self.cells // parts), -(-self.lanes // parts), -(-self.rows // parts), self.seconds / parts,
+                    -(-self.disk_bytes // parts), -(-self.memory_bytes // parts))
+
     def __str__(self) -> str:
         return (f"{self.cells:,} cells, up to {self.lanes:,} lanes, at least {_time(self.seconds)}, "
                 f"about {_bytes(self.memory_bytes)} of memory, {_bytes(self.disk_bytes)} of disk")

@@ -9,50 +9,29 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import filelock
 
 from bench import files
-from bench.cells import Cell, ClaimCell, group_of
 from bench.checks import check_tables
+from bench.manifest import SCHEMA, Run, wrong_key
 
 if TYPE_CHECKING:
     import pandas
+    import pyarrow
 
-SCHEMA = 1
 TABLES = ("lanes", "hits", "curves", "chosen", "timing", "memory", "noise_scale", "claims", "findings", "points")
 MANIFEST = "run.json"
-KEYS: dict[str, type] = {"schema": int, "suite": str, "config": dict, "config_hash": str, "started": str, "device": str,
-                         "environment": dict, "mark_ratio": dict, "problems": dict, "cells": list, "warnings": list}
 LOCK = ".lock"
+CHUNK_ROWS = 100_000  # of a table at the top that are written together
 PART_NAME_LIMIT = 100  # characters; file systems allow 255 bytes
 
 
 class FolderError(Exception):
     """The results folder cannot be used, or holds another run (exit code 4)."""
-
-
-class Run(TypedDict):
-    """What run.json holds; times are ISO UTC, `finished` is null until every cell has been tried."""
-
-    schema: int
-    suite: str
-    config: dict[str, object]
-    config_hash: str
-    command: list[str]
-    started: str
-    finished: str | None
-    device: str
-    environment: dict[str, object]
-    mark_ratio: dict[str, float]
-    problems: dict[str, dict[str, object]]
-    cells: list[Cell | ClaimCell]
-    warnings: list[str]
-    resumed: NotRequired[list[str]]
-    widened: NotRequired[dict[str, int]]  # group -> how often its grid of rates was widened
 
 
 def part_name(group: str) -> str:
@@ -94,6 +73,26 @@ def locked(folder: Path) -> Iterator[None]:
                     folder.rmdir()
 
 
+@contextlib.contextmanager
+def left_alone(folder: Path) -> Iterator[None]:
+    """Keep others from running in a folder while it is read, changing nothing there; raises FolderError when one does.
+
+    A folder that may not be written can't be held, and is read as it is.
+    """
+    lock = filelock.FileLock(folder / LOCK)
+    if (folder / LOCK).exists():
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise FolderError(f"{folder}: a run holds this folder (got a lock). Wait for its end.") from None
+        except OSError:
+            pass
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def is_unused(folder: Path) -> bool:
     """Whether a folder is missing, or holds nothing but a lock and what a process killed before its manifest left."""
     return not folder.exists() or (folder.is_dir() and all(
@@ -131,7 +130,7 @@ def read_run(folder: Path) -> Run:
     if isinstance(run, dict) and "schema" in run and run["schema"] != SCHEMA:
         raise FolderError(f"{path}: has another schema (got {str(run['schema'])[:40]}, this version reads {SCHEMA}). "
                           "Use the version that wrote it.")
-    wrong = _wrong_key(run) if isinstance(run, dict) else "no object"
+    wrong = wrong_key(run) if isinstance(run, dict) else "no object"
     if wrong:
         raise FolderError(f"{path}: is not a manifest of a run (got {wrong}). Start the suite in another folder.")
     return cast(Run, run)
@@ -189,21 +188,36 @@ def write_group(folder: Path, group: str, tables: Mapping[str, pandas.DataFrame]
     files.sync(final.parent)
 
 
-def check_part(part: Path) -> str | None:
-    """What is wrong with a part, or None: its files must be the ones that were written, bit for bit."""
+class Part(NamedTuple):
+    """A part that is whole: where it is, its group, table -> SHA-256 of its file."""
+
+    path: Path
+    group: str
+    sha256: dict[str, str]
+
+
+def read_part(part: Path) -> Part | str:
+    """A part, or what is wrong with it: its files must be the ones that were written, bit for bit."""
     try:
         index = json.loads((part / "part.json").read_bytes())
         if not isinstance(index, dict) or index.get("schema") != SCHEMA:
             schema = index.get("schema") if isinstance(index, dict) else None
             return f"its part.json has another schema (got {schema!r:.40}, this version reads {SCHEMA})"
-        if part_name(str(index["group"])) != part.name:
-            return f"it holds the group {str(index['group'])[:60]!r}"
-        wrong = [name for name, digest in index["sha256"].items() if files.digest(part / f"{name}.parquet") != digest]
-        return f"{wrong[0]}.parquet is truncated or changed" if wrong else None
+        group, digests = str(index["group"]), index["sha256"]
+        if part_name(group) != part.name:
+            return f"it holds the group {group[:60]!r}"
+        wrong = [name for name, digest in digests.items() if files.digest(part / f"{name}.parquet") != digest]
+        return f"{wrong[0]}.parquet is truncated or changed" if wrong else Part(part, group, digests)
     except FileNotFoundError as error:
         return f"{Path(str(error.filename)).name} is missing"
     except (OSError, ValueError, KeyError, AttributeError, RecursionError) as error:
         return f"it cannot be read: {str(error)[:100]}"
+
+
+def check_part(part: Path) -> str | None:
+    """What is wrong with a part, or None (see `read_part`)."""
+    found = read_part(part)
+    return found if isinstance(found, str) else None
 
 
 def finished_groups(folder: Path, warn: Callable[[str], None]) -> list[str]:
@@ -218,38 +232,50 @@ def finished_groups(folder: Path, warn: Callable[[str], None]) -> list[str]:
             leftover.unlink(missing_ok=True)
     groups = []
     for part in parts_of(folder):
-        trouble = check_part(part)
-        if trouble is None:
-            groups.append(str(json.loads((part / "part.json").read_bytes())["group"]))
+        found = read_part(part)
+        if isinstance(found, Part):
+            groups.append(found.group)
             continue
         (folder / "corrupt").mkdir(exist_ok=True)
         target = folder / "corrupt" / f"{part.name[:PART_NAME_LIMIT]}-{uuid.uuid4().hex[:8]}"
         os.rename(part, target)
-        warn(f"parts/{part.name}: {trouble} (moved to corrupt/{target.name}). Its cells count as not run.")
+        warn(f"parts/{part.name}: {found} (moved to corrupt/{target.name}). Its cells count as not run.")
     return groups
 
 
-def collect(folder: Path) -> list[str]:
-    """Make the top-level tables again from the parts, each replaced atomically; returns the parts left out and why."""
+def collect(folder: Path, checked: Sequence[Path] | None = None) -> list[str]:
+    """Make the top-level tables again from the parts, each replaced atomically; returns the parts left out and why.
+
+    Args:
+        folder: of the run.
+        checked: its whole parts, where that is known; None: they are checked.
+    """
     import pyarrow
     import pyarrow.parquet as parquet
 
-    troubles = {part: check_part(part) for part in parts_of(folder)}
-    whole = [part for part, trouble in troubles.items() if trouble is None]
+    troubles = {part: check_part(part) for part in parts_of(folder)} if checked is None else dict.fromkeys(checked)
+    whole = sorted(part for part, trouble in troubles.items() if trouble is None)
+
+    def rows_of(path: Path, schema: pyarrow.Schema) -> pyarrow.Table:
+        with parquet.ParquetFile(path) as file:
+            rows = file.read(use_threads=False).replace_schema_metadata(None)
+        if rows.schema.equals(schema):
+            return rows
+        rows = pyarrow.concat_tables([schema.empty_table(), rows], promote_options="permissive")
+        return rows.cast(schema)  # a column that this part lacks is null
+
     for name in TABLES:
         paths = [part / f"{name}.parquet" for part in whole if (part / f"{name}.parquet").exists()]
         if not paths:
             (folder / f"{name}.parquet").unlink(missing_ok=True)
             continue
-        schemas = [parquet.read_schema(path).remove_metadata() for path in paths]
-        schema = pyarrow.unify_schemas(schemas, promote_options="permissive")
+        schemas = dict.fromkeys(parquet.read_schema(path).remove_metadata() for path in paths)
+        schema = pyarrow.unify_schemas(list(schemas), promote_options="permissive")
 
         def write(target: Path, paths: list[Path] = paths, schema: pyarrow.Schema = schema) -> None:
             with parquet.ParquetWriter(target, schema) as writer:
-                for path in paths:  # one part in memory at a time
-                    rows = parquet.read_table(path, partitioning=None).replace_schema_metadata(None)
-                    rows = pyarrow.concat_tables([schema.empty_table(), rows], promote_options="permissive")
-                    writer.write_table(rows.cast(schema))  # a column that this part lacks is null
+                for chunk in _chunks((rows_of(path, schema) for path in paths), CHUNK_ROWS):
+                    writer.write_table(pyarrow.concat_tables(chunk))
 
         try:
             files.write_whole(folder / f"{name}.parquet", write)
@@ -257,6 +283,18 @@ def collect(folder: Path) -> list[str]:
             raise FolderError(f"{folder / name}.parquet: cannot be written (got {error.strerror or error}). "
                               "The parts are kept: make room, then python -m bench report.") from None
     return [f"parts/{part.name}: {trouble} (left out)." for part, trouble in troubles.items() if trouble is not None]
+
+
+def _chunks(tables: Iterable[pyarrow.Table], rows: int) -> Iterator[list[pyarrow.Table]]:
+    """Tables together until they have so many rows: all are never in memory at once."""
+    chunk: list[pyarrow.Table] = []
+    for table in tables:
+        chunk.append(table)
+        if sum(map(len, chunk)) >= rows:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def next_free(folder: Path) -> Path:
@@ -275,19 +313,6 @@ def parts_of(folder: Path) -> list[Path]:
     """The folders of all parts, whole or not."""
     found = folder / "parts"
     return sorted(path for path in found.iterdir() if not path.name.startswith(".")) if found.is_dir() else []
-
-
-def _wrong_key(run: Mapping[str, object]) -> str | None:
-    """The first key of a manifest that is missing or of the wrong kind, or None."""
-    for key, kind in KEYS.items():
-        if not isinstance(run.get(key), kind):
-            return f"no {key}" if key not in run else f"{key}: {str(run[key])[:40]!r}"
-    try:
-        for cell in cast(Run, run)["cells"]:
-            group_of(cell), cell["device"], cell["status"], cell["note"]
-    except (KeyError, TypeError):
-        return "a cell that is none"
-    return None
 
 
 def _some_names(folder: Path) -> str:

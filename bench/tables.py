@@ -94,6 +94,8 @@ def load(folder: Path | str) -> Tables:
     unreadable = [f"parts/{part.name}: left out, {trouble}" for part, trouble in troubles.items() if trouble]
     whole = [part for part, trouble in troubles.items() if trouble is None]
     frames = {name: _read_table(folder, name, whole if troubles else None, unreadable) for name in COLUMNS}
+    if "environments" in run:
+        _align_targets(frames, run)
     listed = run.get("warnings")
     run["warnings"] = [*(listed if isinstance(listed, list) else []), *unreadable]
     return Tables(**frames, run=run)
@@ -102,6 +104,17 @@ def load(folder: Path | str) -> Tables:
 def empty(name: str) -> pd.DataFrame:
     """A table with its columns and no rows: a key of COLUMNS, "lanes" for example."""
     return pd.DataFrame({column: pd.Series(dtype=kind) for column, kind in COLUMNS[name].items()})
+
+
+def _align_targets(frames: Mapping[str, pd.DataFrame], run: Mapping[str, object]) -> None:
+    """Give the targets of a merged run its manifest's values: machines may round a median of losses differently."""
+    problems = run.get("problems")
+    for name, facts in problems.items() if isinstance(problems, dict) else ():
+        targets = facts.get("targets") if isinstance(facts, dict) else None
+        for each in targets if isinstance(targets, list) else ():
+            for frame in (frames["hits"], frames["chosen"]):
+                if each.get("gap") is not None:
+                    frame.loc[(frame["problem"] == name) & (frame["gap"] == each["gap"]), "target"] = each["target"]
 
 
 def _read_manifest(path: Path) -> dict[str, object]:

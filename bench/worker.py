@@ -24,6 +24,7 @@ from bench.cells import gradient_group, group_name, timing_group
 from bench.experiment import Group, measure, schedule_errors, target_losses
 from bench.gradient_noise import has_noise, noise_scale_rows, references
 from bench.memory import Meter, device_peak_bytes
+from bench.shards import Shard, assigned, too_many
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.step_times import step_times
 from bench.suite import Suite, suite_from
@@ -63,11 +64,16 @@ class Worker(Speaker):
         self.total = 0.0
         self.results: dict[str, tuple[float, int]] = {}  # group -> wall seconds, lane-marks scored
         self.widths: dict[str, int] = {}  # group -> lanes side by side, where not the suite's
+        self.shard: Shard | None = None  # None: all groups
+        self.shards: dict[str, str] = {}  # group -> label of its shard
         self.fresh = True  # no group has run in this process
 
     def take(self, payload: dict[str, object]) -> None:
         """What else the parent says at the start."""
         self.widths = dict(payload.get("widths", {}))  # type: ignore[call-overload]
+        self.shards = dict(payload.get("shards", {}))  # type: ignore[call-overload]
+        shard = payload.get("shard")
+        self.shard = Shard(*shard) if isinstance(shard, list) else None
 
     def run(self, asked: str) -> None:
         """Open the device asked for ("auto", "cpu", "gpu"), then do the work."""
@@ -83,17 +89,24 @@ class Worker(Speaker):
 
     def work(self, platform: str, began: float) -> None:
         """Plan, then every problem: its groups, its step times, its gradient noise scale."""
-        groups, errors = self._groups(platform)
+        whole, errors = self._groups(platform)
+        if self.shard is not None and self.shard.of > len(whole) and not errors:
+            errors = [too_many(self.shard, len(whole))]
         if errors:
             self.say(kind="error", code=2, text="\n".join(errors))
             return
-        self._plan(groups, platform, time.perf_counter() - began)
+        groups = self._plan(whole, platform, time.perf_counter() - began)
         for name in dict.fromkeys(group.problem.name for group in groups):
             mine = [group for group in groups if group.problem.name == name]
             for group in mine:
                 self._run_group(group)
-            self._time_problem(name, mine)
-            self._measure_gradients(name, mine)
+            timed: dict[str | None, list[Group]] = {}
+            for group in mine:
+                timed.setdefault(self.shards.get(_name(group)), []).append(group)
+            for label, each in timed.items():
+                self._time_problem(timing_group(name, label), each)
+            if len(mine) == sum(group.problem.name == name for group in whole):  # a shard can't follow what others ran
+                self._measure_gradients(name, mine)
         self.say(kind="done")
 
     def memory_hint(self, width: int) -> str:
@@ -156,14 +169,21 @@ class Worker(Speaker):
             raise TypeError(f"{name} must return a gdjax.Problem (got {type(problem).__name__}).")
         return problem
 
-    def _plan(self, groups: list[Group], platform: str, opened_s: float) -> None:
-        suite = self.suite
-        cells = [{**group.key, "schedule": schedule, "device": platform, "status": "pending", "note": ""}
+    def _plan(self, whole: list[Group], platform: str, opened_s: float) -> list[Group]:
+        """Tell the parent of the groups that are this run's, and return them: all, or those of its shard."""
+        suite, groups, plan = self.suite, whole, {}
+        if self.shard is not None:
+            numbers = assigned([_weight(group) + _timing_weight(suite) for group in whole], self.shard.of)
+            groups = [group for group, number in zip(whole, numbers, strict=True) if number == self.shard.number]
+            self.shards = dict.fromkeys(map(_name, groups), self.shard.label)
+            plan = {"plan": [(*group.key.values(), number) for group, number in zip(whole, numbers, strict=True)]}
+        cells = [{**group.key, "schedule": schedule, "device": platform, "status": "pending", "note": "",
+                  **({"shard": self.shards[_name(group)]} if _name(group) in self.shards else {})}
                  for group in groups for schedule in suite.schedules]
         self.total = sum(_weight(group) + _timing_weight(suite) for group in groups)
         problems = {}
         for problem in dict.fromkeys(group.problem for group in groups):
-            mine = [group for group in groups if group.problem is problem]
+            mine = [group for group in whole if group.problem is problem]
             problems[problem.name] = {
                 "examples": problem.examples, "optimum": problem.optimum,
                 "optimum_tolerance": problem.optimum_tolerance,
@@ -178,9 +198,11 @@ class Worker(Speaker):
                 } for group in mine},
             }
         lanes = sum(sum(group.lane_counts) for group in groups)
+        part = "" if self.shard is None else f", shard {self.shard}"
         self.say(kind="plan", cells=cells, problems=problems, environment=self.facts(opened_s), total=self.total,
-                 device=platform, lines=[f"{suite.name}: {len(cells)} cells ({len(groups)} groups), {lanes:,} "
-                                         f"lanes on {platform}"])
+                 device=platform, lines=[f"{suite.name}{part}: {len(cells)} cells ({len(groups)} groups), {lanes:,} "
+                                         f"lanes on {platform}"], **plan)
+        return groups
 
     def _run_group(self, group: Group) -> None:
         name = _name(group)
@@ -202,10 +224,9 @@ class Worker(Speaker):
             self.fresh = False
         self.done += _weight(group)
 
-    def _time_problem(self, problem: str, groups: list[Group]) -> None:
-        name = timing_group(problem)
+    def _time_problem(self, name: str, groups: list[Group]) -> None:
         if name not in self.finished:
-            self._progress(groups[0], f"{problem}: step times", name, expected_s=self._timing_s(groups))
+            self._progress(groups[0], f"{groups[0].problem.name}: step times", name, expected_s=self._timing_s(groups))
             known = {place: self.results[_name(group)] for place, group in enumerate(groups)
                      if _name(group) in self.results}
             self.say(kind="quiet", on=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from bench.machines import several
+
 _FREE = {"name", "timeout_s", "noise_groups", "noise_processes", "repeats", "min_sample_s"}  # not what is measured
 _MEASURED = (("dtype", "dtype"), ("matmul_precision", "matmul precision"), ("x64", "x64"))
 _MACHINE = (("cpu_model", "processor"), ("cores_logical", "cores"), ("affinity", "cores it may use"),
@@ -34,7 +36,7 @@ def refusals(a: Run, b: Run) -> list[str]:
         before, after = _part(problems[0], name), _part(problems[1], name)
         texts += [_differs(f"problems.{name}.{key}", old, new, "Compare runs on the same data.")
                   for key in ("data_sha256", "examples") for _, old, new in _changes(before, after, key)]
-        if not _same_targets(before, after):
+        if not same_targets(before, after):
             texts.append(_differs(f"problems.{name}.targets", _losses(before), _losses(after),
                                   "Compare runs with the same targets."))
     return texts
@@ -46,6 +48,7 @@ def differences(a: Run, b: Run) -> list[str]:
     machine = [f"{label}: {_value(old)} in A, {_value(new)} in B"
                for key, label in _MACHINE for _, old, new in _changes(before, after, key)]
     texts = [f"different machine ({'; '.join(machine)})"] if machine else []
+    texts += [f"{name}'s {words}" for name, run in (("A", a), ("B", b)) if (words := several(run)) is not None]
     versions = _changes(_part(before, "versions"), _part(after, "versions"))
     texts += [f"{name} {_value(old)} in A, {_value(new)} in B" for name, old, new in versions]
     return texts + [f"{label}: {_value(old)} in A, {_value(new)} in B"
@@ -76,7 +79,8 @@ def _losses(problem: Run) -> list[float]:
     return [float(each["target"]) for each in targets] if isinstance(targets, list) else []
 
 
-def _same_targets(a: Run, b: Run) -> bool:
+def same_targets(a: Run, b: Run) -> bool:
+    """Whether two manifests' facts of a problem name the same targets, but for how their devices round."""
     before, after = _losses(a), _losses(b)
     if len(before) != len(after):
         return False

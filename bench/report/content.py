@@ -25,6 +25,7 @@ from bench.analysis.words import (
     target_words,
 )
 from bench.cells import group_name
+from bench.machines import machine_counts, machines_remark
 from bench.report import limits
 from bench.report.comparison_words import comparison_rows, starts_sentence
 from bench.report.noise_words import noise_sentences
@@ -52,7 +53,7 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
     cut = {name: limits.cut_words(limits.ROWS, len(each), limits.FILES[name]) for name, each in rows.items()}
     shown = {name: each[:limits.ROWS] for name, each in rows.items()}
     return {"suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(run),
-            "answers": [_answer(answer, compared) for answer in headlines(answers)],
+            "answers": [_answer(answer, compared, run) for answer in headlines(answers)],
             "problems": [_problem(name, run, summary, answers) for name in problem_names(run)],
             "noise": noise_sentences(noise.values())[:limits.ROWS],
             **shown, "cut": {**cut, "cells": limits.cut_words(limits.CELLS, len(summary), "summary.csv"),
@@ -63,9 +64,10 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
 
 
 def progress(run: Mapping[str, object]) -> str:
-    """How much of a run there is: "complete: 64 of 64 cells", or "partial: 37 of 64 cells"."""
+    """How much of a run there is: "complete: 64 of 64 cells", "partial: 37 of 64 cells", "… of shard 2/4"."""
     finished, cells = cell_counts(run)
-    return f"{'complete' if finished == cells and cells else 'partial'}: {finished} of {cells} cells"
+    shard = f" of shard {'/'.join(map(str, _list(run.get('shard'))))}" if "shard" in run else ""
+    return f"{'complete' if finished == cells and cells else 'partial'}: {finished} of {cells} cells{shard}"
 
 
 def cell_row(row: pd.Series) -> Row:
@@ -83,6 +85,8 @@ def facts(run: Mapping[str, object]) -> list[Row]:
     """When and on what a run was made: names and values of its manifest, as texts."""
     rows = [[key, _value(run.get(key))] for key in ("started", "finished", "device", "config_hash")]
     environment = run.get("environment")
+    machines = machine_counts(run)
+    rows += [["machines", "; ".join(machines)]] if len(machines) > 1 else []
     if isinstance(environment, Mapping):
         rows += [[str(key), _value(value)] for key, value in environment.items()]
     return [row for row in rows if row[1]]
@@ -93,9 +97,10 @@ def command(run: Mapping[str, object]) -> str:
     return " ".join(shlex.join(str(word) for word in _list(run.get("command"))).split())
 
 
-def _answer(answer: Answer, compared: pd.DataFrame) -> dict[str, object]:
+def _answer(answer: Answer, compared: pd.DataFrame, run: Mapping[str, object]) -> dict[str, object]:
     first, *remarks = sentences(answer)
-    remarks += [words for words in [starts_sentence(compared, answer.problem, answer.device)] if words]
+    remarks += [words for words in [starts_sentence(compared, answer.problem, answer.device),
+                                    machines_remark(run, answer.problem)] if words]
     cell = answer.winner
     return {"problem": answer.problem, "winner": cell_words(cell, answer) if cell else "", "sentence": first,
             "remarks": remarks}

@@ -19,7 +19,7 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
     process, picks, folder = payload["process"], payload["picks"], Path(str(payload["folder"]))
     assert isinstance(process, int) and isinstance(picks, list)
     assert payload["device"] == "cpu"  # the one that the suite ran on, also where any was asked for
-    how, group = os.environ.get("NOISE", ""), noise_group(process)
+    how, group = os.environ.get("NOISE", ""), noise_group(process, payload["shard"])  # type: ignore[arg-type]
     connection.send({"kind": "progress", "done": 0.0, "total": 1.0, "group": group, "text": "A/A"})
     if how == "kill" and process == 1:
         os.kill(os.getpid(), signal.SIGKILL)

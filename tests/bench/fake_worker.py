@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ import pandas
 
 from bench import store
 from bench.cells import gradient_group, group_name, timing_group
+from bench.shards import Shard, assigned, too_many
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
@@ -26,12 +28,27 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
     if how == "no-plan":
         raise RuntimeError("broken before the plan")
     groups = [(problem, "sgd", size) for problem in suite["problems"] for size in suite["batch_sizes"]]
+    shard = payload["shard"]
+    labels = dict(payload["shards"])  # type: ignore[call-overload]
+    plan: dict[str, object] = {}
+    if isinstance(shard, list):
+        number, of = shard
+        if how == "fewer" and of > 1:  # as where "all" is a batch size that is there already
+            connection.send({"kind": "error", "code": 2, "text": too_many(Shard(number, of), 1)})
+            return
+        numbers = assigned([1.0] * len(groups), of)
+        plan = {"plan": [(*group, each) for group, each in zip(groups, numbers, strict=True)]}
+        groups = [group for group, each in zip(groups, numbers, strict=True) if each == number]
+        labels = {group_name(*group): Shard(number, of).label for group in groups}
     cells = [{"problem": problem, "optimizer": optimizer, "batch_size": size, "schedule": schedule, "device": "cpu",
-              "status": "pending", "note": ""}
+              "status": "pending", "note": "", **_label(labels.get(group_name(problem, optimizer, size)))}
              for problem, optimizer, size in groups for schedule in suite["schedules"]]
-    connection.send({"kind": "plan", "cells": cells, "environment": {"backend": "cpu"}, "total": float(len(groups)),
-                     "problems": {problem: {"examples": 9, "data_sha256": None} for problem in suite["problems"]},
-                     "lines": [f"{len(cells)} cells"]})
+    names = dict.fromkeys(problem for problem, _, _ in groups)
+    environment = {"backend": "cpu", **json.loads(os.environ.get("FAKE_MACHINE", "{}"))}
+    connection.send({"kind": "plan", "cells": cells, "environment": environment, "total": float(len(groups)),
+                     "problems": {problem: {"examples": 9, "data_sha256": os.environ.get("FAKE_DATA")}
+                                  for problem in names},
+                     "lines": [f"{len(cells)} cells"], **plan})
     for done, (problem, optimizer, size) in enumerate(groups):
         group = group_name(problem, optimizer, size)
         if group in finished:
@@ -47,11 +64,16 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})
         if connection.poll() and connection.recv()["kind"] == "stop":
             return
-    for problem in suite["problems"]:
-        group = timing_group(problem)
-        if group not in finished:
-            store.write_group(folder, group, {"timing": pandas.DataFrame({"problem": [problem], "seconds": [0.5]})})
-            connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})
+    for problem in names:
+        timed: dict[str, list[int]] = {}
+        for name, optimizer, size in groups:
+            if name == problem:
+                timed.setdefault(timing_group(problem, labels.get(group_name(name, optimizer, size))), []).append(size)
+        for group in sorted(timed):
+            if group not in finished:
+                table = pandas.DataFrame({"problem": problem, "batch_size": timed[group], "seconds": 0.5})
+                store.write_group(folder, group, {"timing": table})
+                connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})
         extra = gradient_group(problem)
         if how.startswith("no-gradients") and extra not in finished:
             connection.send({"kind": "progress", "done": 1.0, "total": 1.0, "text": extra, "group": extra})
@@ -59,6 +81,10 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             connection.send({"kind": "failed", "group": extra, "note": "no gradient"})
     connection.send({"kind": "done"})
+
+
+def _label(shard: str | None) -> dict[str, str]:
+    return {} if shard is None else {"shard": shard}
 
 
 def _misbehave(how: str, connection: Connection) -> None:

@@ -1,0 +1,89 @@
+"""The commands that draw what descent does to one problem: basins and growth."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bench.display import Display
+from bench.parent import BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE
+
+DEVICES = ("auto", "cpu", "gpu")
+
+
+@click.command()
+@click.argument("problem")
+@click.option("--starts", type=int, default=512 * 512, show_default=True, help="At least so many, on a square grid.")
+@click.option("--rate", type=float, help="Learning rate [default: by a range test].")
+@click.option("--optimizer", default="sgd", show_default=True, help="A name (see list).")
+@click.option("--steps", type=int, default=2000, show_default=True, help="At most so many a start.")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG file [default: results/basins-PROBLEM.png].")
+def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps: int, out: Path | None) -> None:
+    """Draw where descent ends from every start of PROBLEM, which has two parameters: basins, paths, minima, shares."""
+    from bench import basins as work  # only here: it imports jax
+
+    display = Display()
+    try:
+        request = work.check(problem, optimizer, starts, rate, steps, out)
+    except (ValueError, ImportError) as error:
+        display.error(f"error: {error}")
+        sys.exit(BAD_INPUT)
+    found = work.find(request, display.line)
+    for text in work.words(found):
+        display.line(text)
+    from bench import basins_picture
+    from bench.report.files import write_whole
+
+    try:
+        write_whole(request.out, basins_picture.draw(found))
+    except OSError as error:
+        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
+        sys.exit(FOLDER)
+    display.line(f"picture: {request.out}")
+
+
+@click.command()
+@click.argument("problem", default="himmelblau")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
+@click.option("--most", type=int, default=1_000_000, show_default=True, help="Lanes: 1,000, 10,000, … up to so many.")
+@click.option("--rate", type=float, default=0.003, show_default=True, help="Learning rate of BGD.")
+@click.option("--tolerance", type=float, default=1e-3, show_default=True, help="Gradient norm at which a lane ends.")
+@click.option("--steps", type=int, default=5_000, show_default=True, help="Most steps of a lane.")
+@click.option("--repeats", type=int, default=5, show_default=True, help="Samples of each number of lanes.")
+@click.option("--out", type=Path, metavar="FILE.png",
+              help="Picture; .svg and .csv go beside it [default: results/growth-PROBLEM.png].")
+def growth(problem: str, device: str, most: int, rate: float, tolerance: float, steps: int, repeats: int,
+           out: Path | None) -> None:
+    """Measure how time and memory of PROBLEM grow with the number of lanes [default: himmelblau]."""
+    from bench import growth as work  # only here: it imports jax
+
+    display = Display()
+    try:
+        request = work.check(problem, device, most, rate, tolerance, steps, repeats, out)
+    except (ValueError, ImportError) as error:
+        display.error(f"error: {error}")
+        sys.exit(BAD_INPUT)
+    found, code = [], 0
+    try:
+        for point in work.points(request, display.line):
+            found.append(point)
+    except RuntimeError as error:  # what was measured before is kept
+        display.error(f"error: {error}")
+        code = NO_DEVICE if isinstance(error, work.NoDeviceError) else CELLS_FAILED
+    if not found:
+        sys.exit(code)
+    from bench import growth_picture
+
+    for text in work.words(request, found):
+        display.line(text)
+    try:
+        request.out.parent.mkdir(parents=True, exist_ok=True)
+        work.write_table(found, request.out.with_suffix(".csv"))
+        growth_picture.write(request, found)
+    except OSError as error:
+        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
+        sys.exit(FOLDER)
+    display.line(f"picture: {request.out}")
+    sys.exit(code)
