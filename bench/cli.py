@@ -14,6 +14,7 @@ import click
 from bench import store
 from bench.bad_input import SuiteError
 from bench.cli_pictures import DEVICES, basins, growth
+from bench.cluster import EXECUTORS, cluster_from, run_over
 from bench.display import Display
 from bench.doctor import check_machine
 from bench.executors import modules_of, run_suite
@@ -22,7 +23,7 @@ from bench.merge import merge_folders
 from bench.opening import place_for
 from bench.parent import BAD_INPUT, FOLDER, NO_DEVICE, REGRESSION
 from bench.reporting import show_table, write_report
-from bench.shards import Shard, shard_from
+from bench.shards import Shard, shard_from, shards_for
 from bench.size import Room, size_of
 from bench.store import FolderError
 from bench.suite import Suite, load_suite, narrowed
@@ -43,17 +44,28 @@ def cli() -> None:
 @click.option("--optimizer", "optimizers", metavar="NAME", multiple=True, help="Only this optimizer; repeatable.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
 @click.option("--shard", "part", metavar="k/K", help="Only shard k of K of SUITE, in a folder of its own; see merge.")
+@click.option("--executor", type=click.Choice(EXECUTORS), default="local", show_default=True,
+              help="What runs the shards of a sweep: this machine, Dask workers, SLURM jobs.")
+@click.option("--shards", type=click.IntRange(1, 100_000), metavar="K",
+              help="Into how many shards dask or slurm divide SUITE [default: 8, or one for each group].")
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask's scheduler [default: a worker of this machine].")
+@click.option("--slurm", "parameters", metavar="NAME=VALUE", multiple=True,
+              help="Parameter of submitit, such as slurm_partition=gpu; repeatable.")
 @click.option("--out", type=Path, help="Run folder [default: results/SUITE-DEVICE-TIME].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; starts it where there is none.")
 @click.option("--force-new", is_flag=True, help="Where --out is used or can't be resumed, run in a new folder beside.")
+@click.option("--report/--no-report", "wanted", default=True, help="Write the report too [default: yes].")
 @click.option("--yes", is_flag=True, help="Run a very large suite too, and where memory or disk look short.")
 def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], device: str, part: str | None,
-        out: Path | None, resume: bool, force_new: bool, yes: bool) -> None:
+        executor: str, shards: int | None, scheduler: str | None, parameters: tuple[str, ...], out: Path | None,
+        resume: bool, force_new: bool, wanted: bool, yes: bool) -> None:
     """Run SUITE, a shipped name (see list) or a TOML file, and report."""
     display = Display()
     try:
         loaded = narrowed(load_suite(suite), problems, optimizers)
         shard = None if part is None else shard_from(part, loaded)
+        cluster = cluster_from(executor, scheduler, parameters, shards, part)
+        shards = shards_for(loaded, shards) if cluster else None
     except SuiteError as error:
         display.error(str(error))
         sys.exit(BAD_INPUT)
@@ -80,11 +92,14 @@ def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], devi
         display.error(f"{'warning' if yes else 'error'}: {short}{'' if yes else ', or add --yes'}.")
         if not yes:
             sys.exit(FOLDER)
-    code = run_suite(loaded, folder, device, resume, shard)
+    which = [*(f"--problem={name}" for name in problems), *(f"--optimizer={name}" for name in optimizers),
+             "--device", device, *(["--yes"] if yes else [])]
+    if cluster and shards:
+        sys.exit(run_over(cluster, ["run", suite, *which], folder, shards, resume))
+    code = run_suite(loaded, folder, device, resume, shard, reported=wanted)
     if code and code not in (FOLDER, NO_DEVICE, BAD_INPUT):
-        which = [f"--problem={name}" for name in problems] + [f"--optimizer={name}" for name in optimizers]
         which += [] if shard is None else [f"--shard={shard}"]
-        again = ["python", "-m", "bench", "run", suite, *which, "--device", device, "--out", str(folder), "--resume"]
+        again = ["python", "-m", "bench", "run", suite, *which, "--out", str(folder), "--resume"]
         display.line(f"to go on: {shlex.join(again)}")
     sys.exit(code)
 

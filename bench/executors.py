@@ -25,7 +25,8 @@ NOTE_LIMIT = 2_000  # characters
 
 
 def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, shard: Shard | None = None, *,
-              worker: str | None = None, report: str | None = None, noise: str | None = None) -> int:
+              reported: bool = True, worker: str | None = None, report: str | None = None,
+              noise: str | None = None) -> int:
     """Run what is missing of a suite in a folder, write the report, and return the exit code.
 
     Args:
@@ -34,6 +35,7 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         device: "auto", "cpu" or "gpu".
         resume: go on with the run in the folder; starts one where there is none.
         shard: the share of the suite's groups to run; None: all of them.
+        reported: whether tables and report are made at the end.
         worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
         report: module with `write_report(folder)`, which may return what to show at the end; None: the suite's.
         noise: module that times a sample again in fresh processes (A/A), run like a worker; None: the suite's, and none
@@ -51,7 +53,7 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
                 display.line(f"note: {note}")
             own = modules_of(suite.config())
             modules = Modules(worker or own.worker, report or own.report, noise or (None if worker else own.noise))
-            return _Session(suite, folder, device, run, modules, display, signals).execute()
+            return _Session(suite, folder, device, run, modules, display, signals).execute(reported)
 
     return guarded(work, folder, display, mend="Finished cells are kept: mend it and use --resume.",
                    kept="finished cells are kept, --resume goes on.")
@@ -92,8 +94,8 @@ class _Session:
         self.machine = 0  # place of this one among those of a merged run
         self.code = FINE
 
-    def execute(self) -> int:
-        """Workers until nothing is left to try, then tables and report; returns the exit code."""
+    def execute(self, wanted: bool) -> int:
+        """Workers until nothing is left to try, then tables and report where wanted; returns the exit code."""
         while True:
             outcome = self._run_worker()
             self.display.quiet(False)
@@ -107,7 +109,7 @@ class _Session:
         self._repeat()
         hurried = self.signals.count > 1
         self.signals.finish()
-        reported = self._finish(tables=not hurried, report=self.code != INTERRUPTED)
+        reported = self._finish(tables=wanted and not hurried, report=wanted and self.code != INTERRUPTED)
         return self.code or (CELLS_FAILED if self._failed() else FINE) or (FINE if reported else REPORT_FAILED)
 
     def _run_worker(self) -> str | None:

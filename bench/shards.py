@@ -13,6 +13,8 @@ from bench.suite import Suite
 if TYPE_CHECKING:
     from bench.store import Run
 
+SHARDS = 8  # of a cluster, where none are asked for
+
 
 class Shard(NamedTuple):
     """One of `of` shards; its number counts from 1."""
@@ -50,10 +52,28 @@ def shard_from(text: str, suite: Suite) -> Shard:
         raise SuiteError([field_error("--shard", "K must be at least 1", text, "Use for example 1/4.")])
     if not 1 <= shard.number <= shard.of:
         raise SuiteError([field_error("--shard", f"k must be from 1 to {shard.of}", text, "Count shards from 1.")])
-    groups = sum(len(suite.optimizers) * len(suite.settings_for(name).batch_sizes) for name in suite.problems)
+    groups = _groups(suite)
     if shard.of > groups:
         raise SuiteError([too_many(shard, groups)])
     return shard
+
+
+def shards_for(suite: Suite, asked: int | None) -> int:
+    """Into how many shards a cluster divides a suite: as many as asked for, else 8 or as many as it has groups.
+
+    Raises:
+        SuiteError: as `shard_from`.
+
+    >>> from bench.suite import load_suite
+    >>> shards_for(load_suite("quick"), None)
+    8
+    """
+    count = max(1, min(SHARDS, _groups(suite))) if asked is None else asked
+    return shard_from(f"{count}/{count}", suite).of
+
+
+def _groups(suite: Suite) -> int:
+    return sum(len(suite.optimizers) * len(suite.settings_for(name).batch_sizes) for name in suite.problems)
 
 
 def too_many(shard: Shard, groups: int) -> str:

@@ -1,0 +1,235 @@
+"""A sweep over a cluster: one task for each shard, through an executor that exists, and one run folder at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from bench import store
+from bench.bad_input import SuiteError, field_error
+from bench.display import Display
+from bench.merge import merge_folders
+from bench.parent import BAD_INPUT, CELLS_FAILED, FINE, guarded
+from bench.shards import Shard, shard_of
+from bench.store import FolderError
+from bench.task import Ended, ShardTask
+
+EXECUTORS = ("local", "dask", "slurm")
+DEVICE = "device"  # the resource of a Dask worker that a task takes: one at a time on each device
+ANSWER_S = 10  # seconds that a scheduler has to answer
+POLL_S = 0.25
+MERGED = FINE, CELLS_FAILED  # exit codes of a shard that is worth merging
+
+
+class ClusterError(ValueError):
+    """The cluster asked for can't be used (exit code 2)."""
+
+
+class Task(Protocol):
+    """A submitted task, as `concurrent.futures.Future` and submitit's jobs have it."""
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+
+    def result(self) -> Ended:
+        """How; raises what went wrong with the task itself."""
+
+
+Submit = Callable[[Sequence[ShardTask]], Sequence[Task]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Where tasks go.
+
+    Args:
+        executor: "dask" or "slurm".
+        scheduler: address of Dask's scheduler; None: a worker of this machine.
+        slurm: parameters of submitit's executor, such as slurm_partition; `cluster` may be "local".
+    """
+
+    executor: str
+    scheduler: str | None = None
+    slurm: Mapping[str, str] = field(default_factory=dict)
+
+
+def cluster_from(executor: str, scheduler: str | None, parameters: Sequence[str], shards: int | None,
+                 shard: str | None) -> Cluster | None:
+    """The cluster that options ask for; None for this machine.
+
+    Raises:
+        SuiteError: an option of another executor, or a parameter that is no NAME=VALUE.
+    """
+    errors = [field_error(name, f"is for --executor {wanted}", value, f"Leave it out, or add --executor {wanted}.")
+              for name, value, wanted, right in (
+                  ("--scheduler", scheduler, "dask", executor == "dask"),
+                  ("--slurm", " ".join(parameters) or None, "slurm", executor == "slurm"),
+                  ("--shards", shards, "dask or slurm", executor != "local")) if value is not None and not right]
+    if shard is not None and executor != "local":
+        errors.append(field_error("--shard", "is for --executor local", shard, "Use --shards K for a cluster."))
+    errors += [field_error("--slurm", "must be NAME=VALUE", each, "Use for example slurm_partition=gpu.")
+               for each in parameters if not all(each.partition("=")[::2])]
+    if errors:
+        raise SuiteError(errors)
+    if executor == "local":
+        return None
+    return Cluster(executor=executor, scheduler=scheduler, slurm=dict(each.split("=", 1) for each in parameters))
+
+
+def run_over(cluster: Cluster, arguments: Sequence[str], folder: Path, shards: int, resume: bool) -> int:
+    """Run a suite as shards on a cluster, merge them into one run folder, and return the exit code.
+
+    A shard's folder lies beside the run folder, in FOLDER-shards, on a file system that all hosts share.
+
+    Args:
+        cluster: where.
+        arguments: of `python -m bench`, "run" and the suite first, without --out, --shard and --resume.
+        folder: of the merged run; missing, empty, or finished already.
+        shards: how many tasks.
+        resume: go on with the shards that are there.
+
+    Returns:
+        that of the merge, or that of the shards where one could not go on.
+    """
+    display = Display()
+    beside = folder.absolute().with_name(f"{folder.name}-shards")
+
+    def work() -> int:
+        if _is_whole(folder):
+            display.line(f"{folder}: is finished and merged.")
+            return FINE
+        _check(folder, beside, shards, resume)
+        beside.mkdir(parents=True, exist_ok=True)
+        places = [beside / Shard(number, shards).label for number in range(1, shards + 1)]
+        each = [*arguments, "--resume", "--no-report"]
+        tasks = [ShardTask((*each, "--shard", f"{number}/{shards}", "--out", str(place)), str(Path.cwd()))
+                 for number, place in enumerate(places, 1)]
+        codes = []
+        with opened(cluster, beside) as (submit, words):
+            display.line(f"{shards} shards on {words}; their folders: {beside}")
+            for number, ended in _as_ended(submit(tasks)):
+                codes.append(ended.code)
+                host = f" on {ended.host}" if ended.host else ""
+                last = (ended.said.strip().splitlines() or ["no output"])[-1 if ended.code in MERGED else -3:]
+                display.line(f"shard {number}/{shards}{host}: "
+                             + (last[-1] if ended.code in MERGED else f"exit code {ended.code}: {' | '.join(last)}"))
+        bad = [code for code in codes if code not in MERGED]
+        if bad:
+            there = " ".join(str(place) for place in places if (place / store.MANIFEST).exists())
+            merge = f"; python -m bench merge {there} --out {folder} merges what there is" if there else ""
+            display.error(f"error: {len(bad)} of {shards} shards could not go on (see above). What is finished is "
+                          f"kept: the same command with --resume goes on{merge}.")
+            return bad[0] if set(bad) == {bad[0]} and bad[0] > 0 else CELLS_FAILED
+        return merge_folders(places, folder)
+
+    try:
+        return guarded(work, folder, display, mend="Finished cells are kept: mend it and use --resume.",
+                       kept="finished cells are kept, --resume goes on.")
+    except ClusterError as error:
+        display.error(f"error: {error}")
+        return BAD_INPUT
+
+
+@contextlib.contextmanager
+def opened(cluster: Cluster, folder: Path) -> Iterator[tuple[Submit, str]]:
+    """A function that submits tasks, and the cluster in words; raises ClusterError."""
+    with (_dask if cluster.executor == "dask" else _slurm)(cluster, folder) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def _dask(cluster: Cluster, _: Path) -> Iterator[tuple[Submit, str]]:
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise ClusterError(field_error("--executor", "dask is not installed", str(error),
+                                       "Install it with pip install 'gdjax[dask]'.")) from None
+    with contextlib.ExitStack() as held:
+        if cluster.scheduler is None:
+            address = held.enter_context(LocalCluster(n_workers=1, threads_per_worker=1, resources={DEVICE: 1},
+                                                      dashboard_address="127.0.0.1:0"))
+        else:
+            address = cluster.scheduler
+        try:
+            client = held.enter_context(Client(address, timeout=ANSWER_S, set_as_default=False))
+        except (OSError, ValueError, TypeError, TimeoutError) as error:
+            raise ClusterError(field_error("--scheduler", "no Dask scheduler answers there", str(cluster.scheduler),
+                                           f"Give its address, such as tcp://host:8786 ({error or 'timed out'})."
+                                           )) from None
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        able = [worker for worker in workers.values() if worker.get("resources", {}).get(DEVICE)]
+        if not able:
+            raise ClusterError(field_error(
+                "--scheduler", f"no worker has the resource {DEVICE!r}", f"{len(workers)} workers",
+                f"Start one for each device: dask worker {cluster.scheduler} --nthreads 1 --resources {DEVICE}=1"))
+        executor = held.enter_context(client.get_executor(pure=False, resources={DEVICE: 1}))
+        words = f"{len(able)} Dask worker{'s' * (len(able) != 1)}, dashboard {client.dashboard_link}"
+        yield lambda tasks: [executor.submit(task) for task in tasks], words
+
+
+@contextlib.contextmanager
+def _slurm(cluster: Cluster, folder: Path) -> Iterator[tuple[Submit, str]]:
+    try:
+        import submitit
+    except ImportError as error:
+        raise ClusterError(field_error("--executor", "submitit is not installed", str(error),
+                                       "Install it with pip install 'gdjax[slurm]'.")) from None
+    parameters: dict[str, object] = {name: int(value) if value.isdigit() else value
+                                     for name, value in cluster.slurm.items()}
+    where = str(parameters.pop("cluster", "slurm"))
+    try:
+        executor = submitit.AutoExecutor(folder=folder / "slurm", cluster=where)
+        executor.update_parameters(name="gdjax", **{"timeout_min": 24 * 60, **parameters})
+    except (RuntimeError, ValueError, TypeError, NameError) as error:
+        raise ClusterError(field_error("--slurm", "can't submit to it", str(error).strip(),
+                                       "Run it where sbatch is, or give other parameters of submitit.")) from None
+    jobs: list[submitit.Job] = []
+
+    def submit(tasks: Sequence[ShardTask]) -> Sequence[Task]:
+        with executor.batch():  # one array
+            jobs.extend(executor.submit(task) for task in tasks)
+        return jobs
+
+    try:
+        yield submit, f"{where} through submitit, its logs: {folder / 'slurm'}"
+    except BaseException:  # interrupted: nobody will wait for them
+        for job in jobs:
+            job.cancel()
+        raise
+
+
+def _as_ended(tasks: Sequence[Task]) -> Iterator[tuple[int, Ended]]:
+    """Number of a shard, and how it ended, as they end; one that could not run at all does not stop the others."""
+    left = dict(enumerate(tasks, 1))
+    while left:
+        for number in [number for number, task in left.items() if task.done()]:
+            try:
+                yield number, left.pop(number).result()
+            except Exception as error:  # of the cluster: a lost worker, a machine that could not start Python
+                yield number, Ended(-1, f"{type(error).__name__}: {error}", "")
+        time.sleep(POLL_S if left else 0)
+
+
+def _is_whole(folder: Path) -> bool:
+    if not (folder / store.MANIFEST).exists():
+        return False
+    run = store.read_run(folder)
+    return "merged" in run and run["finished"] is not None
+
+
+def _check(folder: Path, beside: Path, shards: int, resume: bool) -> None:
+    """Raise FolderError where the folders can't be those of this sweep."""
+    if not store.is_unused(folder):
+        raise FolderError(f"{folder}: is used already (got a folder that is not empty). Use another --out.")
+    names = [path.name for path in beside.iterdir() if "-of-" in path.name] if beside.is_dir() else []
+    if names and not resume:
+        raise FolderError(f"{beside}: holds shards already (got {len(names)}). "
+                          "Add --resume to go on with them, or use another --out.")
+    other = sorted({shard_of(name).of for name in names} - {shards})
+    if other:
+        raise FolderError(f"--shards: the sweep was begun with another number (got {shards}, was {other[0]}). "
+                          f"Use --shards {other[0]}, or another --out.")
