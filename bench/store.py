@@ -288,11 +288,13 @@ def collect(folder: Path, checked: Sequence[Path] | None = None) -> list[str]:
 def _chunks(tables: Iterable[pyarrow.Table], rows: int) -> Iterator[list[pyarrow.Table]]:
     """Tables together until they have so many rows: all are never in memory at once."""
     chunk: list[pyarrow.Table] = []
+    held = 0
     for table in tables:
         chunk.append(table)
-        if sum(map(len, chunk)) >= rows:
+        held += len(table)
+        if held >= rows:
             yield chunk
-            chunk = []
+            chunk, held = [], 0
     if chunk:
         yield chunk
 

@@ -83,6 +83,8 @@ def make(folder: Path) -> list[Path]:
                 name: _of(table, problem, size) for name, table in blank.items()})
         for problem in suite.problems:
             sizes = [size for name, _, size in mine if name == problem]
+            if not sizes:
+                continue
             timing = pd.DataFrame({column: pd.Series([KINDS[kind]] * len(sizes) * 24, dtype=kind)
                                    for column, kind in COLUMNS["timing"].items()})
             timing = timing.assign(problem=problem, optimizer="sgd", device="cpu", batch_size=np.repeat(sizes, 24))

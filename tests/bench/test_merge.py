@@ -410,6 +410,7 @@ def real(**changes: object) -> Suite:
     return suite_from({**REAL, **changes})
 
 
+@pytest.mark.slow
 def test_real_shards_merge_to_the_tables_of_the_undivided_run(tmp_path: Path) -> None:
     folders = [tmp_path / str(number) for number in (1, 2)]
     for number, folder in enumerate(folders, start=1):

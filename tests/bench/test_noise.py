@@ -63,7 +63,7 @@ def test_two_processes_write_a_part_each_and_the_run_stays_what_it_is(tmp_path: 
     assert go(folder) == 0
     assert parts(folder) == {"noise.1", "noise.2"}
     timing = pd.read_parquet(folder / "timing.parquet")
-    assert timing["process"].fillna(0).astype(int).tolist() == [0, 0, 1, 1, 1, 2, 2, 2]
+    assert timing["process"].fillna(0).astype(int).tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert set(statuses(folder).values()) == {"finished"}
     found = check_run(folder)
     assert found.code == 0
