@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,13 +104,12 @@ def run_over(cluster: Cluster, arguments: Sequence[str], folder: Path, shards: i
             display.line(f"{folder}: is finished and merged.")
             return FINE
         _check(folder, beside, shards, resume)
-        beside.mkdir(parents=True, exist_ok=True)
         places = [beside / Shard(number, shards).label for number in range(1, shards + 1)]
         each = [*arguments, "--resume", "--no-report"]
         tasks = [ShardTask((*each, "--shard", f"{number}/{shards}", "--out", str(place)), str(Path.cwd()))
                  for number, place in enumerate(places, 1)]
         codes = []
-        with opened(cluster, beside) as (submit, words):
+        with _not_made_for_nothing(beside), opened(cluster, beside) as (submit, words):
             display.line(f"{shards} shards on {words}; their folders: {beside}")
             for number, ended in _as_ended(submit(tasks)):
                 codes.append(ended.code)
@@ -145,6 +145,8 @@ def opened(cluster: Cluster, folder: Path) -> Iterator[tuple[Submit, str]]:
 def _dask(cluster: Cluster, _: Path) -> Iterator[tuple[Submit, str]]:
     try:
         from distributed import Client, LocalCluster
+        from distributed.comm import parse_address
+        from distributed.comm.registry import get_backend
     except ImportError as error:
         raise ClusterError(field_error("--executor", "dask is not installed", str(error),
                                        "Install it with pip install 'gdjax[dask]'.")) from None
@@ -155,6 +157,8 @@ def _dask(cluster: Cluster, _: Path) -> Iterator[tuple[Submit, str]]:
         else:
             address = cluster.scheduler
         try:
+            if cluster.scheduler is not None:
+                get_backend(parse_address(cluster.scheduler)[0])  # a client that fails at it complains again later
             client = held.enter_context(Client(address, timeout=ANSWER_S, set_as_default=False))
         except (OSError, ValueError, TypeError, TimeoutError) as error:
             raise ClusterError(field_error("--scheduler", "no Dask scheduler answers there", str(cluster.scheduler),
@@ -212,6 +216,19 @@ def _as_ended(tasks: Sequence[Task]) -> Iterator[tuple[int, Ended]]:
             except Exception as error:  # of the cluster: a lost worker, a machine that could not start Python
                 yield number, Ended(-1, f"{type(error).__name__}: {error}", "")
         time.sleep(POLL_S if left else 0)
+
+
+@contextlib.contextmanager
+def _not_made_for_nothing(folder: Path) -> Iterator[None]:
+    """A folder, made where it is missing and taken back where the cluster can't be used."""
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except ClusterError:
+        if made:
+            shutil.rmtree(folder)
+        raise
 
 
 def _is_whole(folder: Path) -> bool:

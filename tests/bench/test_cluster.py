@@ -1,0 +1,254 @@
+"""A sweep over a cluster: tables as on one machine, no task stops another, refusals before anything is made."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import pandas
+import pytest
+
+from bench import cluster, store
+from bench.bad_input import SuiteError
+from bench.cli import cli
+from bench.cluster import Cluster, cluster_from, run_over
+from bench.executors import run_suite
+from bench.suite import suite_from
+from bench.task import Ended, ShardTask
+from tests.bench.test_merge import REAL, rows
+
+TOML = "\n".join(f"{name} = {value}" for name, value in {
+    "name": '"small"', "problems": '["line-fit", "himmelblau"]', "batch_sizes": '[10, "all"]',
+    "schedules": '["constant", "linear"]', "rates": 2, "horizons": "[1.0]", "tuning_starts": 2, "starts": 4,
+    "gaps": "[0.1]", "epochs": 5.0, "min_steps": 20, "marks": 6, "width": 16, "repeats": 2, "min_sample_s": 0.001,
+    "noise_groups": 2, "noise_processes": 1, "widenings": 0}.items())
+TOML += '\n[problem.himmelblau]\nbatch_sizes = ["all"]\n'
+DASK = Cluster(executor="dask")
+needs = {name: pytest.mark.skipif(importlib.util.find_spec(name) is None,
+                                  reason=f"{name} is not installed (pip install 'gdjax[dask,slurm]')")
+         for name in ("distributed", "submitit")}
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> str:
+    (tmp_path / "small.toml").write_text(TOML)
+    return str(tmp_path / "small.toml")
+
+
+def here(monkeypatch: pytest.MonkeyPatch, work: Callable[[int, ShardTask], Ended]) -> list[tuple[str, ...]]:
+    """A cluster that runs each task at once, by a function of its number; returns the arguments of the tasks."""
+    seen: list[tuple[str, ...]] = []
+
+    def submit(tasks: Sequence[ShardTask]) -> list[Future[Ended]]:
+        futures = []
+        for number, task in enumerate(tasks, start=1):
+            seen.append(task.arguments)
+            future: Future[Ended] = Future()
+            try:
+                future.set_result(work(number, task))
+            except Exception as error:
+                future.set_exception(error)
+            futures.append(future)
+        return futures
+
+    @contextlib.contextmanager
+    def opened(*_: object) -> Iterator[tuple[cluster.Submit, str]]:
+        yield submit, "a fake cluster"
+
+    monkeypatch.setattr(cluster, "opened", opened)
+    return seen
+
+
+def merged(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Merges asked for, by the names of their folders; none is done."""
+    found: list[list[str]] = []
+
+    def merge(folders: Sequence[Path], out: Path) -> int:
+        found.append([folder.name for folder in folders])
+        return 0
+
+    monkeypatch.setattr(cluster, "merge_folders", merge)
+    return found
+
+
+def test_the_suite_is_the_one_of_the_tests_of_merging(suite: str) -> None:
+    from bench.suite import load_suite
+
+    assert load_suite(suite) == suite_from(REAL)
+
+
+def test_every_shard_is_a_resumable_run_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, merges = here(monkeypatch, lambda *_: Ended(0, "fine", "h")), merged(monkeypatch)
+    assert run_over(DASK, ["run", "quick", "--device", "cpu"], tmp_path / "out", 3, False) == 0
+    assert seen == [("run", "quick", "--device", "cpu", "--resume", "--no-report", "--shard", f"{number}/3", "--out",
+                     str(tmp_path / "out-shards" / f"{number}-of-3")) for number in (1, 2, 3)]
+    assert merges == [["1-of-3", "2-of-3", "3-of-3"]]
+
+
+@pytest.mark.parametrize(("codes", "result", "merges"), [
+    ((0, 3, 0), 0, 1),  # failed cells are merged; the merge says what is missing
+    ((0, 5, 5), 5, 0), ((4, 2, 0), 3, 0), ((0, -9, 0), 3, 0)], ids=str)
+def test_a_shard_that_cannot_go_on_stops_no_other_and_keeps_the_merge_for_later(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], codes: tuple[int, ...],
+        result: int, merges: int) -> None:
+    seen = here(monkeypatch, lambda number, _: Ended(codes[number - 1], f"word {number}", f"host{number}"))
+    found = merged(monkeypatch)
+    assert run_over(DASK, ["run", "quick"], tmp_path / "out", 3, False) == result
+    said = "".join(capfd.readouterr())
+    assert len(seen) == 3 and len(found) == merges
+    assert all(f"shard {number}/3 on host{number}: " in said and f"word {number}" in said for number in (1, 2, 3))
+    assert ("--resume goes on" in said) == (not merges)
+
+
+def test_row_27_a_task_that_the_cluster_lost_is_told_and_the_others_go_on(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def work(number: int, _: ShardTask) -> Ended:
+        if number == 1:
+            raise RuntimeError("the worker is gone")
+        return Ended(0, "fine", "h")
+
+    here(monkeypatch, work)
+    assert merged(monkeypatch) == []
+    assert run_over(DASK, ["run", "quick"], tmp_path / "out", 2, False) == 3
+    said = "".join(capfd.readouterr())
+    assert "shard 1/2: exit code -1: RuntimeError: the worker is gone" in said and "shard 2/2 on h: fine" in said
+    assert "1 of 2 shards could not go on" in said
+
+
+def test_folders_of_another_sweep_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                              capfd: pytest.CaptureFixture[str]) -> None:
+    seen = here(monkeypatch, lambda *_: Ended(0, "fine", "h"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep me")
+    assert run_over(DASK, ["run", "quick"], tmp_path / "out", 2, True) == 4
+    assert "is used already" in "".join(capfd.readouterr())
+    (tmp_path / "new-shards" / "1-of-2").mkdir(parents=True)
+    assert run_over(DASK, ["run", "quick"], tmp_path / "new", 2, False) == 4
+    assert "holds shards already (got 1). Add --resume" in "".join(capfd.readouterr())
+    assert run_over(DASK, ["run", "quick"], tmp_path / "new", 3, True) == 4
+    assert "--shards: the sweep was begun with another number (got 3, was 2). Use --shards 2" in "".join(
+        capfd.readouterr())
+    assert not seen
+
+
+def test_nothing_is_made_where_the_cluster_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                          capfd: pytest.CaptureFixture[str]) -> None:
+    for name, executor in (("distributed", "dask"), ("submitit", "slurm")):
+        monkeypatch.setitem(sys.modules, name, None)
+        assert run_over(Cluster(executor=executor), ["run", "quick"], tmp_path / "out", 2, False) == 2
+        said = "".join(capfd.readouterr())
+        assert f"error: --executor: {'dask' if executor == 'dask' else 'submitit'} is not installed" in said
+        assert f"pip install 'gdjax[{executor}]'" in said
+    assert not list(tmp_path.iterdir())
+
+
+@needs["submitit"]
+@pytest.mark.skipif(shutil.which("srun") is not None, reason="there is a SLURM here")
+def test_slurm_where_there_is_none_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_over(Cluster(executor="slurm"), ["run", "quick"], tmp_path / "out", 2, False) == 2
+    assert "error: --slurm: can't submit to it (got" in "".join(capfd.readouterr())
+    assert run_over(Cluster(executor="slurm", slurm={"cluster": "local", "colour": "red"}), ["run", "quick"],
+                    tmp_path / "out", 2, False) == 2
+    assert "colour" in "".join(capfd.readouterr())
+    assert not list(tmp_path.iterdir())
+
+
+@needs["distributed"]
+@pytest.mark.parametrize("address", ["nonsense://here", "tcp://127.0.0.1:1"])
+def test_a_wrong_coordinator_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str,
+                                        capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cluster, "ANSWER_S", 1)
+    assert run_over(Cluster(executor="dask", scheduler=address), ["run", "quick"], tmp_path / "out", 2, False) == 2
+    assert f"error: --scheduler: no Dask scheduler answers there (got '{address}')" in "".join(capfd.readouterr())
+    assert not list(tmp_path.iterdir())
+
+
+@needs["distributed"]
+def test_workers_without_the_resource_are_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Else several cells would share a device and their seconds would be worth nothing."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=4, processes=False, dashboard_address=None) as plain:
+        asked = Cluster(executor="dask", scheduler=plain.scheduler_address)
+        assert run_over(asked, ["run", "quick"], tmp_path / "out", 2, False) == 2
+    assert "no worker has the resource 'device' (got '1 workers'). Start one for each device: dask worker" in "".join(
+        capfd.readouterr())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("options", "says"), [
+    (("local", "tcp://a:1", (), None, None), "--scheduler: is for --executor dask"),
+    (("slurm", "tcp://a:1", (), None, None), "--scheduler: is for --executor dask"),
+    (("dask", None, ("a=b",), None, None), "--slurm: is for --executor slurm"),
+    (("local", None, (), 4, None), "--shards: is for --executor dask or slurm"),
+    (("dask", None, (), None, "1/2"), "--shard: is for --executor local"),
+    (("slurm", None, ("gpu",), None, None), "--slurm: must be NAME=VALUE (got 'gpu')"),
+    (("slurm", None, ("=gpu",), None, None), "--slurm: must be NAME=VALUE"),
+])
+def test_options_that_do_not_go_together_are_refused(options: tuple, says: str) -> None:
+    with pytest.raises(SuiteError) as caught:
+        cluster_from(*options)
+    assert caught.value.errors[0].startswith(says)
+
+
+def test_this_machine_is_no_cluster() -> None:
+    assert cluster_from("local", None, (), None, None) is None
+    assert cluster_from("slurm", None, ("slurm_partition=gpu", "mem_gb=4"), 3, None) == Cluster(
+        executor="slurm", slurm={"slurm_partition": "gpu", "mem_gb": "4"})
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        cli(["run", *arguments], prog_name="python -m bench")
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("executor", [
+    pytest.param(("--executor", "dask"), marks=needs["distributed"], id="dask"),
+    pytest.param(("--executor", "slurm", "--slurm", "cluster=local"), marks=needs["submitit"], id="slurm")])
+def test_a_real_sweep_gives_the_tables_of_one_machine(
+        tmp_path: Path, suite: str, executor: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run(suite, "--device", "cpu", *executor, "--shards", "2", "--out", str(out)) == 0
+    assert run_suite(suite_from(REAL), tmp_path / "all", "cpu", reported=False) == 0
+    store.collect(tmp_path / "all")
+    for name in ("lanes", "hits", "curves", "chosen"):
+        pandas.testing.assert_frame_equal(rows(out, name), rows(tmp_path / "all", name))
+    assert (out / "report.html").exists() and not (tmp_path / "out-shards" / "1-of-2" / "report.html").exists()
+    capfd.readouterr()
+    assert run(suite, "--device", "cpu", *executor, "--shards", "2", "--out", str(out), "--resume") == 0
+    assert "is finished and merged" in "".join(capfd.readouterr())
+
+
+@needs["distributed"]
+def test_a_worker_that_is_killed_loses_no_cell_and_leaves_no_orphan(tmp_path: Path, suite: str) -> None:
+    """Dask starts another and runs the task again, which goes on where its shard was."""
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, resources={"device": 1}, dashboard_address=None) as one, \
+            Client(one) as client:
+        first = ShardTask(("run", suite, "--device", "cpu", "--resume", "--no-report", "--shard", "1/2", "--out",
+                           str(tmp_path / "1-of-2")), str(Path.cwd()))
+        future = client.submit(first, pure=False, resources={"device": 1})
+        _until(lambda: (tmp_path / "1-of-2" / "log.txt").exists())  # its own worker is up
+        parents = client.run(os.getpid)
+        os.kill(next(iter(parents.values())), signal.SIGKILL)
+        ended = future.result(timeout=240)
+    assert ended.code == 0, ended.said
+    run = store.read_run(tmp_path / "1-of-2")
+    assert {cell["status"] for cell in run["cells"]} == {"finished"} and len(run["resumed"]) == 1
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < end, "waited for two minutes"
+        time.sleep(0.05)
