@@ -43,6 +43,8 @@ def cli() -> None:
 @click.option("--problem", "problems", metavar="NAME", multiple=True, help="Only this problem of SUITE; repeatable.")
 @click.option("--optimizer", "optimizers", metavar="NAME", multiple=True, help="Only this optimizer; repeatable.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
+@click.option("--devices", type=click.IntRange(1, 10_000), metavar="N",
+              help="How many devices share the lanes [default: the suite's].")
 @click.option("--shard", "part", metavar="k/K", help="Only shard k of K of SUITE, in a folder of its own; see merge.")
 @click.option("--executor", type=click.Choice(EXECUTORS), default="local", show_default=True,
               help="What runs the shards of a sweep: this machine, Dask workers, SLURM jobs.")
@@ -56,13 +58,13 @@ def cli() -> None:
 @click.option("--force-new", is_flag=True, help="Where --out is used or can't be resumed, run in a new folder beside.")
 @click.option("--report/--no-report", "wanted", default=True, help="Write the report too [default: yes].")
 @click.option("--yes", is_flag=True, help="Run a very large suite too, and where memory or disk look short.")
-def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], device: str, part: str | None,
-        executor: str, shards: int | None, scheduler: str | None, parameters: tuple[str, ...], out: Path | None,
-        resume: bool, force_new: bool, wanted: bool, yes: bool) -> None:
+def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], device: str, devices: int | None,
+        part: str | None, executor: str, shards: int | None, scheduler: str | None, parameters: tuple[str, ...],
+        out: Path | None, resume: bool, force_new: bool, wanted: bool, yes: bool) -> None:
     """Run SUITE, a shipped name (see list) or a TOML file, and report."""
     display = Display()
     try:
-        loaded = narrowed(load_suite(suite), problems, optimizers)
+        loaded = narrowed(load_suite(suite), problems, optimizers, devices)
         shard = None if part is None else shard_from(part, loaded)
         cluster = cluster_from(executor, scheduler, parameters, shards, part)
         shards = shards_for(loaded, shards) if cluster else None
@@ -93,7 +95,7 @@ def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], devi
         if not yes:
             sys.exit(FOLDER)
     which = [*(f"--problem={name}" for name in problems), *(f"--optimizer={name}" for name in optimizers),
-             "--device", device, *(["--yes"] if yes else [])]
+             "--device", device, *([f"--devices={devices}"] if devices else []), *(["--yes"] if yes else [])]
     if cluster and shards:
         sys.exit(run_over(cluster, ["run", suite, *which], folder, shards, resume))
     code = run_suite(loaded, folder, device, resume, shard, reported=wanted)

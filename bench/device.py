@@ -28,7 +28,7 @@ class Opened(NamedTuple):
     warning: str
 
 
-def open_device(asked: str, dtype: str, matmul_precision: str) -> Opened:
+def open_device(asked: str, dtype: str, matmul_precision: str, count: int = 1) -> Opened:
     """Set JAX up for a run and make sure that the device asked for is there and computes.
 
     Nothing falls back: a device that is missing or can't compute is trouble, whatever else there is.
@@ -37,6 +37,7 @@ def open_device(asked: str, dtype: str, matmul_precision: str) -> Opened:
         asked: "auto", "cpu" or "gpu".
         dtype: "float32" or "float64".
         matmul_precision: in a suite's words.
+        count: how many devices share the lanes.
     """
     jax.config.update("jax_enable_compilation_cache", False)  # a cached program would hide its compile time
     jax.config.update("jax_enable_x64", dtype == "float64")
@@ -50,6 +51,9 @@ def open_device(asked: str, dtype: str, matmul_precision: str) -> Opened:
     platform, names = devices[0].platform, ", ".join(str(each) for each in devices)
     if asked == "gpu" and platform != "gpu":
         return _missing(asked, f"{names}; {_why_no_gpu()}")
+    if len(devices) < count:
+        return Opened("", f"--devices: {count} devices are asked for (got {len(devices)}: {names}). Ask for as many as "
+                          "there are; with --device cpu they are made of one CPU.", "")
     try:
         compute()
     except Exception as error:  # whatever a driver raises: out of memory, busy, no kernel for this device

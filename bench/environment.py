@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "pandas", "scipy", "scikit-learn", "pyarrow")
 DECIDING = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")  # another version may change what a lane computes
 SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CPP_")
+CPUS = "--xla_force_host_platform_device_count="
 DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops=true"
 MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/tuning.py", "bench/clock.py",
              "bench/step_times.py", "bench/noise.py", "bench/noise_worker.py", "bench/device.py",
@@ -64,19 +65,20 @@ def settings() -> dict[str, str]:
     return {key: value for key, value in sorted(os.environ.items()) if key.startswith(SETTINGS)}
 
 
-def worker_settings(deterministic: bool, device: str) -> dict[str, str]:
+def worker_settings(deterministic: bool, device: str, devices: int = 1) -> dict[str, str]:
     """Variables that a worker's process must have before it imports JAX; the user's own flags are kept.
 
     Args:
         deterministic: whether the suite asks for it; it matters on a GPU only.
         device: "auto", "cpu" or "gpu".
+        devices: how many of them share the lanes; on a CPU they are made of the one there is.
 
     >>> worker_settings(True, "cpu")
     {}
     """
-    if not deterministic or device == "cpu":
-        return {}
-    return {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()}
+    flags = [f"{CPUS}{devices}"] if device == "cpu" and devices > 1 else []
+    flags += [DETERMINISTIC] if deterministic and device != "cpu" else []
+    return {"XLA_FLAGS": " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip()} if flags else {}
 
 
 def utc_now() -> str:

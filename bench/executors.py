@@ -144,7 +144,8 @@ class _Session:
     def _listen(self, module: str, payload: dict[str, object], hear: Callable[[Message], None]) -> str | None:
         """One process from start to end; None when it ended in order, else how it died."""
         payload = {"suite": self.suite.config(), "folder": str(self.folder), **payload,
-                   "settings": environment.worker_settings(self.suite.deterministic, str(payload["device"]))}
+                   "settings": environment.worker_settings(self.suite.deterministic, str(payload["device"]),
+                                                           self.suite.devices)}
         return listen(Child(module, payload, self.folder), self.signals, self.suite.timeout_s, hear=hear,
                       stop=self._stop, may_wait=lambda: self.run["device"] == "gpu")
 

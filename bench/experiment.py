@@ -64,7 +64,7 @@ class Group:
         """The compiled program of the group: full width, or one lane."""
         return gdjax.compile(self.problem, batch_size=self.batch_size, optimizer=self.optimizer,
                              schedules=self.suite.schedules, marks=self.suite.marks, settings=1 if solo else MEMBERS,
-                             width=1 if solo else self.suite.width)
+                             width=1 if solo else self.suite.width, devices=1 if solo else self.suite.devices)
 
 
 @dataclass(frozen=True)

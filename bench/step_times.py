@@ -49,16 +49,16 @@ def step_times(
     step_s = {job.label[0]: _step_median(samples, job.label) for job in jobs if job.label[1:] == ("batched", "step")}
     for sample in samples:
         index, kind, quantity = sample.label
-        width = programs[int(index), kind].program.width
-        seconds = sample.seconds / (sample.count * width)
+        lanes = programs[int(index), kind].program.lanes
+        seconds = sample.seconds / (sample.count * lanes)
         if quantity == "scoring":
-            seconds = max(seconds / SCORING_MARKS - step_s[index] / width, 0.0)
-        yield _sample_row(groups[int(index)], width, sample, seconds)
+            seconds = max(seconds / SCORING_MARKS - step_s[index] / lanes, 0.0)
+        yield _sample_row(groups[int(index)], lanes, sample, seconds)
     yield from _start_rows(programs, process=0)
     for place, (run_s, scored) in results.items():
-        width = programs[place, "batched"].program.width
-        yield _row(groups[place], "batched", width, "run", run_s)
-        yield _row(groups[place], "batched", width, "scored", 0.0, steps=scored)
+        lanes = programs[place, "batched"].program.lanes
+        yield _row(groups[place], "batched", lanes, "run", run_s)
+        yield _row(groups[place], "batched", lanes, "scored", 0.0, steps=scored)
 
 
 def step_times_again(
@@ -78,8 +78,8 @@ def step_times_again(
             for (place, kind), timed in programs.items()]
     for sample in _heard(clock.samples(jobs, groups[0].suite.seed + process), between):
         index, kind, _ = sample.label
-        width = programs[int(index), kind].program.width
-        yield _sample_row(groups[int(index)], width, sample, sample.seconds / (sample.count * width), process)
+        lanes = programs[int(index), kind].program.lanes
+        yield _sample_row(groups[int(index)], lanes, sample, sample.seconds / (sample.count * lanes), process)
     yield from _start_rows(programs, process)
 
 
@@ -141,7 +141,7 @@ def _start_rows(programs: Mapping[Place, _Timed], process: int) -> Iterator[dict
     """What a program cost before it was warm."""
     for (_, kind), (group, program, _, first_s) in programs.items():
         for quantity, seconds in (("trace", program.trace_s), ("compile", program.compile_s), ("first_run", first_s)):
-            yield _row(group, kind, program.width, quantity, seconds, process=process)
+            yield _row(group, kind, program.lanes, quantity, seconds, process=process)
 
 
 def _row(

@@ -30,7 +30,7 @@ SUITES = Path(__file__).parent / "suites"
 AXIS_LIMIT = 1_000  # entries of one axis
 NAME_LIMIT = 200  # characters of one name
 NO_PART = ("timeout_s", "noise_groups", "noise_processes")  # of the experiment: may be changed before a resume
-NEWER = {"deterministic": False}  # fields that older runs lack, and the value that means what they did
+NEWER = {"deterministic": False, "devices": 1}  # fields that older runs lack, and the value that means what they did
 Item = TypeVar("Item")
 
 
@@ -135,7 +135,8 @@ class Suite(BaseModel):
     `widenings` is how often such a grid of rates may be widened at the ends where a winner is (all schedules alike);
     `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
     `matmul_precision` is that of float32 products on a GPU ("tf32", "bf16": TensorFloat-32, bfloat16); `deterministic`
-    leaves out the GPU's kernels that may add in another order each time. At the end
+    leaves out the GPU's kernels that may add in another order each time; `devices` share the lanes of a call (with
+    --device cpu they are made of the one there is). At the end
     the programs of `noise_groups` groups (a problem, optimizer and batch size; 0: none) are timed again in
     `noise_processes` fresh processes. `timeout_s` are the seconds after which a worker is taken for hung (see
     `bench.watch`). These last three are no part of the experiment: they may be changed before a resume.
@@ -168,6 +169,7 @@ class Suite(BaseModel):
     dtype: Literal["float32", "float64"] = "float32"
     matmul_precision: Literal["default", "high", "highest", "tf32", "bf16"] = "highest"
     deterministic: bool = False
+    devices: Annotated[int, Field(ge=1, le=10_000)] = 1
     timeout_s: Annotated[float, Field(ge=1, le=1e9, allow_inf_nan=False)] = 3600.0
     problem: dict[str, Override] = {}
     claims: Claims | None = None
@@ -220,8 +222,12 @@ def suite_from(config: dict[str, object]) -> Suite:
     return suite
 
 
-def narrowed(suite: Suite, problems: Sequence[str] = (), optimizers: Sequence[str] = ()) -> Suite:
+def narrowed(suite: Suite, problems: Sequence[str] = (), optimizers: Sequence[str] = (),
+             devices: int | None = None) -> Suite:
     """The part of a suite that has these problems and optimizers only (none given: all), an experiment of its own.
+
+    Args:
+        devices: how many share the lanes, where not as many as the suite says.
 
     Raises:
         SuiteError: a name that the suite does not have, or a suite of claims.
@@ -243,6 +249,8 @@ def narrowed(suite: Suite, problems: Sequence[str] = (), optimizers: Sequence[st
         config["targets"] = {name: own for name, own in suite.targets.items() if name in problems}
         config["problem"] = {name: own.model_dump(exclude_none=True) for name, own in suite.problem.items()
                              if name in problems}
+    if devices is not None:
+        config["devices"] = devices
     if optimizers:
         config["optimizers"] = [name for name in suite.optimizers if name in optimizers]
     part = suite_from(config)

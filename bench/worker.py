@@ -78,7 +78,7 @@ class Worker(Speaker):
     def run(self, asked: str) -> None:
         """Open the device asked for ("auto", "cpu", "gpu"), then do the work."""
         began = time.perf_counter()
-        opened = device.open_device(asked, self.suite.dtype, self.suite.matmul_precision)
+        opened = device.open_device(asked, self.suite.dtype, self.suite.matmul_precision, self.suite.devices)
         if opened.trouble:
             self.say(kind="error", code=5, text=opened.trouble)
             return

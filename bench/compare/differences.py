@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from bench.machines import several
 
-_FREE = {"name", "timeout_s", "noise_groups", "noise_processes", "repeats", "min_sample_s"}  # not what is measured
+# not what is measured
+_FREE = {"name", "timeout_s", "noise_groups", "noise_processes", "repeats", "min_sample_s", "devices"}
 _MEASURED = (("dtype", "dtype"), ("matmul_precision", "matmul precision"), ("x64", "x64"))
 _MACHINE = (("cpu_model", "processor"), ("cores_logical", "cores"), ("affinity", "cores it may use"),
             ("device_kind", "device"), ("device_count", "devices"), ("ram_bytes", "memory in bytes"))
@@ -48,6 +49,8 @@ def differences(a: Run, b: Run) -> list[str]:
     machine = [f"{label}: {_value(old)} in A, {_value(new)} in B"
                for key, label in _MACHINE for _, old, new in _changes(before, after, key)]
     texts = [f"different machine ({'; '.join(machine)})"] if machine else []
+    shared = [_part(run, "config").get("devices", 1) for run in (a, b)]
+    texts += [f"devices that share the lanes: {shared[0]} in A, {shared[1]} in B"] if shared[0] != shared[1] else []
     texts += [f"{name}'s {words}" for name, run in (("A", a), ("B", b)) if (words := several(run)) is not None]
     versions = _changes(_part(before, "versions"), _part(after, "versions"))
     texts += [f"{name} {_value(old)} in A, {_value(new)} in B" for name, old, new in versions]

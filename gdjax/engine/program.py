@@ -58,6 +58,11 @@ class Program:
         return 1 if self.mesh is None else self.mesh.size
 
     @property
+    def lanes(self) -> int:
+        """Lanes side by side on all devices."""
+        return self.width * self.devices
+
+    @property
     def memory_bytes(self) -> int:
         """Memory that a run of the program takes at once, as XLA planned it: arguments, results, what is between.
 

@@ -1,0 +1,46 @@
+"""A run whose lanes are shared by several devices: the same results, its width counted over all of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import device, store
+from bench.compare.differences import differences, refusals
+from bench.executors import run_suite
+from bench.suite import config_hash, load_suite, narrowed, suite_from
+from tests.bench.test_merge import REAL, rows
+
+
+def test_two_devices_give_the_results_of_one(tmp_path: Path) -> None:
+    small = {**REAL, "problems": ["line-fit"], "problem": {}, "noise_groups": 0}
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        assert run_suite(suite_from({**small, "devices": count}), folder, "cpu", reported=False) == 0
+        store.collect(folder)
+    one, two = (rows(tmp_path / name, "lanes") for name in ("1", "2"))
+    assert len(one) == len(two) > 0
+    for name in ("start", "rate", "schedule", "status", "steps"):
+        np.testing.assert_array_equal(one[name], two[name])
+    np.testing.assert_allclose(one["final_loss"], two["final_loss"], rtol=1e-5)
+    widths = [rows(tmp_path / name, "timing").groupby("program")["width"].unique() for name in ("1", "2")]
+    assert [list(each["solo"]) for each in widths] == [[1], [1]]
+    assert list(widths[1]["batched"]) == [2 * width for width in widths[0]["batched"]]
+    a, b = (store.read_run(tmp_path / name) for name in ("1", "2"))
+    assert (a["environment"]["device_count"], b["environment"]["device_count"]) == (1, 2)
+    assert not refusals(a, b)
+    assert "devices that share the lanes: 1 in A, 2 in B" in differences(a, b)
+
+
+def test_devices_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "compute", lambda: pytest.fail("computed before the devices were counted"))
+    found = device.open_device("auto", "float32", "highest", 9)
+    assert found.platform == "" and "--devices: 9 devices are asked for (got 1: " in found.trouble
+
+
+def test_an_older_run_of_one_device_is_the_same_experiment() -> None:
+    smoke = load_suite("smoke")
+    assert config_hash(narrowed(smoke, devices=1)) == config_hash(smoke)
+    assert config_hash(narrowed(smoke, devices=2)) != config_hash(smoke)
