@@ -216,7 +216,7 @@ def _descend(
     params = begin
     if isinstance(begin, int):
         params = lane_tables.draw_starts(problem, jax.random.fold_in(root, lane_tables.KEY_STARTS), begin)
-    start_loss, start_norm = measure(problem, params)
+    start_loss, start_norm = measure(problem, params, program.mesh)
     _warn_of_starts(problem, start_loss, start_norm)
     lanes = lane_tables.arrange(len(start_loss), len(settings), batches, shape.members)
     seeds = np.zeros((len(lanes.stream), 2), np.uint32)  # a full batch draws nothing
@@ -228,7 +228,7 @@ def _descend(
     rules = limits.rules(problem, start_loss.dtype.type)
     outcome, ran = run_lanes(program, lanes, params, start_loss, start_norm, seeds, hyper, marks, rules)
 
-    end_loss, norm = measure(problem, outcome.params)
+    end_loss, norm = measure(problem, outcome.params, program.mesh)
     diverged = np.asarray(outcome.status == DIVERGED)
     final, best = np.asarray(outcome.loss), np.asarray(outcome.best)
     if optimizers.averages(shape.optimizer):  # the loop saw the losses of the iterates themselves where every step does
@@ -246,7 +246,7 @@ def _descend(
         best_loss=np.where(np.isnan(best), np.inf, best),
         grad_norm=np.where(diverged, np.nan, norm), start_loss=start_loss[lanes.start], marks=marks,
         curve=np.asarray(outcome.curve), params=outcome.params, width=program.width,
-        lane_steps_run=ran, scores=held_out_scores(problem, outcome.params, diverged),
+        lane_steps_run=ran, scores=held_out_scores(problem, outcome.params, diverged, program.mesh),
     )
 
 

@@ -7,18 +7,15 @@ queue in its own time. Only when all are through do hosts give each other their 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from gdjax.engine import pool
 from gdjax.problem import Problem, PyTree
-from gdjax.stopping import Rules
 
 Tree = TypeVar("Tree")
 LANES, WHOLE = PartitionSpec("lanes"), PartitionSpec()
@@ -35,28 +32,25 @@ def mesh_of(devices: Sequence[jax.Device]) -> Mesh | None:
     return jax.make_mesh((len(devices),), ("lanes",), axis_types=(AxisType.Auto,), devices=tuple(devices))
 
 
-def on_each(shape: pool.Shape, data: PyTree, queue: pool.Queue, marks: jax.Array, rules: Rules
-            ) -> tuple[pool.Outcome, jax.Array]:
-    """`pool.run` as each device sees it: its part of the queue, of (1,) length; the steps it ran, (1,)."""
-    outcome, ran = pool.run(shape, data, queue._replace(length=jnp.asarray(queue.length)[0]), marks, rules)
-    return outcome, ran[None]
+def jitted(function: Callable, mesh: Mesh | None, arguments: tuple[PartitionSpec, ...]) -> jax.stages.Wrapped:
+    """A function that each device of a mesh runs on its part of the arguments; its results' leading axes are joined.
 
-
-def jitted(shape: pool.Shape, mesh: Mesh | None) -> jax.stages.Wrapped:
-    """The program of a shape, over the devices of a mesh if any; a queue's leading axes are spread over them."""
-    program = functools.partial(on_each, shape)
+    Args:
+        arguments: for each whether it is split over the devices (LANES) or seen by all (WHOLE).
+    """
     if mesh is None:
-        return jax.jit(program)
-    parts = (WHOLE, LANES, WHOLE, WHOLE)
+        return jax.jit(function)
     # check_vma: the loop's carry begins with constants, which it would call unvarying; nothing is summed over lanes
-    spread = jax.shard_map(program, mesh=mesh, in_specs=parts, out_specs=LANES, check_vma=False)
-    kinds = tuple(NamedSharding(mesh, part) for part in parts)
+    spread = jax.shard_map(function, mesh=mesh, in_specs=arguments, out_specs=LANES, check_vma=False)
+    kinds = tuple(NamedSharding(mesh, part) for part in arguments)
     return jax.jit(spread, in_shardings=kinds, out_shardings=NamedSharding(mesh, LANES))
 
 
-def data_on(problem: Problem, mesh: Mesh | None) -> PyTree:
-    """The problem's data where the program reads it: a copy on every device."""
-    return problem.device_data() if mesh is None else _copies(problem, mesh, jax.config.read("jax_enable_x64"))
+def data_on(problem: Problem, mesh: Mesh | None, field: str = "data") -> PyTree:
+    """The problem's data, or its `held_out` examples, where a program reads them: a copy on every device."""
+    if mesh is not None:
+        return _copies(problem, mesh, field, jax.config.read("jax_enable_x64"))
+    return problem.device_data() if field == "data" else problem.device_held_out()
 
 
 def placed(tree: Tree, mesh: Mesh | None, part: PartitionSpec) -> Tree:
@@ -72,14 +66,61 @@ def placed(tree: Tree, mesh: Mesh | None, part: PartitionSpec) -> Tree:
     return jax.tree.map(place, tree)
 
 
-def gathered(tree: Tree) -> Tree:
-    """Results of a program as host arrays, whole on every host."""
-    if all(leaf.is_fully_addressable for leaf in jax.tree.leaves(tree)):
-        return jax.tree.map(np.asarray, tree)
-    return jax.tree.map(np.asarray, multihost_utils.process_allgather(tree, tiled=True))
+def on_host(tree: Tree) -> Tree:
+    """Results as host arrays where this host holds all of them; else as they are."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf) if leaf.is_fully_addressable else leaf, tree)
+
+
+def in_places(blocks: Iterable[tuple[np.ndarray, Tree]], length: int) -> Tree:
+    """Results of a program, block after block, as host arrays with a leading (length,) axis, whole on every host.
+
+    Each block is copied to its places and let go. Hosts give each other their rows once, at the end.
+
+    Args:
+        blocks: the place of every row, −1 for one that nobody looks at, and the results, (rows, …) leaves.
+
+    >>> in_places([(np.array([1, -1]), np.array([5, 7])), (np.array([0, 2]), np.array([8, 9]))], 3).tolist()
+    [8, 5, 9]
+    """
+    whole: list[np.ndarray] = []
+    mine, apart, tree = np.zeros(length, bool), False, jax.tree.structure(None)
+    for places, block in blocks:
+        leaves, tree = jax.tree.flatten(block)
+        whole = whole or [np.empty((length, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
+        for target, leaf in zip(whole, leaves, strict=True):
+            apart = apart or not (isinstance(leaf, np.ndarray) or leaf.is_fully_addressable)
+            for rows, values in _rows_here(leaf):
+                wanted = places[rows] >= 0
+                target[places[rows][wanted]] = values[wanted]
+                mine[places[rows][wanted]] = True
+    if apart:  # the same on every host: one that has all rows must take part too
+        whole = _exchanged(whole, mine)
+    return jax.tree.unflatten(tree, whole)
+
+
+def _rows_here(leaf: jax.Array | np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows of an array that this host holds, once each, and their values."""
+    if isinstance(leaf, np.ndarray) or leaf.is_fully_addressable:
+        yield slice(None), np.asarray(leaf)
+        return
+    for shard in leaf.addressable_shards:
+        yield shard.index[0], np.asarray(shard.data)
+
+
+def _exchanged(whole: list[np.ndarray], mine: np.ndarray) -> list[np.ndarray]:
+    """The arrays filled with the rows of all hosts; every host sends as many rows as the one with the most."""
+    everyone = np.asarray(multihost_utils.process_allgather(mine))
+    most = int(everyone.sum(axis=1).max())
+    rows = np.resize(np.flatnonzero(mine), most)
+    found = multihost_utils.process_allgather([leaf[rows] for leaf in whole])
+    for host, theirs in enumerate(everyone):
+        places = np.flatnonzero(theirs)
+        for leaf, sent in zip(whole, found, strict=True):
+            leaf[places] = np.asarray(sent[host])[: len(places)]
+    return whole
 
 
 @functools.lru_cache(maxsize=16)
-def _copies(problem: Problem, mesh: Mesh, x64: bool) -> PyTree:
+def _copies(problem: Problem, mesh: Mesh, field: str, x64: bool) -> PyTree:
     """Copies of the data on all devices of a mesh, kept; x64 decides their dtype."""
-    return placed(problem.device_data(), mesh, WHOLE)
+    return placed(data_on(problem, None, field), mesh, WHOLE)
