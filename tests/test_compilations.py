@@ -46,7 +46,7 @@ def warm() -> gdjax.Runs:
     """A first call, in which everything compiles that has to."""
     with compiled() as seen:
         runs = run()
-    assert "jit(run)" in seen, "the event is one that JAX sends"
+    assert "jit(_on_each)" in seen, "the event is one that JAX sends"
     return runs
 
 
@@ -89,7 +89,7 @@ def test_a_new_kind_of_schedule_compiles_one_program_once(warm):
     kinds = ["inverse_time", "cosine", "inverse_sqrt"]
     with compiled() as seen:
         run(schedules=kinds, rates=0.1)
-    assert seen.count("jit(run)") == 1
+    assert seen.count("jit(_on_each)") == 1
     with compiled() as seen:
         run(schedules=[schedules.inverse_sqrt(decay=3.0), "cosine", "inverse_time"], rates=0.2)
     assert seen == []
@@ -108,4 +108,4 @@ def test_what_is_static_compiles_anew(warm):
     for changed in ({"batch_size": 5}, {"optimizer": optax.adam}):
         with compiled() as seen:
             run(**changed)
-        assert seen.count("jit(run)") == 1, changed
+        assert seen.count("jit(_on_each)") == 1, changed
