@@ -13,12 +13,14 @@ from gdjax.problems.registry import MAKERS
 from gdjax.schedules.registry import KINDS
 from tests.openml_stand_in import iris, openml
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+RECIPES = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 
 
 def block(holds: str) -> str:
-    """The one Python block of the README that holds a text, indentation of lists removed."""
-    found = re.findall(r"^( *)```python\n(.*?)^ *```", README, flags=re.MULTILINE | re.DOTALL)
+    """The one Python block of the README or the recipes that holds a text, indentation of lists removed."""
+    found = re.findall(r"^( *)```python\n(.*?)^ *```", README + RECIPES, flags=re.MULTILINE | re.DOTALL)
     (code,) = [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found if holds in code]
     return code
 
@@ -82,3 +84,19 @@ def test_an_optimizer_of_ones_own_takes_its_numbers_as_lane_data() -> None:
     runs = gdjax.bgd(gdjax.problems.get("bowl"), optimizer=clipped, rates=0.5, starts=start, key=0, max_steps=1,
                      hyper={"norm": [0.1, 2.0], "momentum": 0.0})
     assert runs.params == pytest.approx(np.array([[2.97, 3.96], [2.4, 3.2]]), rel=1e-5)
+
+
+def test_the_recipe_for_several_devices_runs_on_one() -> None:
+    runs = run("starts=1_000_000")["runs"]
+    assert len(runs.steps) == 1_000_000 and (runs.frame().status == "converged").mean() > 0.999
+
+
+def test_options_that_readme_and_docs_show_are_there() -> None:
+    """Each `python -m bench COMMAND --option` in them; a command's lines may go on after a backslash."""
+    from bench.cli import cli
+
+    shown = re.findall(r"^python -m bench (\w+)((?:[^#\n\\]|\\\n)*)", README + RECIPES, flags=re.MULTILINE)
+    assert {"run", "merge", "list", "report", "compare"} <= {command for command, _ in shown}
+    for command, rest in shown:
+        known = {option for parameter in cli.commands[command].params for option in parameter.opts}
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= known, f"{command}{rest}"

@@ -17,6 +17,7 @@ from plotly.offline import get_plotlyjs
 from bench.report.plots.parts import Plot, json_ready
 
 TEMPLATES = Path(__file__).parent / "templates"
+_BETWEEN, _BREAK = re.compile(r">\s*\n\s*<"), re.compile(r"\s*\n\s*")
 _OPENS = re.compile(r"<(?=[/!sS])")  # begins </script>, <!-- or <script, the sequences that HTML looks for in a script
 
 
@@ -43,8 +44,12 @@ def csv_link(frame: pd.DataFrame) -> str:
 
 
 def embedded(path: Path) -> Markup:
-    """An SVG as a data URI; base64 would be a third longer. Quotes change places: those of attributes are the many."""
-    text = path.read_text(encoding="utf-8").translate(str.maketrans("\"'\n", "'\" "))
+    """An SVG as a data URI, without its line breaks; base64 would be a third longer.
+
+    Quotes change places: those of attributes are the many.
+    """
+    text = _BETWEEN.sub("><", path.read_text(encoding="utf-8"))
+    text = _BREAK.sub(" ", text).translate(str.maketrans("\"'", "'\""))
     return Markup("data:image/svg+xml," + quote(text, safe=" !'()*,;:@=+$/?[]{}|^-._~"))
 
 
