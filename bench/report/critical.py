@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.words import schedule_label, target_words
@@ -37,12 +38,8 @@ def critical_figure(fits: pd.DataFrame, name: str, looks: Mapping[str, tuple[str
         log_axis(axes, "x")
         grid(axes)
         for _, row in shown.iterrows():
-            (colour, marker), place = looks[str(row["schedule"])], schedules.index(str(row["schedule"]))
-            low, high = max(float(row["b_crit_low"]), edges[0]), min(float(row["b_crit_high"]), edges[1])
-            axes.plot([low, high], [place, place], color=colour, linewidth=1.3)
-            axes.plot(float(row["b_crit"]), place, color=colour, marker=marker, markersize=6)
-            axes.plot(low, place, color=colour, marker="<" if row["b_crit_low"] < edges[0] else "|", markersize=6)
-            axes.plot(high, place, color=colour, marker=">" if row["b_crit_high"] > edges[1] else "|", markersize=6)
+            schedule = str(row["schedule"])
+            draw_critical(axes, row, schedules.index(schedule), edges, looks[schedule])
         axes.set_xlim(edges[0] / 1.3, edges[1] * 1.3)
         panel_title(axes, target_words(float(shown["gap"].iloc[0]), float(target)))
         axes.set_xlabel("critical batch size (examples)")
@@ -50,3 +47,20 @@ def critical_figure(fits: pd.DataFrame, name: str, looks: Mapping[str, tuple[str
     panels[0][0].set_ylim(-0.6, len(schedules) - 0.4)
     heading(figure, f"{plain(name)}: critical batch size to get the loss … (fit and 95 % interval; arrows: no end)")
     return figure
+
+
+def draw_critical(axes: Axes, row: pd.Series, place: int, edges: tuple[float, float], look: tuple[str, str]) -> None:
+    """The critical batch size of one schedule with its interval; an arrow where it goes on beyond an edge.
+
+    Args:
+        row: of `scaling_table`.
+        place: on the y axis.
+        edges: ends of what is shown, in examples.
+        look: colour and marker.
+    """
+    colour, marker = look
+    low, high = max(float(row["b_crit_low"]), edges[0]), min(float(row["b_crit_high"]), edges[1])
+    axes.plot([low, high], [place, place], color=colour, linewidth=1.3)
+    axes.plot(float(row["b_crit"]), place, color=colour, marker=marker, markersize=6)
+    axes.plot(low, place, color=colour, marker="<" if row["b_crit_low"] < edges[0] else "|", markersize=6)
+    axes.plot(high, place, color=colour, marker=">" if row["b_crit_high"] > edges[1] else "|", markersize=6)

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bench.analysis.words import schedule_label, target_words
+from bench.report.critical import draw_critical
 from bench.report.style import INK, grid, heading, log_axis, new_figure, panel_title, plain, tick_places
 
 _MOST = 6  # problems in one figure
@@ -67,12 +68,9 @@ def _panel(axes: Axes, rows: pd.DataFrame, schedules: list[str], looks: Mapping[
     if all(map(math.isfinite, noise)):
         axes.axvspan(*noise, color=_BAND, linewidth=0, zorder=0.5)
     for _, row in rows.iterrows():
-        (colour, marker), place = looks[str(row["schedule"])], schedules.index(str(row["schedule"]))
-        low, high = max(float(row["b_crit_low"]), edges[0]), min(float(row["b_crit_high"]), edges[1])
-        axes.plot([low, high], [place, place], color=colour, linewidth=1.3)
-        axes.plot(float(row["b_crit"]), place, color=colour, marker=marker, markersize=6)
-        axes.plot(low, place, color=colour, marker="<" if row["b_crit_low"] < edges[0] else "|", markersize=6)
-        axes.plot(high, place, color=colour, marker=">" if row["b_crit_high"] > edges[1] else "|", markersize=6)
+        schedule = str(row["schedule"])
+        place = schedules.index(schedule)
+        draw_critical(axes, row, place, edges, looks[schedule])
         axes.plot(float(row["fastest_batch"]), place, color=INK, marker="d", markersize=8, markerfacecolor="none")
     axes.set_xlim(edges[0] / 1.1, edges[1] * 1.1)
     axes.set_xticks(tick_places(*edges))

@@ -27,7 +27,7 @@ def mesh_of(devices: Sequence[jax.Device]) -> Mesh | None:
     >>> mesh_of(jax.devices()[:1]) is None
     True
     """
-    if len(devices) == 1 and jax.process_count() == 1 and devices[0] == jax.devices()[0]:
+    if len(devices) == 1 and devices[0] == jax.local_devices()[0]:
         return None
     return jax.make_mesh((len(devices),), ("lanes",), axis_types=(AxisType.Auto,), devices=tuple(devices))
 
