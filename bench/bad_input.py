@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable
 
 from pydantic import ValidationError
 
+_MISLEADS = re.compile(r'[\s:"]')
 SHOWN = 50  # errors of one kind that are listed
 
 EXAMPLES = {
@@ -78,6 +80,16 @@ def field_error(path: str, what: str, got: object, todo: str) -> str:
     return f"{path}: {what} (got {show(got)}). {todo}"
 
 
+def key_text(key: str) -> str:
+    """A key of a suite file in a field path: in quotes, as TOML wants it, where its own characters would mislead.
+
+    >>> key_text("digits-mlp"), key_text("my_module:make_problem")
+    ('digits-mlp', '"my_module:make_problem"')
+    """
+    text = show(key, quotes=False)
+    return text if text and not _MISLEADS.search(text) else '"' + text.replace('"', r'\"') + '"'
+
+
 def needed(key: str) -> str:
     """The error text of a key that is not there.
 
@@ -137,5 +149,5 @@ def _path(place: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             path += f"[{part}]"
         elif not part.startswith("<") or not part.endswith(">"):  # the tags of a union are no part of the file
-            path += ("." if path else "") + (show(part, quotes=False) or '""')
+            path += ("." if path else "") + key_text(part)
     return path

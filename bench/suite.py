@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bench.bad_input import SHOWN, SuiteError, closest, field_error, from_pydantic, needed, show
+from bench.bad_input import SHOWN, SuiteError, closest, field_error, from_pydantic, key_text, needed, show
 from bench.toml_file import read_toml
 
 SUITES = Path(__file__).parent / "suites"
@@ -301,14 +301,14 @@ def _stranger_errors(config: dict[str, object]) -> list[str]:
     strangers = [(key, name) for key, table in (("problem", own), ("targets", shared)) if isinstance(table, dict)
                  for name in table if name not in names]
     errors = [
-        field_error(f"{key}.{show(name, quotes=False)}", "is not one of this suite's problems", name,
+        field_error(f"{key}.{key_text(name)}", "is not one of this suite's problems", name,
                     f"Add it to problems, or remove this. {closest(name, names)}")
         for key, name in strangers[:SHOWN]
     ]
     if isinstance(own, dict) and isinstance(shared, dict):
         errors += [
-            field_error(f"problem.{show(name, quotes=False)}.targets", "targets are given twice", own[name]["targets"],
-                        f"Keep this, or targets.{show(name, quotes=False)}.")
+            field_error(f"problem.{key_text(name)}.targets", "targets are given twice", own[name]["targets"],
+                        f"Keep this, or targets.{key_text(name)}.")
             for name in own if name in shared and isinstance(own[name], dict) and "targets" in own[name]
         ]
     return errors

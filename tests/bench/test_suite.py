@@ -13,7 +13,8 @@ from bench.bad_input import SuiteError
 from bench.size import size_of
 from bench.suite import Suite, config_hash, load_suite, narrowed, shipped_suites, suite_from
 
-FORM = re.compile(r"^[^:]+( line \d+)?: .+ \(got .*\)\. \S.*$", re.DOTALL)
+# a field, its keys in quotes where they hold a colon; what is wrong; what came; what to do
+FORM = re.compile(r"""^([^:"]|"([^"\\]|\\.)*")+( line \d+)?: .+ \(got .*\)\. \S.*$""", re.DOTALL)
 GOOD = {"name": "t", "problems": ["digits-softmax"], "batch_sizes": [1, "all"], "schedules": ["constant"]}
 
 
@@ -89,6 +90,15 @@ def test_a_table_of_an_absent_problem_is_answered_with_the_closest() -> None:
     assert "Did you mean 'digits-softmax'?" in error
     (error,) = errors_of(GOOD | {"targets": {"bowl": [0.1]}})
     assert error.startswith("targets.bowl: is not one of this suite's problems")
+
+
+@pytest.mark.parametrize(("name", "path"), [
+    (":", 'targets.":"'), ("my_module:make", 'targets."my_module:make"'), ("a b", 'targets."a b"'), ("", 'targets.""'),
+    ('a"b', r'targets."a\"b"'), ("digits-mlp", "targets.digits-mlp")])
+def test_a_key_that_would_mislead_is_in_quotes(name: str, path: str) -> None:
+    errors = errors_of({**GOOD, "targets": {name: None}})
+    assert errors[0] == f"{path}: must be a list (got None). Put it in brackets: [...]."
+    assert errors[1].startswith(f"{path}: is not one of this suite's problems (got ")
 
 
 def test_targets_given_twice_are_refused() -> None:

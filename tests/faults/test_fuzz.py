@@ -19,9 +19,9 @@ from bench.bad_input import SuiteError
 from bench.doctor import Findings
 from bench.size import size_of
 from bench.suite import Suite, config_hash, load_suite, shipped_suites, suite_from
+from tests.bench.test_suite import FORM
 from tests.faults.conftest import LONG, Tally
 
-FORM = re.compile(r"^[^:]+( line \d+)?: .+ \(got .*\)\. \S.*$", re.DOTALL)
 BOWL = gdjax.problems.get("bowl")
 EXAMPLES = 400 if LONG else 25
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=not LONG,
