@@ -97,7 +97,7 @@ def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], devi
     which = [*(f"--problem={name}" for name in problems), *(f"--optimizer={name}" for name in optimizers),
              "--device", device, *([f"--devices={devices}"] if devices else []), *(["--yes"] if yes else [])]
     if cluster and shards:
-        sys.exit(run_over(cluster, ["run", suite, *which], folder, shards, resume))
+        sys.exit(run_over(cluster, ["run", suite, *which], folder, shards, resume, wanted))
     code = run_suite(loaded, folder, device, resume, shard, reported=wanted)
     if code and code not in (FOLDER, NO_DEVICE, BAD_INPUT):
         which += [] if shard is None else [f"--shard={shard}"]

@@ -81,7 +81,8 @@ def cluster_from(executor: str, scheduler: str | None, parameters: Sequence[str]
     return Cluster(executor=executor, scheduler=scheduler, slurm=dict(each.split("=", 1) for each in parameters))
 
 
-def run_over(cluster: Cluster, arguments: Sequence[str], folder: Path, shards: int, resume: bool) -> int:
+def run_over(cluster: Cluster, arguments: Sequence[str], folder: Path, shards: int, resume: bool,
+             report: bool = True) -> int:
     """Run a suite as shards on a cluster, merge them into one run folder, and return the exit code.
 
     A shard's folder lies beside the run folder, in FOLDER-shards, on a file system that all hosts share.
@@ -92,6 +93,7 @@ def run_over(cluster: Cluster, arguments: Sequence[str], folder: Path, shards: i
         folder: of the merged run; missing, empty, or finished already.
         shards: how many tasks.
         resume: go on with the shards that are there.
+        report: whether the report is written too.
 
     Returns:
         that of the merge, or that of the shards where one could not go on.
@@ -124,7 +126,7 @@ def run_over(cluster: Cluster, arguments: Sequence[str], folder: Path, shards: i
             display.error(f"error: {len(bad)} of {shards} shards could not go on (see above). What is finished is "
                           f"kept: the same command with --resume goes on{merge}.")
             return bad[0] if set(bad) == {bad[0]} and bad[0] > 0 else CELLS_FAILED
-        return merge_folders(places, folder)
+        return merge_folders(places, folder, report=report)
 
     try:
         return guarded(work, folder, display, mend="Finished cells are kept: mend it and use --resume.",
@@ -141,6 +143,11 @@ def opened(cluster: Cluster, folder: Path) -> Iterator[tuple[Submit, str]]:
         yield found
 
 
+def _missing(extra: str, error: ImportError) -> ClusterError:
+    return ClusterError(field_error("--executor", f"what {extra} needs is not installed", str(error),
+                                    f"Install it with pip install 'gdjax[{extra}]'."))
+
+
 @contextlib.contextmanager
 def _dask(cluster: Cluster, _: Path) -> Iterator[tuple[Submit, str]]:
     try:
@@ -148,8 +155,7 @@ def _dask(cluster: Cluster, _: Path) -> Iterator[tuple[Submit, str]]:
         from distributed.comm import parse_address
         from distributed.comm.registry import get_backend
     except ImportError as error:
-        raise ClusterError(field_error("--executor", "dask is not installed", str(error),
-                                       "Install it with pip install 'gdjax[dask]'.")) from None
+        raise _missing("dask", error) from None
     with contextlib.ExitStack() as held:
         if cluster.scheduler is None:
             address = held.enter_context(LocalCluster(n_workers=1, threads_per_worker=1, resources={DEVICE: 1},
@@ -180,8 +186,7 @@ def _slurm(cluster: Cluster, folder: Path) -> Iterator[tuple[Submit, str]]:
     try:
         import submitit
     except ImportError as error:
-        raise ClusterError(field_error("--executor", "submitit is not installed", str(error),
-                                       "Install it with pip install 'gdjax[slurm]'.")) from None
+        raise _missing("slurm", error) from None
     parameters: dict[str, object] = {name: int(value) if value.isdigit() else value
                                      for name, value in cluster.slurm.items()}
     where = str(parameters.pop("cluster", "slurm"))

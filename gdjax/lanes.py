@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.engine import placement
 from gdjax.engine.step import Hyper
 from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Formula, Schedule, pad_shape
 
-Tree = TypeVar("Tree")
 BATCHES = ("per-start", "independent", "common")
 KEY_STARTS, KEY_BATCHES = 0, 1  # what is folded into the caller's key
 MEMBERS = 16  # settings that share a batch in one group: more gain little, fewer waste the sharing
@@ -129,7 +129,8 @@ def draw_starts(problem: Problem, key: jax.Array, starts: int) -> PyTree:
     """
     block = start_block(problem)
     draw = _drawer(problem, block)
-    return in_order((draw(key, jnp.uint32(first)) for first in range(0, starts, block)), starts)
+    return placement.in_places(((placement.places(first, block, starts), draw(key, jnp.uint32(first)))
+                                for first in range(0, starts, block)), starts)
 
 
 def start_block(problem: Problem) -> int:
@@ -145,28 +146,9 @@ def streams(key: jax.Array, stream: np.ndarray) -> np.ndarray:
     block = 4096
     padded = np.zeros((-(-len(stream) // block) * block, 2), np.uint32)
     padded[: len(stream)] = stream
-    return in_order((_seeds(key, jnp.asarray(part)) for part in np.split(padded, len(padded) // block)), len(stream))
-
-
-def in_order(blocks: Iterable[Tree], length: int) -> Tree:
-    """Blocks one after another as host arrays with a leading (length,) axis; more than that falls away.
-
-    Each block is copied into its place and let go, so that the memory beside the whole is that of one block. A list of
-    blocks would take it all twice, in small pieces that the allocator keeps.
-
-    >>> gdjax.lanes.in_order([np.arange(3), np.arange(3)], 4).tolist()
-    [0, 1, 2, 0]
-    """
-    whole: list[np.ndarray] = []
-    first, last, tree = 0, 0, jax.tree.structure(None)
-    for block in blocks:
-        leaves, tree = jax.tree.flatten(block)
-        whole = whole or [np.empty((length, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
-        first, last = last, min(last + leaves[0].shape[0], length)
-        for place, leaf in zip(whole, leaves, strict=True):
-            place[first:last] = np.asarray(leaf)[: last - first]
-    assert last == length, "as many rows as asked for"
-    return jax.tree.unflatten(tree, whole)
+    return placement.in_places(((placement.places(first, block, len(stream)),
+                                 _seeds(key, jnp.asarray(padded[first : first + block])))
+                                for first in range(0, len(padded), block)), len(stream))
 
 
 @jax.jit

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -28,14 +30,21 @@ def _started(*arguments: object) -> subprocess.Popen:
 def _ended(process: subprocess.Popen, path: Path) -> Found:
     said, _ = process.communicate(timeout=300)
     assert process.returncode == 0, said[-3000:]
+    return _read(path)
+
+
+def _read(path: Path) -> Found:
     with np.load(path) as arrays:
         return dict(arrays)
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    path = tmp_path_factory.mktemp("devices") / "alone.npz"
-    return _ended(_started(path, DEVICES), path)
+    """What one process sees; made once where tests run in many."""
+    base = tmp_path_factory.getbasetemp()
+    path = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "alone.npz"
+    with filelock.FileLock(f"{path}.lock"):
+        return _read(path) if path.exists() else _ended(_started(path, DEVICES), path)
 
 
 def _same(name: str, one: Found, asked: object, other: Found, others: object) -> None:

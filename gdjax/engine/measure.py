@@ -63,9 +63,8 @@ def _in_blocks(
 
     def scores(first: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         part = jax.tree.map(functools.partial(_block_of, first=first, block=block), params)
-        places = np.arange(first, first + block)
         found = placement.on_host(scorer(batch, placement.placed(part, mesh, placement.LANES)))
-        return np.where(places < lanes, places, -1), cast("tuple[np.ndarray, ...]", found)
+        return placement.places(first, block, lanes), cast("tuple[np.ndarray, ...]", found)
 
     return placement.in_places(map(scores, range(0, lanes, block)), lanes)
 

@@ -71,10 +71,22 @@ def on_host(tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: np.asarray(leaf) if leaf.is_fully_addressable else leaf, tree)
 
 
+def places(first: int, rows: int, length: int) -> np.ndarray:
+    """Where the rows of a block from `first` on go, (rows,), −1 beyond the end.
+
+    >>> places(4, 4, 6).tolist()
+    [4, 5, -1, -1]
+    """
+    row = np.arange(first, first + rows)
+    return np.where(row < length, row, -1)
+
+
 def in_places(blocks: Iterable[tuple[np.ndarray, Tree]], length: int) -> Tree:
     """Results of a program, block after block, as host arrays with a leading (length,) axis, whole on every host.
 
-    Each block is copied to its places and let go. Hosts give each other their rows once, at the end.
+    Each block is copied to its places and let go, so that the memory beside the whole is that of one block: a list of
+    blocks takes it all twice, in small pieces that the allocator keeps. Hosts give each other their rows once, at the
+    end.
 
     Args:
         blocks: the place of every row, −1 for one that nobody looks at, and the results, (rows, …) leaves.
@@ -84,15 +96,15 @@ def in_places(blocks: Iterable[tuple[np.ndarray, Tree]], length: int) -> Tree:
     """
     whole: list[np.ndarray] = []
     mine, apart, tree = np.zeros(length, bool), False, jax.tree.structure(None)
-    for places, block in blocks:
+    for at, block in blocks:
         leaves, tree = jax.tree.flatten(block)
         whole = whole or [np.empty((length, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
         for target, leaf in zip(whole, leaves, strict=True):
             apart = apart or not (isinstance(leaf, np.ndarray) or leaf.is_fully_addressable)
             for rows, values in _rows_here(leaf):
-                wanted = places[rows] >= 0
-                target[places[rows][wanted]] = values[wanted]
-                mine[places[rows][wanted]] = True
+                wanted = at[rows] >= 0
+                target[at[rows][wanted]] = values[wanted]
+                mine[at[rows][wanted]] = True
     if apart:  # the same on every host: one that has all rows must take part too
         whole = _exchanged(whole, mine)
     return jax.tree.unflatten(tree, whole)
@@ -114,9 +126,9 @@ def _exchanged(whole: list[np.ndarray], mine: np.ndarray) -> list[np.ndarray]:
     rows = np.resize(np.flatnonzero(mine), most)
     found = multihost_utils.process_allgather([leaf[rows] for leaf in whole])
     for host, theirs in enumerate(everyone):
-        places = np.flatnonzero(theirs)
+        row = np.flatnonzero(theirs)
         for leaf, sent in zip(whole, found, strict=True):
-            leaf[places] = np.asarray(sent[host])[: len(places)]
+            leaf[row] = np.asarray(sent[host])[: len(row)]
     return whole
 
 

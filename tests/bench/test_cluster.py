@@ -23,7 +23,7 @@ from bench.cluster import Cluster, cluster_from, run_over
 from bench.executors import run_suite
 from bench.suite import suite_from
 from bench.task import Ended, ShardTask
-from tests.bench.test_merge import REAL, rows
+from tests.bench.merging import REAL, rows
 
 TOML = "\n".join(f"{name} = {value}" for name, value in {
     "name": '"small"', "problems": '["line-fit", "himmelblau"]', "batch_sizes": '[10, "all"]',
@@ -71,8 +71,8 @@ def merged(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Merges asked for, by the names of their folders; none is done."""
     found: list[list[str]] = []
 
-    def merge(folders: Sequence[Path], out: Path) -> int:
-        found.append([folder.name for folder in folders])
+    def merge(folders: Sequence[Path], out: Path, *, report: bool) -> int:
+        found.append([*(folder.name for folder in folders), *([] if report else ["no report"])])
         return 0
 
     monkeypatch.setattr(cluster, "merge_folders", merge)
@@ -91,6 +91,8 @@ def test_every_shard_is_a_resumable_run_in_a_folder_of_its_own(tmp_path: Path, m
     assert seen == [("run", "quick", "--device", "cpu", "--resume", "--no-report", "--shard", f"{number}/3", "--out",
                      str(tmp_path / "out-shards" / f"{number}-of-3")) for number in (1, 2, 3)]
     assert merges == [["1-of-3", "2-of-3", "3-of-3"]]
+    assert run_over(DASK, ["run", "quick"], tmp_path / "other", 1, False, report=False) == 0
+    assert merges[1:] == [["1-of-1", "no report"]]
 
 
 @pytest.mark.parametrize(("codes", "result", "merges"), [
@@ -145,7 +147,7 @@ def test_nothing_is_made_where_the_cluster_cannot_be_used(tmp_path: Path, monkey
         monkeypatch.setitem(sys.modules, name, None)
         assert run_over(Cluster(executor=executor), ["run", "quick"], tmp_path / "out", 2, False) == 2
         said = "".join(capfd.readouterr())
-        assert f"error: --executor: {'dask' if executor == 'dask' else 'submitit'} is not installed" in said
+        assert f"error: --executor: what {executor} needs is not installed (got" in said
         assert f"pip install 'gdjax[{executor}]'" in said
     assert not list(tmp_path.iterdir())
 

@@ -11,7 +11,7 @@ from bench import device, store
 from bench.compare.differences import differences, refusals
 from bench.executors import run_suite
 from bench.suite import config_hash, load_suite, narrowed, suite_from
-from tests.bench.test_merge import REAL, rows
+from tests.bench.merging import REAL, rows
 
 
 def test_two_devices_give_the_results_of_one(tmp_path: Path) -> None:

@@ -3,67 +3,29 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas
 import pytest
 from click.testing import CliRunner
 
-import bench
 from bench import cli as command_line
-from bench import files, machines, merge, store
+from bench import files, merge, store
 from bench.cells import group_of
-from bench.compare.differences import differences
 from bench.executors import run_suite
 from bench.folder_check import check_run
 from bench.merge import merge_folders
-from bench.report.content import facts
 from bench.shards import Shard
-from bench.store import FolderError
 from bench.suite import Suite, suite_from
-from tests.bench import tiny
+from tests.bench.merging import REAL, Folders, edit, into, made, rows, state
 from tests.bench.test_shards import a_suite, go, groups
-
-Folders = list[Path]
-REAL: dict[str, object] = {
-    "name": "small", "problems": ["line-fit", "himmelblau"], "batch_sizes": [10, "all"],
-    "schedules": ["constant", "linear"], "rates": 2, "horizons": [1.0], "tuning_starts": 2, "starts": 4, "gaps": [0.1],
-    "epochs": 5.0, "min_steps": 20, "marks": 6, "width": 16, "repeats": 2, "min_sample_s": 0.001, "noise_groups": 2,
-    "noise_processes": 1, "widenings": 0, "problem": {"himmelblau": {"batch_sizes": ["all"]}},
-}
 
 
 @pytest.fixture
 def shards(tmp_path: Path) -> Folders:
-    folders = [tmp_path / f"shard-{number}" for number in (1, 2)]
-    for number, folder in enumerate(folders, start=1):
-        assert go(folder, number) == 0
-    return folders
-
-
-def into(folders: Folders, out: Path) -> int:
-    return merge_folders(folders, out, report=False)
-
-
-def state(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-def edit(folder: Path, change: Callable[[store.Run], object]) -> None:
-    run = store.read_run(folder)
-    change(run)
-    store.write_run(folder, run)
-
-
-def rows(folder: Path, name: str) -> pandas.DataFrame:
-    table = pandas.read_parquet(folder / f"{name}.parquet")
-    return table.sort_values(list(table.columns)).reset_index(drop=True)
+    return made(tmp_path)
 
 
 def test_the_merge_of_the_shards_is_the_run_that_was_not_divided(tmp_path: Path, shards: Folders) -> None:
@@ -177,186 +139,6 @@ def test_a_damaged_part_is_left_out_and_taken_from_another_folder(
     assert f"2 of 12 cells are missing: {group}; run shard 1/2" in said
     assert into([*shards, tmp_path / "copy"], tmp_path / "with") == 0
     assert (shards[0] / "parts" / group / "lanes.parquet").read_bytes() == b"PAR1"
-
-
-def other_processor(run: store.Run) -> None:
-    run["environment"] |= {"cpu_model": "Other", "affinity": [0], "ram_bytes": 8 * 10**9}
-
-
-def test_seconds_of_different_machines_are_said_wherever_they_meet(
-        tmp_path: Path, shards: Folders, capfd: pytest.CaptureFixture[str]) -> None:
-    edit(shards[1], other_processor)
-    out = tmp_path / "merged"
-    assert into(shards, out) == 0
-    assert "warning: seconds come from 2 machines (1: " in capfd.readouterr().out
-    run = store.read_run(out)
-    assert len(run["environments"]) == 2
-    for folder, place in zip(shards, (0, 1), strict=True):
-        assert {run["made_on"][part.name] for part in store.parts_of(folder)} == {place}
-    (warning,) = run["warnings"]
-    assert "2: Other, 1 core)" in warning and "can't be compared, steps and examples can" in warning
-    said = dict(facts(run))["machines"]
-    assert said.endswith("2: Other, 1 core (6 cells)")
-    remark = machines.machines_remark(run, "a")
-    assert remark is not None and "what is sooner in seconds may be the machine" in remark
-    assert f"A's {warning}" in differences(run, store.read_run(shards[0]))
-
-
-def test_one_machine_is_one_whatever_its_load_or_which_cores(tmp_path: Path, shards: Folders) -> None:
-    edit(shards[1], lambda run: run["environment"].update(
-        load_before=[9.0, 9.0, 9.0], utc="2030-01-01T00:00:00+00:00",
-        affinity=[core + 8 for core in run["environment"]["affinity"]]))  # type: ignore[attr-defined]
-    assert into(shards, tmp_path / "merged") == 0
-    run = store.read_run(tmp_path / "merged")
-    assert (len(run["environments"]), run["warnings"]) == (1, [])
-    assert "machines" not in dict(facts(run))
-
-
-def test_a_resume_on_another_machine_than_the_first_is_one_more_machine(
-        tmp_path: Path, shards: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    edit(shards[0], other_processor)
-    out = tmp_path / "merged"
-    assert into(shards[:1], out) == 3
-    assert go(out, None, resume=True) == 4  # as for any run: the processor changed
-    shutil.rmtree(out)
-    monkeypatch.setenv("FAKE_MACHINE", json.dumps({"device_count": 7}))
-    assert into(shards[1:], out) == 3
-    assert go(out, None, resume=True) == 0
-    run = store.read_run(out)
-    assert len(run["environments"]) == 2
-    assert {run["made_on"][group] for group in groups(shards[0])} == {1}
-    assert run["warnings"][-1].startswith("seconds come from 2 machines")
-
-
-def test_targets_that_machines_round_differently_are_one_target(tmp_path: Path) -> None:
-    table = tiny.cell(10, "constant", [5.0])
-    run = {**tiny.RUN, "environments": [{}], "made_on": {}, "config": {}, "config_hash": "", "started": "",
-           "problems": {"p": {"examples": 100, "targets": [{"target": tiny.TARGET * (1 + 1e-7), "gap": tiny.GAP}]}}}
-    (tmp_path / "run.json").write_text(json.dumps(run))
-    (tmp_path / "parts").mkdir()
-    store.write_group(tmp_path, "p.sgd.10", {name: table[name] for name in ("hits", "chosen")})
-    tables = bench.load(tmp_path)
-    assert set(tables.hits.target) == set(tables.chosen.target) == {tiny.TARGET * (1 + 1e-7)}
-
-
-def change_config(run: store.Run) -> None:
-    run["config"]["epochs"], run["config_hash"] = 30.0, "0" * 64
-
-
-REFUSED: dict[str, tuple[Callable[[store.Run], object], str]] = {
-    "config": (change_config, "epochs: 20.0 -> 30.0"),
-    "code": (lambda run: run["environment"].update(code_sha256="f" * 64), "-> ffffffffffff"),
-    "versions": (lambda run: run["environment"]["versions"].update(jax="0.0.1"),  # type: ignore[attr-defined]
-                 "versions.jax: "),
-    "device": (lambda run: run.update(device="gpu"), "device: cpu -> gpu"),
-    "device kind": (lambda run: run["environment"].update(device_kind="H100"), "device_kind: None -> H100"),
-    "data": (lambda run: run["problems"]["a"].update(data_sha256="0" * 8), "problems.a.data_sha256: None -> 00000000"),
-    "targets": (lambda run: run["problems"]["a"].update(targets=[{"target": 0.5, "gap": None}]),
-                "problems.a.targets: None -> [{'target': 0.5, 'gap': None}]"),
-    "plan": (lambda run: run["plan"].reverse(), "plan: other cells, or in another order"),
-}
-
-
-@pytest.mark.parametrize("what", REFUSED)
-def test_other_experiments_are_refused_with_the_difference(
-        tmp_path: Path, shards: Folders, capfd: pytest.CaptureFixture[str], what: str) -> None:
-    change, said = REFUSED[what]
-    edit(shards[1], change)
-    assert into(shards, tmp_path / "merged") == 4
-    error = capfd.readouterr().err
-    assert f"error: {shards[1]}: is another experiment than {shards[0]} (got " in error
-    assert said in error
-    assert not (tmp_path / "merged").exists()
-
-
-def test_shards_of_another_division_are_refused(
-        tmp_path: Path, shards: Folders, capfd: pytest.CaptureFixture[str]) -> None:
-    assert go(tmp_path / "third", 3, 3) == 0
-    assert into([shards[0], tmp_path / "third"], tmp_path / "merged") == 4
-    assert "(got shards: 2 -> 3)" in capfd.readouterr().err
-    assert go(tmp_path / "all", None) == 0
-    assert into([shards[0], tmp_path / "all"], tmp_path / "merged") == 4
-    assert "(got shards: 2 -> none)" in capfd.readouterr().err
-
-
-def test_a_group_that_is_there_twice_with_other_content_is_refused(
-        tmp_path: Path, shards: Folders, capfd: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(shards[0], tmp_path / "again")
-    group = groups(shards[0])[0]
-    shutil.rmtree(tmp_path / "again/parts" / group)
-    store.write_group(tmp_path / "again", group, {"lanes": pandas.DataFrame({"problem": ["a"], "batch_size": [7]})})
-    assert into([*shards, tmp_path / "again"], tmp_path / "merged") == 4
-    assert (f"error: parts/{group}: is in two folders with different content (got other lanes in {shards[0]} and "
-            f"{tmp_path / 'again'}). Leave one") in capfd.readouterr().err
-    assert not (tmp_path / "merged").exists()
-
-
-def test_a_folder_that_is_being_run_is_refused(
-        tmp_path: Path, shards: Folders, capfd: pytest.CaptureFixture[str]) -> None:
-    with store.locked(shards[1]):
-        assert into(shards, tmp_path / "merged") == 4
-    assert f"error: {shards[1]}: a run holds this folder (got a lock)." in capfd.readouterr().err
-    assert not (tmp_path / "merged").exists()
-    assert into(shards, tmp_path / "merged") == 0
-
-
-def test_a_folder_that_is_merged_cannot_be_run_meanwhile(
-        tmp_path: Path, shards: Folders, monkeypatch: pytest.MonkeyPatch) -> None:
-    codes = []
-    collect = store.collect
-
-    def meanwhile(folder: Path, checked: list[Path]) -> list[str]:
-        codes.append(go(shards[0], 1, resume=True))
-        return collect(folder, checked)
-
-    monkeypatch.setattr(merge.store, "collect", meanwhile)
-    assert into(shards, tmp_path / "merged") == 0
-    assert codes == [4]
-
-
-def test_a_folder_in_use_is_not_merged_into(
-        tmp_path: Path, shards: Folders, capfd: pytest.CaptureFixture[str]) -> None:
-    before = state(shards[1])
-    (tmp_path / "used").mkdir()
-    (tmp_path / "used/thesis.tex").write_text("")
-    assert into(shards, tmp_path / "used") == 4
-    assert f"error: --out: is used already (got {tmp_path / 'used'})." in capfd.readouterr().err
-    assert [path.name for path in (tmp_path / "used").iterdir()] == ["thesis.tex"]
-    for out in (shards[1], shards[1] / "merged"):
-        assert into(shards, out) == 4
-        assert "error: --out: is in a folder that is to be merged" in capfd.readouterr().err
-    assert state(shards[1]) == before
-    (tmp_path / "empty").mkdir()
-    assert into(shards, tmp_path / "empty") == 0
-
-
-def test_folders_that_are_no_runs_are_refused(
-        tmp_path: Path, shards: Folders, capfd: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "empty").mkdir()
-    assert into([*shards, tmp_path / "empty"], tmp_path / "merged") == 4
-    assert "run.json: is missing" in capfd.readouterr().err
-    assert into([tmp_path / "absent"], tmp_path / "merged") == 4
-    edit(shards[0], lambda run: run.update(cells=[]))
-    assert into(shards[:1], tmp_path / "merged") == 4
-    assert f"error: DIR: no folder has cells (got {shards[0]})." in capfd.readouterr().err
-    assert not (tmp_path / "merged").exists()
-
-
-@pytest.mark.parametrize(("key", "value", "said"), [
-    ("plan", [1], "a plan that is none"), ("shard", [0, 2], "shard: '[0, 2]'"), ("shard", "1/2", "shard: '1/2'"),
-    ("made_on", {"a": 3}, "made_on: machines that are not there"),
-])
-def test_a_manifest_that_was_edited_is_refused(
-        tmp_path: Path, shards: Folders, capfd: pytest.CaptureFixture[str], key: str, value: object, said: str) -> None:
-    edit(shards[0], lambda run: run.update({key: value}))  # type: ignore[misc]
-    assert into(shards, tmp_path / "merged") == 4
-    assert f"is not a manifest of a run (got {said})" in capfd.readouterr().err
-
-
-def test_a_label_that_was_edited_is_refused(shards: Folders) -> None:
-    edit(shards[0], lambda run: run["cells"][0].update(shard="first"))  # type: ignore[call-arg]
-    with pytest.raises(FolderError, match="a cell of the shard 'first'"):
-        store.read_run(shards[0])
 
 
 def test_parts_are_links_and_copies_where_there_are_none(
