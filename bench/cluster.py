@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -183,6 +184,7 @@ def _dask(cluster: Cluster, _: Path) -> Iterator[tuple[Submit, str]]:
 
 @contextlib.contextmanager
 def _slurm(cluster: Cluster, folder: Path) -> Iterator[tuple[Submit, str]]:
+    os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")  # else its import closes all log handlers of this process
     try:
         import submitit
     except ImportError as error:

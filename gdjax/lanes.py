@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.engine import placement
+from gdjax import blocks
 from gdjax.engine.step import Hyper
 from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Formula, Schedule, pad_shape
@@ -129,7 +129,7 @@ def draw_starts(problem: Problem, key: jax.Array, starts: int) -> PyTree:
     """
     block = start_block(problem)
     draw = _drawer(problem, block)
-    return placement.in_places(((placement.places(first, block, starts), draw(key, jnp.uint32(first)))
+    return blocks.in_places(((blocks.places(first, block, starts), draw(key, jnp.uint32(first)))
                                 for first in range(0, starts, block)), starts)
 
 
@@ -146,7 +146,7 @@ def streams(key: jax.Array, stream: np.ndarray) -> np.ndarray:
     block = 4096
     padded = np.zeros((-(-len(stream) // block) * block, 2), np.uint32)
     padded[: len(stream)] = stream
-    return placement.in_places(((placement.places(first, block, len(stream)),
+    return blocks.in_places(((blocks.places(first, block, len(stream)),
                                  _seeds(key, jnp.asarray(padded[first : first + block])))
                                 for first in range(0, len(padded), block)), len(stream))
 

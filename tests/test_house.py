@@ -24,6 +24,7 @@ LOW = {"names", "scalars"}
 ARROWS: dict[str, set[str]] = {
     "names": set(),
     "scalars": set(),
+    "blocks": set(),
     "problem": set(),
     "data": LOW | {"problem"},
     "gradients": {"problem"},
@@ -33,8 +34,8 @@ ARROWS: dict[str, set[str]] = {
     "optimizers": LOW | {"problem", "sampling"},
     "stopping": set(),
     "engine.step": {"problem", "schedules", "optimizers"},
-    "lanes": {"problem", "schedules", "engine.step"},
-    "engine": {"problem", "schedules", "optimizers", "sampling", "stopping", "lanes", "engine"},
+    "lanes": {"blocks", "problem", "schedules", "engine.step"},
+    "engine": {"blocks", "problem", "schedules", "optimizers", "sampling", "stopping", "lanes", "engine"},
     "arguments": LOW | {"problem", "schedules", "optimizers", "lanes"},
     "tracing": {"problem", "schedules", "optimizers", "lanes"},
     "compiling": {"arguments", "problem", "schedules", "optimizers", "lanes", "engine"},

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from gdjax import blocks
 from gdjax.engine import placement
 from gdjax.engine import step as one
 from gdjax.problem import Problem, PyTree
@@ -64,9 +65,9 @@ def _in_blocks(
     def scores(first: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         part = jax.tree.map(functools.partial(_block_of, first=first, block=block), params)
         found = placement.on_host(scorer(batch, placement.placed(part, mesh, placement.LANES)))
-        return placement.places(first, block, lanes), cast("tuple[np.ndarray, ...]", found)
+        return blocks.places(first, block, lanes), cast("tuple[np.ndarray, ...]", found)
 
-    return placement.in_places(map(scores, range(0, lanes, block)), lanes)
+    return blocks.in_places(map(scores, range(0, lanes, block)), lanes)
 
 
 @functools.lru_cache(maxsize=64)

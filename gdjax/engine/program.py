@@ -17,8 +17,8 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
+from gdjax import blocks, optimizers
 from gdjax import lanes as lane_tables
-from gdjax import optimizers
 from gdjax.engine import placement, pool
 from gdjax.engine.cost import Cost, step_cost
 from gdjax.engine.step import Hyper
@@ -219,7 +219,7 @@ def run_lanes(
         return np.where(real, rows, -1), (outcome, ran)
 
     with ThreadPoolExecutor(side_by_side() if program.mesh is None else 1) as threads:
-        groups, ran = placement.in_places(threads.map(run, pieces), total)
+        groups, ran = blocks.in_places(threads.map(run, pieces), total)
     of_lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[lanes.row], groups)
     firsts = [part[0] for parts in pieces for part in parts if len(part)]
     return of_lanes, int(ran[firsts].sum()) * program.width
