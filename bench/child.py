@@ -1,4 +1,4 @@
-"""The worker process: spawned, heard over a pipe, stopped, and its death explained."""
+"""A process of ours, worker or report: spawned, heard over a pipe, stopped, and its death explained."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from types import FrameType, TracebackType
 from typing import Self, TypedDict, cast
 
 import psutil
+from rich.console import RenderableType
 
 from bench.cells import Cell, ClaimCell
 from bench.watch import oom_kills
@@ -56,14 +57,21 @@ class Message(TypedDict, total=False):
     code: int
     facts: dict[str, object]
     row: dict[str, object]
+    shown: RenderableType | None
 
 
 class Child:
-    """One worker process running `<module>.main(connection, payload)`; its stdout and stderr go to log.txt."""
+    """One process running `<module>.main(connection, payload)`; its stdout and stderr go to log.txt of the folder.
 
-    def __init__(self, module: str, payload: Mapping[str, object], folder: Path) -> None:
+    Raises:
+        OSError: the log can't be written.
+    """
+
+    def __init__(self, module: str, payload: Mapping[str, object], folder: Path, name: str = "worker") -> None:
+        self._name = name
         self._log = folder / LOG
-        self._log_start = self._log.stat().st_size if self._log.exists() else 0
+        with open(self._log, "ab") as log:  # what the process could not do is told here
+            self._log_start = log.tell()
         context = multiprocessing.get_context("spawn")  # fork after JAX has started deadlocks
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=enter, args=(module, theirs, dict(payload), str(self._log)), daemon=True)
@@ -123,12 +131,13 @@ class Child:
 
     def _how(self, code: int) -> str:
         if code >= 0:
-            return f"worker ended with exit code {code}"
+            return f"{self._name} ended with exit code {code}"
         name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
         if name != "SIGKILL":
-            return f"worker killed by {name}"
+            return f"{self._name} killed by {name}"
         known = oom_kills() > self._oom_kills
-        return f"worker killed by {name}" + (" of the out-of-memory killer" if known else " (often: out of memory)")
+        why = " of the out-of-memory killer" if known else " (often: out of memory)"
+        return f"{self._name} killed by {name}{why}"
 
     def _last_lines(self) -> str:
         if not self._log.exists():
@@ -143,7 +152,7 @@ class Child:
 
 
 def enter(module: str, connection: Connection, payload: dict[str, object], log: str) -> None:
-    """First function of the worker process: output to the log, Ctrl-C left to the parent, no life without it."""
+    """First function of the new process: output to the log, Ctrl-C left to the parent, no life without it."""
     with open(log, "ab", buffering=0) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

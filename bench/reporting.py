@@ -1,18 +1,12 @@
-"""The report at the end of a run: written by the suite's module, its answer shown; its failure costs no result."""
+"""The report at the end of a run: written by the suite's module in a process of its own, its answer shown."""
 
 from __future__ import annotations
 
-import errno
-import traceback
-from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 
-from bench.child import LOG
+from bench.child import LOG, Child, Message
 from bench.display import Display
 from bench.store import FolderError
-
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
 def write_report(folder: Path, module: str, display: Display) -> bool:
@@ -21,17 +15,14 @@ def write_report(folder: Path, module: str, display: Display) -> bool:
     Raises:
         FolderError: the folder is full or may not be written.
     """
-    try:
-        shown = import_module(module).write_report(folder)
-    except Exception as error:  # whatever is wrong with a report must not cost the run that it tells of
-        if isinstance(error, OSError) and error.errno in NO_ROOM:
-            raise FolderError(f"{error.filename or folder}: cannot be written (got {error.strerror}). "
-                              f"The results are kept: make room, then python -m bench report {folder}.") from None
-        with suppress(OSError), open(folder / LOG, "a", encoding="utf-8") as log:
-            traceback.print_exc(file=log)
-        display.error(f"error: report: could not be written (got {type(error).__name__}: {str(error)[:300]}). "
+    said = _written(folder, module)
+    if said["kind"] == "no_room":
+        raise FolderError(f"{said['text']}. The results are kept: make room, then python -m bench report {folder}.")
+    if said["kind"] == "error":
+        display.error(f"error: report: could not be written (got {said['text']}). "
                       f"The results are kept; see {folder / LOG}, then python -m bench report {folder}.")
         return False
+    shown = said["shown"]
     if shown is None:
         for text in answer(folder / "report.md"):
             display.line(text)
@@ -39,6 +30,22 @@ def write_report(folder: Path, module: str, display: Display) -> bool:
         display.show(shown)
     display.line(f"report: {folder / 'report.md'}")
     return True
+
+
+def _written(folder: Path, module: str) -> Message:
+    """What the process that writes the report says at its end."""
+    try:
+        child = Child("bench.report_worker", {"folder": str(folder), "module": module}, folder, "report's process")
+    except OSError as error:
+        return {"kind": "no_room", "text": f"{error.filename or folder}: cannot be written (got {error.strerror})"}
+    try:
+        said = child.receive()
+    except BaseException:  # interrupted
+        child.terminate()
+        child.end()
+        raise
+    how = child.end()
+    return said if said is not None else {"kind": "error", "text": how}
 
 
 def show_table(folder: Path, style: str, display: Display) -> None:
