@@ -130,7 +130,7 @@ def draw_starts(problem: Problem, key: jax.Array, starts: int) -> PyTree:
     block = start_block(problem)
     draw = _drawer(problem, block)
     return blocks.in_places(((blocks.places(first, block, starts), draw(key, jnp.uint32(first)))
-                                for first in range(0, starts, block)), starts)
+                             for first in range(0, starts, block)), starts)
 
 
 def start_block(problem: Problem) -> int:
@@ -147,8 +147,8 @@ def streams(key: jax.Array, stream: np.ndarray) -> np.ndarray:
     padded = np.zeros((-(-len(stream) // block) * block, 2), np.uint32)
     padded[: len(stream)] = stream
     return blocks.in_places(((blocks.places(first, block, len(stream)),
-                                 _seeds(key, jnp.asarray(padded[first : first + block])))
-                                for first in range(0, len(padded), block)), len(stream))
+                              _seeds(key, jnp.asarray(padded[first : first + block])))
+                             for first in range(0, len(padded), block)), len(stream))
 
 
 @jax.jit
