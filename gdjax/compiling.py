@@ -8,8 +8,8 @@ from gdjax import arguments, optimizers
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.engine import pool
-from gdjax.engine.placement import mesh_of
-from gdjax.engine.program import Program, program_for, side_by_side
+from gdjax.engine.placement import mesh_of, side_by_side
+from gdjax.engine.program import Program, program_for
 from gdjax.engine.width import best_width
 from gdjax.lanes import Setting
 from gdjax.optimizers import Optimizer

@@ -6,15 +6,17 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
-from gdjax import arguments, compiling, optimizers, tracing
+from gdjax import arguments, compiling, optimizers, stopping, tracing
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.compiling import Devices, Schedules
-from gdjax.engine.measure import held_out_scores, measure
+from gdjax.engine.measure import measure, measure_ends
+from gdjax.engine.pool import NEVER, Outcome
 from gdjax.engine.program import Program, run_lanes
 from gdjax.gap import initial_loss
 from gdjax.lanes import BATCHES, Setting
@@ -226,28 +228,52 @@ def _descend(
     numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
     hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, limits.max_steps, pace, start_loss.dtype)
     rules = limits.rules(problem, start_loss.dtype.type)
-    outcome, ran = run_lanes(program, lanes, params, start_loss, start_norm, seeds, hyper, marks, rules)
-
-    end_loss, norm = measure(problem, outcome.params, program.mesh)
-    diverged = np.asarray(outcome.status == DIVERGED)
-    final, best = np.asarray(outcome.loss), np.asarray(outcome.best)
-    if optimizers.averages(shape.optimizer):  # the loop saw the losses of the iterates themselves where every step does
-        final = np.where(diverged, final, end_loss)
-        best = np.fmin(np.fmin.reduce(outcome.curve, axis=1), np.fmin(start_loss[lanes.start], final))
-    status = np.where((outcome.status == BUDGET) & (norm <= limits.tolerance), CONVERGED, outcome.status)
+    inner = np.where(marks < limits.max_steps, marks, NEVER).astype(np.int32)  # the last one is scored by `_ends`
+    outcome, ran = run_lanes(program, lanes, params, start_loss, start_norm, seeds, hyper, inner, rules)
+    ends = _ends(program, outcome, rules, start_loss[lanes.start])
     return Runs(
         problem=problem.name, optimizer=optimizers.name_of(shape.optimizer), batch_size=size, examples=problem.examples,
         max_steps=limits.max_steps, schedules=tuple(each.schedule.label for each in settings),
         rates=tuple(each.rate for each in settings), hyper=tuple({**numbers, **each.numbers} for each in settings),
         targets=limits.targets,
         floor=-math.inf if problem.optimum is None else float(problem.optimum),
-        start=lanes.start, setting=lanes.setting, status=status, steps=np.asarray(outcome.steps),
-        final_loss=np.where(diverged, np.inf, final),
-        best_loss=np.where(np.isnan(best), np.inf, best),
-        grad_norm=np.where(diverged, np.nan, norm), start_loss=start_loss[lanes.start], marks=marks,
-        curve=np.asarray(outcome.curve), params=outcome.params, width=program.width,
-        lane_steps_run=ran, scores=held_out_scores(problem, outcome.params, diverged, program.mesh),
+        start=lanes.start, setting=lanes.setting, status=ends.status, steps=np.asarray(outcome.steps),
+        final_loss=ends.loss, best_loss=ends.best, grad_norm=ends.norm, start_loss=start_loss[lanes.start], marks=marks,
+        curve=ends.curve, params=outcome.params, width=program.width, lane_steps_run=ran, scores=ends.scores,
     )
+
+
+class _Ends(NamedTuple):
+    """Lanes where they ended, (lanes,) each; the curve (lanes, marks)."""
+
+    status: np.ndarray
+    loss: np.ndarray
+    best: np.ndarray
+    norm: np.ndarray
+    curve: np.ndarray
+    scores: dict[str, np.ndarray]
+
+
+def _ends(program: Program, outcome: Outcome, rules: Rules, start_loss: np.ndarray) -> _Ends:
+    """What is known of lanes at their end: one program scores it all, so the loop need not score the last mark."""
+    shape = program.shape
+    loss, norm, scores = measure_ends(shape.problem, outcome.params, program.mesh)
+    at_end = np.asarray(outcome.status == BUDGET)
+    found = stopping.status(rules, loss, norm if shape.norm_at_marks else None, np.asarray(outcome.steps), np.where)
+    status = np.where(at_end, found, outcome.status)
+    status = np.where((status == BUDGET) & (norm <= rules.tolerance), CONVERGED, status)
+    diverged = status == DIVERGED
+    curve = np.asarray(outcome.curve)
+    curve[at_end, -1] = loss[at_end]
+    final = np.where(at_end, loss, outcome.loss)
+    best = np.fmin(outcome.best, final)
+    if optimizers.averages(shape.optimizer):  # the loop saw the losses of the iterates themselves where every step does
+        final = np.where(diverged, final, loss)
+        best = np.fmin(np.fmin.reduce(curve, axis=1), np.fmin(start_loss, final))
+    lost = {"held_out_loss": np.inf}  # of a diverged lane; it has no other score
+    return _Ends(status, np.where(diverged, np.inf, final), np.where(np.isnan(best), np.inf, best),
+                 np.where(diverged, np.nan, norm), curve,
+                 {name: np.where(diverged, lost.get(name, np.nan), each) for name, each in scores.items()})
 
 
 def _limits(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ STATUSES = ("running", "diverged", "converged", "target", "stalled", "budget")
 DIVERGENCE = 1e6  # a loss this many times the initial gap above the optimum is lost (protocol, rule 9)
 TARGET_MARKS = 32  # marks when targets are given and `marks` is not: ratio 1.24 over the default three decades
 DECADES = 3.0  # marks are geometric over the last three decades of the budget
+Array = TypeVar("Array", jax.Array, np.ndarray)
 
 
 class Rules(NamedTuple):
@@ -49,25 +51,27 @@ def why(rules: Rules, loss: jax.Array, norm: jax.Array | None, stall: bool) -> j
     return jnp.where(_sound(rules, loss, norm), code, jnp.int8(DIVERGED))
 
 
-def status(rules: Rules, loss: jax.Array, norm: jax.Array | None, step: jax.Array) -> jax.Array:
+def status(
+    rules: Rules, loss: Array, norm: Array | None, step: Array, where: Callable = jnp.where
+) -> Array:
     """Status of a lane at a mark from its loss, gradient norm and step, int8; RUNNING when nothing ends it.
 
-    `norm` is None where it is not measured.
+    `norm` is None where it is not measured; `where` is NumPy's for arrays of the host, for which nothing is compiled.
     """
-    code = jnp.where(step >= rules.max_steps, BUDGET, RUNNING)
-    code = jnp.where(loss <= rules.target, TARGET, code)
+    code = where(step >= rules.max_steps, BUDGET, RUNNING)
+    code = where(loss <= rules.target, TARGET, code)
     if norm is not None:
-        code = jnp.where(norm <= rules.tolerance, CONVERGED, code)
-    return jnp.where(_sound(rules, loss, norm), code, DIVERGED).astype(jnp.int8)
+        code = where(norm <= rules.tolerance, CONVERGED, code)
+    return where(_sound(rules, loss, norm), code, DIVERGED).astype(np.int8)
 
 
-def _sound(rules: Rules, loss: jax.Array, norm: jax.Array | None) -> jax.Array:
+def _sound(rules: Rules, loss: Array, norm: Array | None) -> Array:
     """Whether a lane has not diverged.
 
     A comparison with NaN is False, so what is asked is whether it is below the limit.
     """
-    sound = (loss <= rules.limit) & (jnp.abs(loss) < jnp.inf)
-    return sound if norm is None else sound & (norm < jnp.inf)
+    sound = (loss <= rules.limit) & (abs(loss) < np.inf)
+    return sound if norm is None else sound & (norm < np.inf)
 
 
 def mark_steps(max_steps: int, marks: int | None, targets: int) -> np.ndarray:

@@ -16,8 +16,11 @@ from gdjax.engine import placement
 from gdjax.engine import step as one
 from gdjax.problem import Problem, PyTree
 
-Scorer = Callable[[PyTree, PyTree], tuple[jax.Array, ...]]
+Lane = Callable[[Problem, PyTree, PyTree], tuple[jax.Array, ...]]
+"""Numbers, () each, of a problem's parameters on a batch."""
+
 SCORES = 1 << 16  # examples × lanes scored together, about what a second-level cache holds of their outputs
+ROW = 16  # lanes side by side where there are data
 
 
 def measure(problem: Problem, params: PyTree, mesh: Mesh | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -26,28 +29,42 @@ def measure(problem: Problem, params: PyTree, mesh: Mesh | None = None) -> tuple
     In blocks whose size depends on the problem only, so that a lane's numbers do not depend on how many there are;
     each device of a mesh takes blocks of its own.
     """
-    loss, norm = _in_blocks(problem, _scorer(problem, mesh), placement.data_on(problem, mesh), params, mesh)
+    loss, norm = _in_blocks(problem, _loss_and_norm, params, mesh)
     return loss, norm
 
 
-def held_out_scores(
-    problem: Problem, params: PyTree, diverged: np.ndarray, mesh: Mesh | None = None
-) -> dict[str, np.ndarray]:
-    """Held-out loss and accuracy of the final parameters where the problem has them, (lanes,) each.
+def measure_ends(
+    problem: Problem, params: PyTree, mesh: Mesh | None = None
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """`measure` of final parameters, and their held-out loss and accuracy where the problem has them, (lanes,) each.
 
-    The accuracy is that of the held-out examples, or of the data where none are held out; a diverged lane has a loss of
-    +inf and no accuracy.
+    The accuracy is that of the held-out examples, or of the data where none are held out.
     """
-    kept = None if problem.held_out is None else placement.data_on(problem, mesh, "held_out")
-    found = {}
-    if kept is not None:
-        loss = _in_blocks(problem, _held_out_scorer(problem, mesh), kept, params, mesh)[0]
-        found["held_out_loss"] = np.where(diverged, np.inf, loss)
-    if problem.accuracy is not None:
-        batch = placement.data_on(problem, mesh) if kept is None else kept
-        accuracy = _in_blocks(problem, _accuracy_scorer(problem, mesh), batch, params, mesh)[0]
-        found["accuracy"] = np.where(diverged, np.nan, accuracy)
-    return found
+    scores = {}
+    if problem.held_out is None:
+        loss, norm, *accuracy = _in_blocks(problem, _loss_norm_accuracy, params, mesh)
+    else:
+        loss, norm = measure(problem, params, mesh)
+        scores["held_out_loss"], *accuracy = _in_blocks(problem, _held_out_scores, params, mesh, "held_out")
+    return loss, norm, scores | ({"accuracy": accuracy[0]} if accuracy else {})
+
+
+def _loss_and_norm(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
+    loss, gradient = jax.value_and_grad(problem.objective)(params, batch)
+    return loss, one.norm(gradient)
+
+
+def _loss_norm_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
+    """In one program, which computes the outputs of the examples once."""
+    return *_loss_and_norm(problem, params, batch), *_accuracy(problem, params, batch)
+
+
+def _held_out_scores(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
+    return problem.objective(params, batch), *_accuracy(problem, params, batch)
+
+
+def _accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
+    return () if problem.accuracy is None else (problem.accuracy(params, batch),)
 
 
 def _block_of(leaf: np.ndarray, first: int, block: int) -> np.ndarray:
@@ -57,51 +74,41 @@ def _block_of(leaf: np.ndarray, first: int, block: int) -> np.ndarray:
 
 
 def _in_blocks(
-    problem: Problem, scorer: Scorer, batch: PyTree, params: PyTree, mesh: Mesh | None
+    problem: Problem, lane: Lane, params: PyTree, mesh: Mesh | None, field: str = "data"
 ) -> tuple[np.ndarray, ...]:
-    lanes = jax.tree.leaves(params)[0].shape[0]
-    block = int(np.clip(1 << (SCORES // problem.examples).bit_length(), 16, 4096)) * (1 if mesh is None else mesh.size)
+    leaves, tree = jax.tree.flatten(params)
+    lanes = leaves[0].shape[0]
+    block = int(np.clip(1 << (SCORES // problem.examples).bit_length(), ROW, 4096)) * (1 if mesh is None else mesh.size)
+    shapes = tuple(jax.ShapeDtypeStruct((block, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
+    context = jax.config.read("jax_enable_x64"), jax.default_matmul_precision.value, jax.default_backend()
+    scorer = _scorer(problem, lane, field, shapes, tree, mesh, context)
+    batch = placement.data_on(problem, mesh, field)
 
     def scores(first: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         part = jax.tree.map(functools.partial(_block_of, first=first, block=block), params)
         found = placement.on_host(scorer(batch, placement.placed(part, mesh, placement.LANES)))
         return blocks.places(first, block, lanes), cast("tuple[np.ndarray, ...]", found)
 
-    return blocks.in_places(map(scores, range(0, lanes, block)), lanes)
+    return blocks.in_places(placement.mapped(scores, range(0, lanes, block), mesh), lanes)
 
 
 @functools.lru_cache(maxsize=64)
-def _scorer(problem: Problem, mesh: Mesh | None) -> Scorer:
-    def lane(data: PyTree, params: PyTree) -> tuple[jax.Array, ...]:
-        loss, gradient = jax.value_and_grad(problem.objective)(params, data)
-        return loss, one.norm(gradient)
+def _scorer(
+    problem: Problem, lane: Lane, field: str, shapes: tuple[jax.ShapeDtypeStruct, ...], tree: jax.tree_util.PyTreeDef,
+    mesh: Mesh | None, context: tuple[object, ...],
+) -> Callable[[PyTree, PyTree], tuple[jax.Array, ...]]:
+    """The executable for a block of lanes, with data in rows that stay in the cache.
 
-    return _over_lanes(lane, problem.data is None, mesh)
-
-
-@functools.lru_cache(maxsize=64)
-def _held_out_scorer(problem: Problem, mesh: Mesh | None) -> Scorer:
-    return _over_lanes(lambda kept, params: (problem.objective(params, kept),), False, mesh)
-
-
-@functools.lru_cache(maxsize=64)
-def _accuracy_scorer(problem: Problem, mesh: Mesh | None) -> Scorer:
-    accuracy = problem.accuracy
-    assert accuracy is not None  # asked for only where there is one
-    return _over_lanes(lambda batch, params: (accuracy(params, batch),), False, mesh)
-
-
-def _over_lanes(
-    lane: Callable[[PyTree, PyTree], tuple[jax.Array, ...]], at_once: bool, mesh: Mesh | None
-) -> Scorer:
-    """A function of one lane's parameters for a block of them, in rows of 16 that stay in the cache."""
-
-    def scorer(data: PyTree, params: PyTree) -> tuple[jax.Array, ...]:
+    Compiled before its threads start, which have no share in the caller's `context`: x64, precision, backend.
+    """
+    def scorer(batch: PyTree, params: PyTree) -> tuple[jax.Array, ...]:
         lanes = jax.tree.leaves(params)[0].shape[0]
-        many = jax.vmap(lane, (None, 0))
-        if at_once:
-            return many(data, params)
-        rows = jax.tree.map(lambda leaf: jnp.reshape(leaf, (lanes // 16, 16, *leaf.shape[1:])), params)
-        return jax.tree.map(jnp.ravel, jax.lax.map(lambda row: many(data, row), rows))
+        many = jax.vmap(functools.partial(lane, problem), (0, None))
+        if problem.data is None:
+            return many(params, batch)
+        rows = jax.tree.map(lambda leaf: jnp.reshape(leaf, (lanes // ROW, ROW, *leaf.shape[1:])), params)
+        return jax.tree.map(jnp.ravel, jax.lax.map(lambda row: many(row, batch), rows))
 
-    return placement.jitted(scorer, mesh, (placement.WHOLE, placement.LANES))
+    program = placement.jitted(scorer, mesh, (placement.WHOLE, placement.LANES))
+    lowered = program.lower(placement.data_on(problem, mesh, field), jax.tree.unflatten(tree, shapes))
+    return lowered.compile(placement.compiler_options())

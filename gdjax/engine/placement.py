@@ -7,7 +7,9 @@ queue in its own time. Only when all are through do hosts give each other their 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import jax
@@ -17,6 +19,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from gdjax.problem import Problem, PyTree
 
 Tree = TypeVar("Tree")
+Piece = TypeVar("Piece")
+Found = TypeVar("Found")
+CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}  # where it has such: 5 to 25 % less time
 LANES, WHOLE = PartitionSpec("lanes"), PartitionSpec()
 
 
@@ -43,6 +48,33 @@ def jitted(function: Callable, mesh: Mesh | None, arguments: tuple[PartitionSpec
     spread = jax.shard_map(function, mesh=mesh, in_specs=arguments, out_specs=LANES, check_vma=False)
     kinds = tuple(NamedSharding(mesh, part) for part in arguments)
     return jax.jit(spread, in_shardings=kinds, out_shardings=NamedSharding(mesh, LANES))
+
+
+def compiler_options() -> dict[str, str | bool] | None:
+    """What XLA is asked for on the default device."""
+    return CPU_OPTIONS if jax.default_backend() == "cpu" else None
+
+
+def side_by_side() -> int:
+    """Pieces of work that run at once: one for each core on a CPU, one on a GPU."""
+    if jax.default_backend() != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def mapped(run: Callable[[Piece], Found], pieces: Sequence[Piece], mesh: Mesh | None) -> Iterator[Found]:
+    """What `run` gives for every piece, in order; pieces run side by side, over a mesh one after another.
+
+    The operations of a piece are too small to be split, so that it keeps one core busy: twice as fast on two.
+    """
+    x64 = jax.config.read("jax_enable_x64")
+
+    def in_thread(piece: Piece) -> Found:
+        with jax.enable_x64(x64):  # a thread does not inherit the caller's context
+            return run(piece)
+
+    with ThreadPoolExecutor(side_by_side() if mesh is None else 1) as threads:
+        yield from threads.map(in_thread, pieces)
 
 
 def data_on(problem: Problem, mesh: Mesh | None, field: str = "data") -> PyTree:

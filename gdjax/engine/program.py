@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -27,7 +25,6 @@ from gdjax.problem import PyTree
 from gdjax.stopping import Rules
 
 KEPT = 128  # programs kept in memory
-CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}  # where it has such: 5 to 25 % less time
 PARTS = placement.WHOLE, placement.LANES, placement.WHOLE, placement.WHOLE  # data, queue, marks, rules
 _programs: dict[tuple, Program] = {}
 _lock = threading.Lock()
@@ -148,7 +145,7 @@ def program_for(shape: pool.Shape, mesh: Mesh | None = None) -> Program:
             program = placement.jitted(functools.partial(_on_each, shape), mesh, PARTS)
             lowered = program.lower(*example_arguments(shape, 1 if mesh is None else mesh.size))
             traced = time.perf_counter()
-            executable = lowered.compile(CPU_OPTIONS if jax.default_backend() == "cpu" else None)
+            executable = lowered.compile(placement.compiler_options())
             if len(_programs) >= KEPT:
                 del _programs[next(iter(_programs))]
             _programs[key] = Program(shape, executable, traced - began, time.perf_counter() - traced, mesh)
@@ -191,16 +188,13 @@ def run_lanes(
 ) -> tuple[pool.Outcome, int]:
     """Outcomes of all lanes, host arrays with a leading (lanes,) axis, and the lane-steps that the slots ran.
 
-    The queue goes through the executable in pieces of its fixed length, one after another on each device. On a CPU the
-    loop of one piece keeps one core busy (its operations are too small to be split), so pieces run side by side on all
-    cores: twice as fast on two.
+    The queue goes through the executable in pieces of its fixed length.
     """
     shape, devices, total = program.shape, program.devices, len(lanes.origin)
     data = placement.data_on(shape.problem, program.mesh)
     padded = np.full(shape.marks, pool.NEVER, np.int32)
     padded[: len(marks)] = marks
     rest = program.copied(padded, rules)
-    x64 = jax.config.read("jax_enable_x64")
 
     pieces = [np.array_split(np.arange(first, min(first + devices * shape.queue, total)), devices)
               for first in range(0, total, devices * shape.queue)]
@@ -213,20 +207,11 @@ def run_lanes(
         chosen = jax.tree.map(lambda leaf: leaf[table], hyper)._replace(valid=cast("jax.Array", table >= 0))
         queue = pool.Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
                            seeds[rows], chosen, np.array([len(part) for part in parts], np.int32))
-        with jax.enable_x64(x64):  # a thread does not inherit the caller's context
-            outcome, ran = placement.on_host(program.executable(data, program.spread(queue), *rest))
+        outcome, ran = placement.on_host(program.executable(data, program.spread(queue), *rest))
         outcome = outcome._replace(curve=outcome.curve[..., : len(marks)])  # it has room for more marks
         return np.where(real, rows, -1), (outcome, ran)
 
-    with ThreadPoolExecutor(side_by_side() if program.mesh is None else 1) as threads:
-        groups, ran = blocks.in_places(threads.map(run, pieces), total)
+    groups, ran = blocks.in_places(placement.mapped(run, pieces, program.mesh), total)
     of_lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[lanes.row], groups)
     firsts = [part[0] for parts in pieces for part in parts if len(part)]
     return of_lanes, int(ran[firsts].sum()) * program.width
-
-
-def side_by_side() -> int:
-    """Pieces of a queue that run at once: one for each core on a CPU, one on a GPU."""
-    if jax.default_backend() != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
