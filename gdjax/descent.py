@@ -258,14 +258,13 @@ def _ends(program: Program, outcome: Outcome, rules: Rules, start_loss: np.ndarr
     """What is known of lanes at their end: one program scores it all, so the loop need not score the last mark."""
     shape = program.shape
     loss, norm, scores = measure_ends(shape.problem, outcome.params, program.mesh)
-    at_end = np.asarray(outcome.status == BUDGET)
-    found = stopping.status(rules, loss, norm if shape.norm_at_marks else None, np.asarray(outcome.steps), np.where)
-    status = np.where(at_end, found, outcome.status)
-    status = np.where((status == BUDGET) & (norm <= rules.tolerance), CONVERGED, status)
+    status, final, curve = (np.array(each) for each in (outcome.status, outcome.loss, outcome.curve))
+    at_end = np.flatnonzero(status == BUDGET)
+    status[at_end] = stopping.status(rules, loss[at_end], norm[at_end] if shape.norm_at_marks else None,
+                                     np.asarray(outcome.steps)[at_end], np.where)
+    status[(status == BUDGET) & (norm <= rules.tolerance)] = CONVERGED
+    final[at_end] = curve[at_end, -1] = loss[at_end]
     diverged = status == DIVERGED
-    curve = np.asarray(outcome.curve)
-    curve[at_end, -1] = loss[at_end]
-    final = np.where(at_end, loss, outcome.loss)
     best = np.fmin(outcome.best, final)
     if optimizers.averages(shape.optimizer):  # the loop saw the losses of the iterates themselves where every step does
         final = np.where(diverged, final, loss)

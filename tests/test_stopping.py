@@ -116,6 +116,27 @@ def test_budget_and_tolerance():
     assert (runs.frame().grad_norm <= 0.01).all()
 
 
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize(("rate", "more", "status"), [
+    (1.5, {}, "diverged"),
+    (0.25, {}, "budget"),
+    (0.25, {"targets": [2 / 4**10], "stop_at_target": True}, "target"),
+    (0.25, {"tolerance": 2.5 / 2**10}, "converged"),
+    (1.5, {"targets": [1e-9], "stop_at_target": True, "tolerance": 1e-9}, "diverged")])
+@pytest.mark.parametrize("marks", [1, 3])
+def test_what_the_last_mark_shows_ends_a_lane(batch_size, rate, more, status, marks):
+    same = gdjax.Problem(name="same-examples", loss=lambda x, example: (x - example) ** 2, init=PARABOLA.init,
+                         data=np.full(4, 3.0, np.float32), optimum=0.0, initial_loss=1.0)
+    runs = gdjax.minibatch(same, batch_size=batch_size, rates=rate, starts=np.array([4.0], np.float32), key=0,
+                           max_steps=10, marks=marks, **more)
+    end = (1 - 2 * rate) ** 20  # (x − 3)² after ten steps; 4¹⁰ is above a million times the initial gap of 1
+    lane = runs.frame().iloc[0]
+    assert (lane.status, lane.steps) == (status, 10)
+    assert lane.final_loss == (math.inf if status == "diverged" else end)
+    assert lane.best_loss == min(1.0, end)
+    assert runs.curve[0, -1] == end
+
+
 def test_a_target_met_at_the_start_is_hit_at_step_0():
     runs = descend(targets=[1.0], stop_at_target=True)
     assert runs.frame().steps[0] == 0 and runs.frame().status[0] == "target"
