@@ -40,13 +40,14 @@ def measure_ends(
 
     The accuracy is that of the held-out examples, or of the data where none are held out.
     """
-    scores = {}
+    if problem.held_out is None and problem.accuracy is not None:
+        loss, norm, accuracy = _in_blocks(problem, _loss_norm_accuracy, params, mesh)
+        return loss, norm, {"accuracy": accuracy}
+    loss, norm = measure(problem, params, mesh)
     if problem.held_out is None:
-        loss, norm, *accuracy = _in_blocks(problem, _loss_norm_accuracy, params, mesh)
-    else:
-        loss, norm = measure(problem, params, mesh)
-        scores["held_out_loss"], *accuracy = _in_blocks(problem, _held_out_scores, params, mesh, "held_out")
-    return loss, norm, scores | ({"accuracy": accuracy[0]} if accuracy else {})
+        return loss, norm, {}
+    found = _in_blocks(problem, _held_out_scores, params, mesh, "held_out")
+    return loss, norm, dict(zip(("held_out_loss", "accuracy"), found, strict=False))
 
 
 def _loss_and_norm(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
