@@ -149,13 +149,13 @@ import jax
 import gdjax
 from bench import device
 from bench.suite import suite_from
-from gdjax.engine import program
+from gdjax.engine import placement
 pools = []
-class Pool(program.ThreadPoolExecutor):
+class Pool(placement.ThreadPoolExecutor):
     def __init__(self, workers):
         pools.append(workers)
         super().__init__(workers)
-program.ThreadPoolExecutor = Pool
+placement.ThreadPoolExecutor = Pool
 suite = suite_from({"name": "x", "problems": ["line-fit"], "batch_sizes": [10], "schedules": ["constant"]})
 opened = device.open_device("auto", suite.dtype, suite.matmul_precision)
 gdjax.sgd(gdjax.problems.get("line-fit"), rates=0.1, starts=40, key=0, max_steps=5, width=16)
