@@ -131,7 +131,7 @@ def test_command_lines(words: list[str], tally: Tally, tmp_path_factory: pytest.
     """Exit code 0, 2 (bad input) or 4 (folder), and nothing is written outside the run that would be."""
     with tally(FAULT.format("command lines"), SHOWN), pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.getbasetemp())
-        patch.setattr(cli, "run_suite", lambda *_: 0)
+        patch.setattr(cli, "run_suite", lambda *_, **_named: 0)
         patch.setattr(cli, "check_machine", lambda: Findings(["fine"], 0))
         done = CliRunner().invoke(cli.cli, words)
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
