@@ -9,11 +9,12 @@ from gdjax.gap import initial_loss, targets
 from gdjax.gradients import check_gradient, numerical_gradient
 from gdjax.lanes import Setting
 from gdjax.problem import Problem
+from gdjax.reading import Stream
 from gdjax.runs import Runs
 from gdjax.tracing import check_schedules, preflight
 
 __all__ = [
-    "Cost", "Problem", "Program", "Runs", "Setting", "bgd", "check_gradient", "check_schedules", "compile", "data",
-    "initial_loss", "lanes", "minibatch", "minima", "numerical_gradient", "optimizers", "preflight", "problems",
-    "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
+    "Cost", "Problem", "Program", "Runs", "Setting", "Stream", "bgd", "check_gradient", "check_schedules", "compile",
+    "data", "initial_loss", "lanes", "minibatch", "minima", "numerical_gradient", "optimizers", "preflight",
+    "problems", "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
 ]

@@ -19,6 +19,8 @@ from gdjax.lanes import Setting
 from gdjax.names import closest
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
+from gdjax.reading import Stream
+from gdjax.sampling import SAMPLINGS
 from gdjax.scalars import is_real, is_whole
 from gdjax.schedules import Schedule
 
@@ -224,6 +226,13 @@ def choice(field: str, value: object, known: Sequence[str]) -> str:
     if value not in known:
         raise ValueError(closest(field, str(value), known))
     return str(value)
+
+
+def sampling(value: object) -> str | Stream:
+    """A sampling rule: one of the words of `gdjax.sampling`, or a `Stream`, which "stream" stands for."""
+    if isinstance(value, Stream):
+        return value
+    return Stream() if value == "stream" else choice("sampling", value, (*SAMPLINGS, "stream"))
 
 
 def starts(problem: Problem, value: object) -> int | PyTree:

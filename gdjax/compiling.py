@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
 from gdjax import arguments, optimizers
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.engine import pool
 from gdjax.engine.placement import mesh_of, side_by_side
 from gdjax.engine.program import Program, program_for
+from gdjax.engine.streamed import Streamed, window
 from gdjax.engine.width import best_width
 from gdjax.lanes import Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem
+from gdjax.reading import Stream, row_bytes
+from gdjax.sampling import SAMPLINGS
 from gdjax.schedules import Schedule
 
 Schedules = str | Schedule | Sequence[str | Schedule]
@@ -44,6 +51,18 @@ def compile(
         >>> program.width
         16
     """
+    arguments.choice("sampling", sampling, SAMPLINGS)
+    shape, mesh = _shape(problem, batch_size, optimizer, schedules, sampling, batches, marks, tolerance, stall, width,
+                         settings, starts, hyper, devices)
+    return program_for(shape, mesh)
+
+
+def _shape(
+    problem: Problem, batch_size: int, optimizer: Optimizer | str, schedules: Schedules, sampling: str, batches: str,
+    marks: int, tolerance: float, stall: float | None, width: int | None, settings: int, starts: int | None,
+    hyper: Sequence[str], devices: Devices,
+) -> tuple[pool.Shape, Mesh | None]:
+    """The shape of a program from the arguments of `compile`, and the mesh it runs on."""
     size = arguments.batch_size(problem, batch_size)
     optimizer = optimizers.get(optimizer)
     named = [schedules] if isinstance(schedules, str | Schedule) else schedules
@@ -65,7 +84,33 @@ def compile(
     shape = pool.Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
                        queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK, stall=stall is not None,
                        norm_at_marks=tolerance > 0)
-    return program_for(shape, mesh)
+    return shape, mesh
+
+
+def streamed(
+    problem: Problem, stream: Stream, root: jax.Array, *, batch_size: int, optimizer: Optimizer,
+    schedules: Sequence[Schedule], batches: str, marks: int, tolerance: float, stall: float | None, width: int | None,
+    settings: int, starts: int, hyper: Sequence[str],
+) -> Streamed:
+    """What a call of `minibatch` with a key runs in whose examples are streamed."""
+    buffer, block = stream.for_data(problem.examples, row_bytes(problem.data), batch_size)
+    shape, _ = _shape(window(problem, buffer), batch_size, optimizer, schedules, "shuffle", batches, marks, tolerance,
+                      stall, width, settings, starts, hyper, None)
+    words = lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BLOCKS), np.zeros((1, 2), np.uint32))
+    return Streamed.of(problem, shape, block, words[0])
+
+
+def check_stream(problem: Problem, stream: Stream, size: int, program: Program | None, devices: Devices) -> None:
+    """Raise ValueError where the examples of a call can't be streamed."""
+    if problem.data is None:
+        raise ValueError(f"sampling: problem {problem.name!r} has no data to stream (got {stream}). Use gdjax.bgd.")
+    if problem.loss is None:
+        raise ValueError(f"sampling: a loss that does not split into examples can't be summed over buffers (got "
+                         f"{stream}, problem {problem.name!r} has batch_loss alone). Give loss(params, example) too.")
+    for field, value in (("program", program), ("devices", devices)):
+        if value is not None:
+            raise ValueError(f"{field}: not where examples are streamed (got {value!r}). Leave it out.")
+    stream.for_data(problem.examples, row_bytes(problem.data), size)
 
 
 def check_program(

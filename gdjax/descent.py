@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,19 +15,20 @@ from gdjax import arguments, compiling, optimizers, stopping, tracing
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.compiling import Devices, Schedules
-from gdjax.engine.measure import measure, measure_ends
 from gdjax.engine.pool import NEVER, Outcome
-from gdjax.engine.program import Program, run_lanes
+from gdjax.engine.program import Program
+from gdjax.engine.streamed import Streamed
 from gdjax.gap import initial_loss
 from gdjax.lanes import BATCHES, Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
+from gdjax.reading import Stream
 from gdjax.runs import Runs
-from gdjax.sampling import SAMPLINGS
 from gdjax.stopping import BUDGET, CONVERGED, DIVERGED, DIVERGENCE, Rules, mark_steps
 
 Rates = float | Sequence[float] | None
 Numbers = Mapping[str, float | Sequence[float]] | None
+Sampling = str | Stream
 KEY_RANGE = 2  # folded into the caller's key; starts and batches have others (`gdjax.lanes`)
 RANGE_RATES = np.logspace(-4, 2, 16)  # what a range test tries: ratio 2.5
 RANGE_STARTS = 4
@@ -37,7 +38,7 @@ def minibatch(
     problem: Problem, *, batch_size: int, rates: Rates, starts: int | PyTree, key: int | jax.Array,
     optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
-    sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
+    sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
     stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
     program: Program | None = None, devices: Devices = None,
 ) -> Runs:
@@ -61,7 +62,8 @@ def minibatch(
             iterates are not averaged, else at marks).
         max_epochs, max_steps: the budget of a lane, whichever comes first; one is required.
         marks: how many times the full-data loss is scored on the way; None: 32 with targets, else only at the end.
-        sampling: "shuffle" (every example once an epoch) or "replacement".
+        sampling: "shuffle" (every example once an epoch), "replacement", or for data that memory can't hold "stream" or
+            a `gdjax.Stream`: examples are read in shuffled blocks from memory-mapped arrays.
         batches: "per-start" (the settings of a start share its batches), "independent" or "common" (one for all lanes).
         stop_at_target: end a lane at the lowest target.
         width: lanes side by side, a multiple of 16 for bit-equal results in any order; None lets the device choose.
@@ -96,22 +98,26 @@ def minibatch(
     numbers = arguments.numbers(problem, optimizer, found)
     tracing.preflight(problem, optimizer, tuple(numbers))
     tracing.check_schedules([each.schedule for each in found], steps, problem.examples / size)
-    arguments.choice("sampling", sampling, SAMPLINGS)
+    rule = arguments.sampling(sampling)
     arguments.choice("batches", batches, BATCHES)
     arguments.devices(devices)
+    if isinstance(rule, Stream):
+        compiling.check_stream(problem, rule, size, program, devices)
     _check_stall(stall, found, size, problem, optimizer)
     limits = _limits(steps, tolerance, targets, stop_at_target, stall)
     at = _marks(steps, marks, limits)
     begin = arguments.starts(problem, starts)
     if searched:  # only now: nothing runs before every argument is known to be good
-        rates = _range_rates(problem, size, optimizer, root, sampling, batches, steps, width, found[0].hyper)
+        rates = _range_rates(problem, size, optimizer, root, rule, batches, steps, width, found[0].hyper)
         found = arguments.settings(schedules, rates, hyper, None)
-    if program is None:
-        program = compiling.compile(
-            problem, batch_size=size, optimizer=optimizer, schedules=[each.schedule for each in found],
-            sampling=sampling, batches=batches, marks=len(at), tolerance=limits.tolerance, stall=stall, width=width,
-            settings=len(found), starts=_count(begin), hyper=list(numbers), devices=devices)
-    compiling.check_program(program, problem, optimizer, size, found, numbers, sampling, batches, len(at),
+    asked: dict[str, Any] = {
+        "batch_size": size, "optimizer": optimizer, "schedules": [each.schedule for each in found], "batches": batches,
+        "marks": len(at), "tolerance": limits.tolerance, "stall": stall, "width": width, "settings": len(found),
+        "starts": _count(begin), "hyper": list(numbers)}
+    if isinstance(rule, Stream):
+        return _descend(compiling.streamed(problem, rule, root, **asked), found, begin, root, batches, limits, at)
+    program = program or compiling.compile(problem, sampling=rule, devices=devices, **asked)
+    compiling.check_program(program, problem, optimizer, size, found, numbers, rule, batches, len(at),
                             limits.tolerance, stall is not None, devices)
     return _descend(program, found, begin, root, batches, limits, at)
 
@@ -120,7 +126,7 @@ def bgd(
     problem: Problem, *, rates: Rates, starts: int | PyTree, key: int | jax.Array,
     optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
-    sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
+    sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
     stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
     program: Program | None = None, devices: Devices = None,
 ) -> Runs:
@@ -142,7 +148,7 @@ def sgd(
     problem: Problem, *, rates: Rates, starts: int | PyTree, key: int | jax.Array,
     optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
-    sampling: str = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
+    sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
     hyper: Numbers = None, settings: Sequence[Setting] | None = None, program: Program | None = None,
     devices: Devices = None,
 ) -> Runs:
@@ -165,8 +171,8 @@ def sgd(
 
 def range_test(
     problem: Problem, *, batch_size: int, key: int | jax.Array, max_steps: int, optimizer: Optimizer | str = "sgd",
-    sampling: str = "shuffle", batches: str = "per-start", width: int | None = None, program: Program | None = None,
-    hyper: Mapping[str, float] | tuple[tuple[str, float], ...] = (),
+    sampling: Sampling = "shuffle", batches: str = "per-start", width: int | None = None,
+    program: Program | None = None, hyper: Mapping[str, float] | tuple[tuple[str, float], ...] = (),
 ) -> float:
     """The constant rate with the lowest median loss after a short run: where a grid of rates is centred.
 
@@ -200,25 +206,25 @@ class Limits:
     stop_at_target: bool
     stall: float | None
 
-    def rules(self, problem: Problem, number: type[np.floating]) -> Rules:
+    def rules(self, program: Program | Streamed, number: type[np.floating]) -> Rules:
         """The same as numbers of the loss's dtype for the device."""
         goal = self.targets[-1] if self.stop_at_target else -math.inf
         stall = -math.inf if self.stall is None else self.stall
-        return Rules(number(self.tolerance), number(goal), number(_divergence_limit(problem)), number(stall),
+        return Rules(number(self.tolerance), number(goal), number(_divergence_limit(program)), number(stall),
                      np.int32(self.max_steps))
 
 
 def _descend(
-    program: Program, settings: Sequence[Setting], begin: int | PyTree, root: jax.Array, batches: str, limits: Limits,
-    marks: np.ndarray,
+    program: Program | Streamed, settings: Sequence[Setting], begin: int | PyTree, root: jax.Array, batches: str,
+    limits: Limits, marks: np.ndarray,
 ) -> Runs:
     """Checked arguments -> Runs: starts drawn and scored, lanes run, ends scored."""
     shape = program.shape
-    problem, size = shape.problem, shape.batch_size
+    problem, size = program.problem, shape.batch_size
     params = begin
     if isinstance(begin, int):
         params = lane_tables.draw_starts(problem, jax.random.fold_in(root, lane_tables.KEY_STARTS), begin)
-    start_loss, start_norm = measure(problem, params, program.mesh)
+    start_loss, start_norm = program.measure(params)
     _warn_of_starts(problem, start_loss, start_norm)
     lanes = lane_tables.arrange(len(start_loss), len(settings), batches, shape.members)
     seeds = np.zeros((len(lanes.stream), 2), np.uint32)  # a full batch draws nothing
@@ -227,9 +233,9 @@ def _descend(
     pace = problem.examples / size
     numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
     hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, limits.max_steps, pace, start_loss.dtype)
-    rules = limits.rules(problem, start_loss.dtype.type)
+    rules = limits.rules(program, start_loss.dtype.type)
     inner = np.where(marks < limits.max_steps, marks, NEVER).astype(np.int32)  # the last one is scored by `_ends`
-    outcome, ran = run_lanes(program, lanes, params, start_loss, start_norm, seeds, hyper, inner, rules)
+    outcome, ran = program.run_lanes(lanes, params, start_loss, start_norm, seeds, hyper, inner, rules)
     ends = _ends(program, outcome, rules, start_loss[lanes.start])
     return Runs(
         problem=problem.name, optimizer=optimizers.name_of(shape.optimizer), batch_size=size, examples=problem.examples,
@@ -254,10 +260,10 @@ class _Ends(NamedTuple):
     scores: dict[str, np.ndarray]
 
 
-def _ends(program: Program, outcome: Outcome, rules: Rules, start_loss: np.ndarray) -> _Ends:
+def _ends(program: Program | Streamed, outcome: Outcome, rules: Rules, start_loss: np.ndarray) -> _Ends:
     """What is known of lanes at their end: one program scores it all, so the loop need not score the last mark."""
     shape = program.shape
-    loss, norm, scores = measure_ends(shape.problem, outcome.params, program.mesh)
+    loss, norm, scores = program.measure_ends(outcome.params)
     status, final, curve = (np.array(each) for each in (outcome.status, outcome.loss, outcome.curve))
     at_end = np.flatnonzero(status == BUDGET)
     status[at_end] = stopping.status(rules, loss[at_end], norm[at_end] if shape.norm_at_marks else None,
@@ -297,14 +303,15 @@ def _count(begin: int | PyTree) -> int:
     return begin if isinstance(begin, int) else int(jax.tree.leaves(begin)[0].shape[0])
 
 
-def _divergence_limit(problem: Problem) -> float:
-    if problem.optimum is None:
+def _divergence_limit(program: Program | Streamed) -> float:
+    optimum = program.problem.optimum
+    if optimum is None:
         return math.inf
-    return problem.optimum + DIVERGENCE * (initial_loss(problem) - problem.optimum)
+    return optimum + DIVERGENCE * (initial_loss(program.problem, program.measure) - optimum)
 
 
 def _range_rates(
-    problem: Problem, size: int, optimizer: Optimizer, root: jax.Array, sampling: str, batches: str, steps: int,
+    problem: Problem, size: int, optimizer: Optimizer, root: jax.Array, sampling: Sampling, batches: str, steps: int,
     width: int | None, hyper: Mapping[str, float] | tuple[tuple[str, float], ...],
 ) -> list[float]:
     centre = range_test(problem, batch_size=size, key=root, max_steps=max(1, steps // 10), optimizer=optimizer,

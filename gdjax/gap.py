@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
 from gdjax.engine.measure import measure
 from gdjax.lanes import draw_starts
-from gdjax.problem import Problem
+from gdjax.problem import Problem, PyTree
 
 
 def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> list[float]:
@@ -31,14 +31,18 @@ def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> lis
     return [problem.optimum + float(share) * gap for share in gaps]
 
 
-def initial_loss(problem: Problem) -> float:
+def initial_loss(problem: Problem, losses: Callable[[PyTree], tuple[np.ndarray, np.ndarray]] | None = None) -> float:
     """f₀, the median loss of 1,001 starts of a fixed key: stored with the problem, or computed once.
+
+    Args:
+        losses: what gives losses and gradient norms of many parameters; None: all data on the default device.
 
     >>> gdjax.initial_loss(gdjax.problems.get("bowl")) > 0
     True
     """
     if problem.initial_loss is None:
-        loss, _ = measure(problem, draw_starts(problem, jax.random.key(1001), 1001))
+        starts = draw_starts(problem, jax.random.key(1001), 1001)
+        loss, _ = losses(starts) if losses else measure(problem, starts)
         found = float(np.median(loss))
         object.__setattr__(problem, "initial_loss", found)
         return found

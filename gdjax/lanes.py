@@ -18,7 +18,7 @@ from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Formula, Schedule, pad_shape
 
 BATCHES = ("per-start", "independent", "common")
-KEY_STARTS, KEY_BATCHES = 0, 1  # what is folded into the caller's key
+KEY_STARTS, KEY_BATCHES, KEY_BLOCKS = 0, 1, 3  # what is folded into the caller's key; 2 is for range tests
 MEMBERS = 16  # settings that share a batch in one group: more gain little, fewer waste the sharing
 START_BYTES = 4 << 20  # starts are drawn in blocks of a size that depends on the problem only, so start i is start i
 

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax import reading
+
 PyTree = object
 """Any nesting of dicts, lists, tuples and registered classes with arrays as leaves."""
 
@@ -136,6 +138,11 @@ class Problem:
             held[key] = jax.tree.map(lambda leaf: self.cast(jnp.asarray(leaf)), getattr(self, field))
         return held[key]
 
+    def shapes(self, field: str = "data") -> PyTree | None:
+        """Shapes and dtypes of `device_data`, or with "held_out" of `device_held_out`; copies nothing."""
+        return jax.tree.map(lambda leaf: jax.eval_shape(self.cast, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)),
+                            getattr(self, field))
+
     def cast(self, array: jax.Array) -> jax.Array:
         """The array in the problem's dtype where it is a float, unchanged otherwise."""
         wants = self.dtype is not None and jnp.issubdtype(array.dtype, jnp.floating)
@@ -209,9 +216,14 @@ def check_data(name: str, data: PyTree, field: str = "data") -> PyTree:
         raise ValueError(f"problem {name!r}: {field}: leaves must share their leading (examples) axis (got {shapes}). "
                          "Cut them to one length.")
     for path, array in arrays:
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            places = np.argwhere(~np.isfinite(array))[:5]
-            where = ", ".join("row " + " column ".join(str(i) for i in place) for place in places)
+        if array.dtype.kind != "f":
+            continue
+        for first, rows in reading.blocks_of(array):
+            if np.isfinite(rows).all():
+                continue
+            places = np.argwhere(~np.isfinite(rows))[:5]
+            where = ", ".join(f"row {first + row}" + "".join(f" column {each}" for each in columns)
+                              for row, *columns in places)
             raise ValueError(f"problem {name!r}: {field}{path}: values must be finite (got NaN or inf at {where}). "
                              "Drop or fill these rows.")
     return jax.tree.unflatten(tree, [array for _, array in arrays])

@@ -22,8 +22,9 @@ def refused(error: type[Exception], *parts: str) -> Iterator[pytest.ExceptionInf
 
     text = re.compile(".*".join(re.escape(part) for part in parts), re.DOTALL)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(error, match=text) as raised:
-        for name in ("gdjax.descent.measure", "gdjax.descent.run_lanes", "gdjax.compiling.program_for",
-                     "gdjax.lanes.draw_starts"):
+        for name in ("gdjax.engine.measure.measure", "gdjax.engine.program.Program.run_lanes",
+                     "gdjax.engine.streamed.Streamed.run_lanes", "gdjax.reading.Reader.in_order",
+                     "gdjax.compiling.program_for", "gdjax.lanes.draw_starts"):
             patch.setattr(name, never)
         yield raised
 

@@ -43,11 +43,15 @@ def measure_ends(
     if problem.held_out is None and problem.accuracy is not None:
         loss, norm, accuracy = _in_blocks(problem, _loss_norm_accuracy, params, mesh)
         return loss, norm, {"accuracy": accuracy}
-    loss, norm = measure(problem, params, mesh)
+    return *measure(problem, params, mesh), held_out_scores(problem, params, mesh)
+
+
+def held_out_scores(problem: Problem, params: PyTree, mesh: Mesh | None = None) -> dict[str, np.ndarray]:
+    """Loss and accuracy of the held-out examples by name, (lanes,) each; none where none are held out."""
     if problem.held_out is None:
-        return loss, norm, {}
-    found = _in_blocks(problem, _held_out_scores, params, mesh, "held_out")
-    return loss, norm, dict(zip(("held_out_loss", "accuracy"), found, strict=False))
+        return {}
+    found = _in_blocks(problem, _held_out_loss_accuracy, params, mesh, "held_out")
+    return dict(zip(("held_out_loss", "accuracy"), found, strict=False))
 
 
 def _loss_and_norm(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
@@ -60,7 +64,7 @@ def _loss_norm_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tupl
     return *_loss_and_norm(problem, params, batch), *_accuracy(problem, params, batch)
 
 
-def _held_out_scores(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
+def _held_out_loss_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
     return problem.objective(params, batch), *_accuracy(problem, params, batch)
 
 
@@ -68,7 +72,8 @@ def _accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Arra
     return () if problem.accuracy is None else (problem.accuracy(params, batch),)
 
 
-def _block_of(leaf: np.ndarray, first: int, block: int) -> np.ndarray:
+def block_of(leaf: np.ndarray, first: int, block: int) -> np.ndarray:
+    """So many rows from the first on, the last block filled up with copies of its own first row."""
     part = leaf[first : first + block]
     short = block - part.shape[0]
     return part if short == 0 else np.concatenate([part, np.repeat(part[:1], short, axis=0)])
@@ -81,12 +86,11 @@ def _in_blocks(
     lanes = leaves[0].shape[0]
     block = int(np.clip(1 << (SCORES // problem.examples).bit_length(), ROW, 4096)) * (1 if mesh is None else mesh.size)
     shapes = tuple(jax.ShapeDtypeStruct((block, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
-    context = jax.config.read("jax_enable_x64"), jax.default_matmul_precision.value, jax.default_backend()
-    scorer = _scorer(problem, lane, field, shapes, tree, mesh, context)
+    scorer = _scorer(problem, lane, field, shapes, tree, mesh, placement.context())
     batch = placement.data_on(problem, mesh, field)
 
     def scores(first: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        part = jax.tree.map(functools.partial(_block_of, first=first, block=block), params)
+        part = jax.tree.map(functools.partial(block_of, first=first, block=block), params)
         found = placement.on_host(scorer(batch, placement.placed(part, mesh, placement.LANES)))
         return blocks.places(first, block, lanes), cast("tuple[np.ndarray, ...]", found)
 
@@ -102,6 +106,7 @@ def _scorer(
 
     Compiled before its threads start, which have no share in the caller's `context`: x64, precision, backend.
     """
+
     def scorer(batch: PyTree, params: PyTree) -> tuple[jax.Array, ...]:
         lanes = jax.tree.leaves(params)[0].shape[0]
         many = jax.vmap(functools.partial(lane, problem), (0, None))

@@ -55,6 +55,15 @@ def compiler_options() -> dict[str, str | bool] | None:
     return CPU_OPTIONS if jax.default_backend() == "cpu" else None
 
 
+def context() -> tuple[bool, str | None, str]:
+    """What a compiled program depends on beside its arguments: x64, precision, backend.
+
+    >>> context()
+    (False, None, 'cpu')
+    """
+    return jax.config.read("jax_enable_x64"), jax.default_matmul_precision.value, jax.default_backend()
+
+
 def side_by_side() -> int:
     """Pieces of work that run at once: one for each core on a CPU, one on a GPU."""
     if jax.default_backend() != "cpu":

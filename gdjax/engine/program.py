@@ -17,11 +17,12 @@ from jax.typing import DTypeLike
 
 from gdjax import blocks, optimizers
 from gdjax import lanes as lane_tables
+from gdjax.engine import measure as scores
 from gdjax.engine import placement, pool
 from gdjax.engine.cost import Cost, step_cost
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
-from gdjax.problem import PyTree
+from gdjax.problem import Problem, PyTree
 from gdjax.stopping import Rules
 
 KEPT = 128  # programs kept in memory
@@ -44,6 +45,11 @@ class Program:
     trace_s: float
     compile_s: float
     mesh: Mesh | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """What is descended."""
+        return self.shape.problem
 
     @property
     def width(self) -> int:
@@ -132,13 +138,55 @@ class Program:
         """Marks and rules as the executable takes them: every device sees them whole."""
         return placement.placed((cast("jax.Array", marks), rules), self.mesh, placement.WHOLE)
 
+    def measure(self, params: PyTree) -> tuple[np.ndarray, np.ndarray]:
+        """Losses and gradient norms over all data, (lanes,) each; params (lanes, …) leaves."""
+        return scores.measure(self.problem, params, self.mesh)
+
+    def measure_ends(self, params: PyTree) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """`measure` of final parameters, and their held-out loss and accuracy where the problem has them."""
+        return scores.measure_ends(self.problem, params, self.mesh)
+
+    def run_lanes(
+        self, lanes: Lanes, params: PyTree, start_loss: np.ndarray, start_norm: np.ndarray, seeds: np.ndarray,
+        hyper: Hyper, marks: np.ndarray, rules: Rules,
+    ) -> tuple[pool.Outcome, int]:
+        """Outcomes of all lanes, host arrays with a leading (lanes,) axis, and the lane-steps that the slots ran.
+
+        The queue goes through the executable in pieces of its fixed length.
+        """
+        shape, devices, total = self.shape, self.devices, len(lanes.origin)
+        data = placement.data_on(shape.problem, self.mesh)
+        padded = np.full(shape.marks, pool.NEVER, np.int32)
+        padded[: len(marks)] = marks
+        rest = self.copied(padded, rules)
+
+        pieces = [np.array_split(np.arange(first, min(first + devices * shape.queue, total)), devices)
+                  for first in range(0, total, devices * shape.queue)]
+
+        def run(parts: list[np.ndarray]) -> tuple[np.ndarray, tuple[pool.Outcome, jax.Array]]:
+            """Where each group of a piece goes, −1 for padding; its outcome, and the steps that its device ran."""
+            rows = np.concatenate([np.resize(part, shape.queue) for part in parts])
+            real = np.concatenate([np.arange(shape.queue) < len(part) for part in parts])
+            origin, table = lanes.origin[rows], lanes.table[rows]
+            chosen = jax.tree.map(lambda leaf: leaf[table], hyper)._replace(valid=cast("jax.Array", table >= 0))
+            queue = pool.Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
+                               seeds[rows], chosen, np.array([len(part) for part in parts], np.int32))
+            outcome, ran = placement.on_host(self.executable(data, self.spread(queue), *rest))
+            outcome = outcome._replace(curve=outcome.curve[..., : len(marks)])  # it has room for more marks
+            return np.where(real, rows, -1), (outcome, ran)
+
+        groups, ran = blocks.in_places(placement.mapped(run, pieces, self.mesh), total)
+        of_lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[lanes.row], groups)
+        firsts = [part[0] for parts in pieces for part in parts if len(part)]
+        return of_lanes, int(ran[firsts].sum()) * self.width
+
 
 def program_for(shape: pool.Shape, mesh: Mesh | None = None) -> Program:
     """The program of a shape on the devices of a mesh, compiled on first use.
 
     x64 and precision are part of the key.
     """
-    key = (shape, mesh, jax.config.read("jax_enable_x64"), jax.default_matmul_precision.value, jax.default_backend())
+    key = shape, mesh, placement.context()
     with _lock:
         if key not in _programs:
             began = time.perf_counter()
@@ -163,7 +211,7 @@ def example_arguments(shape: pool.Shape, devices: int = 1) -> tuple[PyTree, pool
     """Shapes and dtypes of the arguments of a program."""
     problem = shape.problem
     params = jax.eval_shape(problem.start, jax.random.key(0))
-    data = problem.device_data()
+    data = problem.shapes()
     loss = jax.eval_shape(problem.objective, params, data)
     number = functools.partial(_like, dtype=loss.dtype)
     whole = functools.partial(_like, dtype=jnp.int32)
@@ -180,38 +228,3 @@ def example_arguments(shape: pool.Shape, devices: int = 1) -> tuple[PyTree, pool
 def _like(shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:
     """What stands for an array where a program is compiled."""
     return cast("jax.Array", jax.ShapeDtypeStruct(shape, dtype))
-
-
-def run_lanes(
-    program: Program, lanes: Lanes, params: PyTree, start_loss: np.ndarray, start_norm: np.ndarray, seeds: np.ndarray,
-    hyper: Hyper, marks: np.ndarray, rules: Rules,
-) -> tuple[pool.Outcome, int]:
-    """Outcomes of all lanes, host arrays with a leading (lanes,) axis, and the lane-steps that the slots ran.
-
-    The queue goes through the executable in pieces of its fixed length.
-    """
-    shape, devices, total = program.shape, program.devices, len(lanes.origin)
-    data = placement.data_on(shape.problem, program.mesh)
-    padded = np.full(shape.marks, pool.NEVER, np.int32)
-    padded[: len(marks)] = marks
-    rest = program.copied(padded, rules)
-
-    pieces = [np.array_split(np.arange(first, min(first + devices * shape.queue, total)), devices)
-              for first in range(0, total, devices * shape.queue)]
-
-    def run(parts: list[np.ndarray]) -> tuple[np.ndarray, tuple[pool.Outcome, jax.Array]]:
-        """Where each group of a piece goes, −1 for padding; its outcome, and the steps that its device ran."""
-        rows = np.concatenate([np.resize(part, shape.queue) for part in parts])
-        real = np.concatenate([np.arange(shape.queue) < len(part) for part in parts])
-        origin, table = lanes.origin[rows], lanes.table[rows]
-        chosen = jax.tree.map(lambda leaf: leaf[table], hyper)._replace(valid=cast("jax.Array", table >= 0))
-        queue = pool.Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
-                           seeds[rows], chosen, np.array([len(part) for part in parts], np.int32))
-        outcome, ran = placement.on_host(program.executable(data, program.spread(queue), *rest))
-        outcome = outcome._replace(curve=outcome.curve[..., : len(marks)])  # it has room for more marks
-        return np.where(real, rows, -1), (outcome, ran)
-
-    groups, ran = blocks.in_places(placement.mapped(run, pieces, program.mesh), total)
-    of_lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[lanes.row], groups)
-    firsts = [part[0] for parts in pieces for part in parts if len(part)]
-    return of_lanes, int(ran[firsts].sum()) * program.width

@@ -1,0 +1,211 @@
+"""Examples that are streamed: the flow of rows, the same descent as in memory where it must be, memory, refusals."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from gdjax.reading import Reader
+from tests.refusals import BOWL, batches, refused
+
+CANCER = gdjax.problems.get("cancer-logistic")
+FIRST = 512  # of its examples: a multiple of the batch sizes here
+SHORT = replace(CANCER, data=jax.tree.map(lambda leaf: leaf[:FIRST], CANCER.data), initial_loss=None)
+WHOLE = gdjax.Stream(buffer=FIRST, block=FIRST)  # then a buffer is an epoch, shuffled as "shuffle" does it
+
+
+def _rows(examples: int, buffer: int, block: int, buffers: int, words: tuple[int, int] = (1, 2)) -> np.ndarray:
+    """Row numbers as a reader brings them, (buffers, buffer)."""
+    reader = Reader(np.arange(examples, dtype=np.int32), jnp.asarray, buffer, block, np.array(words, np.uint32))
+    flow = reader.buffers()
+    return np.stack([np.asarray(next(flow)) for _ in range(buffers)])
+
+
+@pytest.mark.parametrize(("examples", "buffer", "block"), [
+    (100, 40, 10), (101, 40, 7), (64, 64, 64), (1000, 30, 1), (97, 96, 5), (50, 12, 12), (7, 2, 2)])
+def test_an_epoch_of_rows_holds_every_example_once(examples: int, buffer: int, block: int) -> None:
+    epochs = 3
+    flow = _rows(examples, buffer, block, -(-epochs * examples // buffer)).ravel()[: epochs * examples]
+    for epoch in flow.reshape(epochs, examples):
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(examples))
+    if examples > 2 * block:
+        assert (flow[:examples] != flow[examples : 2 * examples]).any(), "every epoch has an order of its own"
+
+
+def test_blocks_are_neighbours_and_their_order_is_uniform() -> None:
+    firsts = []
+    for seed in range(300):
+        rows = _rows(60, 60, 10, 1, words=(seed, seed + 7)).ravel().reshape(6, 10)
+        np.testing.assert_array_equal(np.diff(rows, axis=1), 1)
+        firsts.append(rows[:, 0] // 10)
+    counts = np.stack([np.bincount(place, minlength=6) for place in np.transpose(firsts)])
+    assert np.sum((counts - 50) ** 2 / 50) < 51  # χ² with 25 degrees of freedom: 1 in 1,000 is beyond 52.6
+
+
+@pytest.mark.parametrize(("optimizer", "more"), [
+    ("sgd", {}),
+    ("sgd", {"batches": "independent"}),
+    ("adam", {"schedules": ["constant", "cosine"]}),
+    ("sgd", {"targets": [0.3, 0.15], "stop_at_target": True}),
+    ("sgd", {"tolerance": 0.05, "marks": 8}),
+    ("sgd", {"rates": [0.1, 1e30], "marks": 4}),
+    (gdjax.optimizers.averaged(optax.sgd), {"marks": 4}),
+], ids=["shared", "own", "adam", "targets", "tolerance", "diverging", "averaged"])
+def test_a_buffer_of_everything_is_the_shuffle_in_memory(optimizer: object, more: dict) -> None:
+    """Where one buffer holds the whole file as one block, every lane sees the batches that "shuffle" gives it."""
+    call = {"batch_size": 16, "rates": [0.05, 0.1, 0.2], "starts": 5, "key": 3, "max_epochs": 4, "width": 16, **more,
+            "optimizer": optimizer}
+    streamed = gdjax.minibatch(SHORT, sampling=WHOLE, **call)
+    held = gdjax.minibatch(SHORT, **call)
+    np.testing.assert_array_equal(streamed.marks, held.marks)
+    for field in ("steps", "status", "start", "setting"):
+        np.testing.assert_array_equal(getattr(streamed, field), getattr(held, field), err_msg=field)
+    for field in ("start_loss", "final_loss", "best_loss", "grad_norm", "curve"):
+        np.testing.assert_allclose(getattr(streamed, field), getattr(held, field), rtol=2e-5, atol=1e-6, err_msg=field)
+    for one, other in zip(jax.tree.leaves(streamed.params), jax.tree.leaves(held.params), strict=True):
+        alive = held.status != gdjax.stopping.DIVERGED
+        np.testing.assert_allclose(one[alive], other[alive], rtol=1e-5, atol=1e-6)
+    if streamed.targets:
+        np.testing.assert_array_equal(streamed.hits()["steps_after"], held.hits()["steps_after"])
+        assert len(np.unique(held.steps)) > 1, "else nothing is shown of lanes that end early"
+
+
+def test_steps_are_those_of_a_float64_loop_over_the_flow() -> None:
+    """Least squares in NumPy with batches cut from the buffers, as (key, start, buffer) shuffle them."""
+    rng = np.random.default_rng(0)
+    features, outcomes = rng.normal(size=(130, 3)), rng.normal(size=130)
+    problem = gdjax.Problem(name="plane", loss=lambda w, row: (row["x"] @ w - row["y"]) ** 2 / 2,
+                            init=lambda key: jax.random.normal(key, (3,)), data={"x": features, "y": outcomes})
+    stream, size, rate, steps = gdjax.Stream(buffer=48, block=10), 8, 0.05, 40
+    runs = gdjax.minibatch(problem, batch_size=size, rates=rate, starts=2, key=9, max_steps=steps, sampling=stream)
+
+    root = jax.random.key(np.uint32(9))
+    begin = gdjax.lanes.draw_starts(problem, jax.random.fold_in(root, gdjax.lanes.KEY_STARTS), 2)
+    seeds = gdjax.lanes.streams(jax.random.fold_in(root, gdjax.lanes.KEY_BATCHES), np.array([[0, 0], [1, 0]]))
+    words = gdjax.lanes.streams(jax.random.fold_in(root, gdjax.lanes.KEY_BLOCKS), np.zeros((1, 2), np.uint32))[0]
+    rows = Reader(np.arange(130), jnp.asarray, 48, 10, words)
+    for start in range(2):
+        w, flow, buffer = np.asarray(begin[start], np.float64), rows.buffers(), np.zeros(0, int)
+        for step in range(steps):
+            number, place = divmod(step * size, 48)
+            buffer = np.asarray(next(flow)) if place == 0 else buffer
+            index = buffer[np.asarray(gdjax.sampling.batch("shuffle", 48, size, jnp.asarray(seeds[start]),
+                                                           jnp.int32(number), jnp.int32(place)))]
+            w -= rate * features[index].T @ (features[index] @ w - outcomes[index]) / size
+        np.testing.assert_allclose(runs.params[start], w, rtol=2e-5, atol=1e-6)
+        np.testing.assert_allclose(runs.final_loss[start], np.mean((features @ w - outcomes) ** 2) / 2, rtol=1e-5)
+        gradient = features.T @ (features @ w - outcomes) / 130
+        np.testing.assert_allclose(runs.grad_norm[start], np.linalg.norm(gradient), rtol=1e-3, atol=1e-6)
+
+
+def test_scores_of_held_out_examples_and_accuracy() -> None:
+    call = {"batch_size": 16, "rates": 0.1, "starts": 3, "key": 1, "max_epochs": 2}
+    digits = gdjax.problems.get("digits-softmax")
+    problem = replace(digits, data=jax.tree.map(lambda leaf: leaf[:1100], digits.data), initial_loss=None)
+    runs = gdjax.minibatch(problem, sampling=gdjax.Stream(buffer=96, block=20), **call)
+    score = jax.vmap(lambda params: problem.accuracy(params, problem.device_data()))
+    np.testing.assert_allclose(runs.scores["accuracy"], score(runs.params), atol=1e-6)
+    kept = replace(problem, held_out=jax.tree.map(lambda leaf: leaf[1100:1300], digits.data))
+    runs = gdjax.minibatch(kept, sampling=gdjax.Stream(buffer=96, block=20), **call)
+    loss = jax.vmap(lambda params: kept.objective(params, kept.device_held_out()))
+    np.testing.assert_allclose(runs.scores["held_out_loss"], loss(runs.params), rtol=1e-5)
+    assert set(runs.scores) == {"held_out_loss", "accuracy"}
+
+
+def test_lanes_do_not_depend_on_the_width_nor_on_how_many_there_are() -> None:
+    call = {"batch_size": 8, "rates": [0.05, 0.1], "key": 2, "max_epochs": 3, "marks": 5, "targets": [0.3],
+            "sampling": gdjax.Stream(buffer=120, block=16)}
+    many = gdjax.minibatch(CANCER, starts=24, width=16, **call)
+    few = gdjax.minibatch(CANCER, starts=3, width=32, **call)
+    assert many.width == 16 and len(many.steps) == 48, "three pieces of lanes"
+    np.testing.assert_array_equal(many.steps[:6], few.steps)
+    np.testing.assert_allclose(many.curve[:6], few.curve, rtol=1e-5)
+
+
+def test_a_range_test_and_no_more_than_the_buffer_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gdjax.Problem, "device_data", lambda _: pytest.fail("all data were copied to the device"))
+    runs = gdjax.minibatch(CANCER, batch_size=16, rates=None, starts=2, key=0, max_steps=40,
+                           sampling=gdjax.Stream(buffer=64))
+    assert len(runs.rates) == 5 and np.isfinite(runs.final_loss).any()
+
+
+def test_x64_reaches_the_thread_that_reads() -> None:
+    with jax.enable_x64(True):
+        problem = replace(SHORT, dtype="float64", initial_loss=None)
+        runs = gdjax.minibatch(problem, batch_size=16, rates=0.1, starts=2, key=0, max_epochs=1, sampling="stream")
+    assert runs.final_loss.dtype == np.float64
+
+
+def test_a_file_larger_than_the_memory_that_is_taken(tmp_path: Path) -> None:
+    """256 MB of examples pass through buffers of 8 MB: the process grows by a small part of the file."""
+    features = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (1_000_000, 64))
+    for first in range(0, 1_000_000, 100_000):
+        features[first : first + 100_000] = np.random.default_rng(first).normal(size=(100_000, 64))
+    del features
+    script = """
+import resource, sys
+import jax, numpy as np
+import gdjax
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def run(features):
+    problem = gdjax.Problem(name="centre", loss=lambda w, x: ((x - w) ** 2).sum() / 2, data=features,
+                            init=lambda key: jax.random.normal(key, (64,)))
+    return gdjax.minibatch(problem, batch_size=100, rates=0.05, starts=2, key=0, max_epochs=1,
+                           sampling=gdjax.Stream(buffer=32_000, block=500))
+run(np.zeros((64_000, 64), np.float32))
+before = peak()
+runs = run(np.load(sys.argv[1], mmap_mode="r"))
+print(peak() - before, np.abs(runs.params).max(), runs.final_loss[0])
+"""
+    command = [sys.executable, "-c", script, tmp_path / "x.npy"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    grown, largest, loss = map(float, done.stdout.split())
+    assert grown < 80, "megabytes"
+    assert largest < 0.2 and loss == pytest.approx(32, rel=0.01)  # half the variance of 64 normal numbers
+
+
+@pytest.mark.parametrize(("changed", "says"), [
+    ({"sampling": "streamed"}, "sampling: unknown name (got 'streamed')"),
+    ({"sampling": "stream", "batch_size": 51}, "batch_size: must be at most half of the 100 examples"),
+    ({"sampling": gdjax.Stream(buffer=15)}, "Stream: buffer: must be at least twice the batch size of 10 (got 15)"),
+    ({"sampling": "stream", "devices": 1}, "devices: not where examples are streamed"),
+    ({"sampling": "stream", "problem": BOWL, "batch_size": 1}, "has no data to stream"),
+    ({"sampling": "stream", "problem": gdjax.Problem(
+        name="whole", batch_loss=lambda w, x: jnp.var(x - w), init=lambda key: jax.random.normal(key, ()),
+        data=np.arange(40.0))}, "does not split into examples"),
+])
+def test_what_can_not_be_streamed_is_refused(changed: dict, says: str) -> None:
+    with refused(ValueError, says):
+        batches(**changed)
+
+
+@pytest.mark.parametrize(("numbers", "error", "says"), [
+    ({"buffer": 0}, ValueError, "Stream: buffer: must be at least 1 (got 0)"),
+    ({"block": -1}, ValueError, "Stream: block: must be at least 1 (got -1)"),
+    ({"buffer": 10.0}, TypeError, "Stream: buffer: must be a whole number of examples (got 10.0)"),
+    ({"block": True}, TypeError, "Stream: block: must be a whole number of examples (got True)"),
+    ({"buffer": 10, "block": 11}, ValueError, "Stream: block: must be at most the buffer of 10 (got 11)"),
+])
+def test_bad_numbers_of_a_stream(numbers: dict, error: type[Exception], says: str) -> None:
+    with pytest.raises(error) as raised:
+        gdjax.Stream(**numbers)
+    assert says in str(raised.value)
+
+
+def test_a_value_that_is_not_finite_is_found_in_a_mapped_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdjax.reading.CHECKED_BYTES", 400)
+    table = np.zeros((500, 4), np.float32)
+    table[431, 2] = np.nan
+    np.save(tmp_path / "x.npy", table)
+    with pytest.raises(ValueError, match=r"values must be finite \(got NaN or inf at row 431 column 2"):
+        gdjax.Problem(name="gap", loss=lambda w, x: x @ w, init=lambda key: jax.random.normal(key, (4,)),
+                      data=np.load(tmp_path / "x.npy", mmap_mode="r"))
