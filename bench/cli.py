@@ -13,7 +13,7 @@ import click
 
 from bench import store
 from bench.bad_input import SuiteError
-from bench.cli_pictures import DEVICES, basins, growth
+from bench.cli_pictures import DEVICES, basins, growth, stream
 from bench.cluster import EXECUTORS, cluster_from, run_over
 from bench.display import Display
 from bench.doctor import check_machine
@@ -284,6 +284,7 @@ def doctor(folder: Path | None) -> None:
 
 cli.add_command(basins)
 cli.add_command(growth)
+cli.add_command(stream)
 
 
 def default_folder(suite: Suite, device: str, shard: Shard | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""The commands that draw what descent does to one problem: basins and growth."""
+"""The commands that draw what descent does to one problem: basins, growth and stream."""
 
 from __future__ import annotations
 
@@ -82,6 +82,55 @@ def growth(problem: str, device: str, most: int, rate: float, tolerance: float, 
         request.out.parent.mkdir(parents=True, exist_ok=True)
         work.write_table(found, request.out.with_suffix(".csv"))
         growth_picture.write(request, found)
+    except OSError as error:
+        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
+        sys.exit(FOLDER)
+    display.line(f"picture: {request.out}")
+    sys.exit(code)
+
+
+@click.command()
+@click.argument("problem", default="digits-softmax")
+@click.option("--batch-size", type=int, default=16, show_default=True, help="Examples of a step.")
+@click.option("--seeds", type=int, default=24, show_default=True, help="Each has starts and an order of blocks.")
+@click.option("--gigabytes", type=float, default=1.0, show_default=True, help="Of a file to descend on; 0: none.")
+@click.option("--folder", type=Path, metavar="DIR", help="Where that file lies meanwhile [default: the system's].")
+@click.option("--out", type=Path, metavar="FILE.png",
+              help="Picture; .svg and .csv go beside it [default: results/stream-PROBLEM.png].")
+def stream(problem: str, batch_size: int, seeds: int, gigabytes: float, folder: Path | None, out: Path | None) -> None:
+    """Measure what streaming costs PROBLEM in epochs, and a large file in memory and seconds [default: digits-softmax].
+
+    Examples are read in shuffled blocks into a buffer (gdjax.Stream), from files in random order and sorted by their
+    outcomes, against a full shuffle.
+    """
+    from bench import stream as work  # only here: it imports jax
+
+    display = Display()
+    try:
+        request = work.check(problem, batch_size, seeds, gigabytes, folder, out)
+    except (ValueError, ImportError) as error:
+        display.error(f"error: {error}")
+        sys.exit(BAD_INPUT)
+    run, code = None, 0
+    try:
+        if gigabytes:
+            display.line(f"file of {gigabytes:g} GB in {request.folder}")
+            run = work.file_run(request)
+    except work.FileRunError as error:
+        display.error(f"error: {error}")
+        code = CELLS_FAILED
+    except OSError as error:
+        display.error(f"error: --folder: can't be written (got {error}). Give another --folder.")
+        sys.exit(FOLDER)
+    found = list(work.arms(request, display.line))
+    for text in work.words(request, found, run):
+        display.line(text)
+    from bench import stream_picture
+
+    try:
+        request.out.parent.mkdir(parents=True, exist_ok=True)
+        work.write_tables(found, run, request.out.with_suffix(".csv"))
+        stream_picture.write(request, found)
     except OSError as error:
         display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
         sys.exit(FOLDER)
