@@ -37,7 +37,7 @@ class Stream:
 
     Args:
         buffer: examples that wait in memory, at least twice the batch size, rounded down to a multiple of it; None:
-            256 MiB of them. Up to three times as many are held: the next ones are read while the lanes run.
+            256 MiB of them. Some four times as many are held: the next ones are read while the lanes run.
         block: neighbouring examples that are read together; None: 1 MiB of them, at most a sixteenth of the buffer.
 
     Raises:
@@ -160,6 +160,7 @@ class Reader:
             for piece in places:
                 held[at : at + piece.stop - piece.start] = leaf[piece]
                 at += piece.stop - piece.start
+            held[at:] = 0  # what memory held there may be no number of the device's dtype
             forget(leaf)
             return self.cast(jnp.asarray(held))
 

@@ -15,7 +15,7 @@ from tests.openml_stand_in import iris, openml
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RECIPES = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+RECIPES = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("cluster.md", "streaming.md"))
 
 
 def block(holds: str) -> str:
@@ -54,6 +54,13 @@ def test_a_table_of_openml_becomes_a_problem_with_held_out_examples(tmp_path, mo
     runs = gdjax.minibatch(problem, batch_size=12, rates=0.3, starts=4, key=0, max_epochs=20)
     assert problem.examples == 120
     assert (runs.frame().accuracy > 0.8).all(), "of 30 held-out flowers"
+
+
+def test_a_file_is_streamed_through_a_buffer(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = run("mmap_mode")["runs"]
+    assert len(runs.frame()) == 4 * 3 * 2
+    assert (runs.final_loss < runs.start_loss).all()
 
 
 def test_a_registered_problem_is_found_and_descends_to_its_minimum() -> None:

@@ -41,6 +41,12 @@ def test_an_epoch_of_rows_holds_every_example_once(examples: int, buffer: int, b
         assert (flow[:examples] != flow[examples : 2 * examples]).any(), "every epoch has an order of its own"
 
 
+def test_rows_in_order_end_with_zeros_that_are_not_counted() -> None:
+    reader = Reader(np.arange(1.0, 11.0), jnp.asarray, buffer=4, block=2, words=np.array([1, 2], np.uint32))
+    found = [(length, rows.tolist()) for length, rows in reader.in_order(4)]
+    assert found == [(4, [1, 2, 3, 4]), (4, [5, 6, 7, 8]), (2, [9, 10, 0, 0])]
+
+
 def test_blocks_are_neighbours_and_their_order_is_uniform() -> None:
     firsts = []
     for seed in range(300):
