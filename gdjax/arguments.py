@@ -62,6 +62,19 @@ def devices(value: object) -> list[jax.Device]:
     return mine
 
 
+def shard_examples(problem: Problem, value: object, devices: object) -> bool:
+    """Whether devices share the examples: only of a problem with data, and where the devices are named."""
+    if not isinstance(value, bool):
+        raise TypeError(f"shard_examples: must be True or False (got {value!r}). True gives each device a part.")
+    if value and problem.data is None:
+        raise ValueError(f"shard_examples: problem {problem.name!r} has no data, so no examples to share (got True). "
+                         "Leave it out: devices share the lanes.")
+    if value and devices is None:
+        raise ValueError("shard_examples: needs the devices that share the examples (got devices=None). "
+                         "Use devices=jax.device_count() for all.")
+    return value
+
+
 def problem(value: object) -> Problem:
     """A problem."""
     if not isinstance(value, Problem):

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from gdjax import arguments, optimizers
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
-from gdjax.engine import pool
-from gdjax.engine.placement import mesh_of, side_by_side
+from gdjax.engine import pool, sharding
+from gdjax.engine.placement import mesh_of, pools, side_by_side
 from gdjax.engine.program import Program, program_for
 from gdjax.engine.width import best_width
 from gdjax.lanes import Setting
@@ -26,7 +26,7 @@ def compile(
     problem: Problem, *, batch_size: int, optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant",
     sampling: str = "shuffle", batches: str = "per-start", marks: int = 1, tolerance: float = 0.0,
     stall: float | None = None, width: int | None = None, settings: int = 1, starts: int | None = None,
-    hyper: Sequence[str] = (), devices: Devices = None,
+    hyper: Sequence[str] = (), devices: Devices = None, shard_examples: bool = False,
 ) -> Program:
     """The program that a call of `minibatch` with these arguments runs in, compiled ahead of time and kept.
 
@@ -37,6 +37,7 @@ def compile(
         starts: how many starts are coming, to choose the width by; None fills the width.
         hyper: names of the optimizer's further numbers that its settings will give.
         devices: how many devices share the lanes, or their numbers in `jax.devices()`; None: the default one.
+        shard_examples: these devices share the examples instead, see `minibatch`.
 
     Example:
         >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"],
@@ -50,15 +51,17 @@ def compile(
     kinds = [schedule_table.get(each) for each in named]
     full = size == problem.examples
     members = lane_tables.members_for(settings, batches, full)
+    mesh = mesh_of(arguments.devices(devices), arguments.shard_examples(problem, shard_examples, devices))
+    apart = mesh.size if sharding.over_examples(mesh) and not full else 1  # devices that each step slots of their own
     widest = best_width(problem, size) if width is None else arguments.positive_int("width", width, "lanes")
     members = min(members, widest)
     groups = None if starts is None else starts * -(-settings // members)
     slots = max(1, widest // members)
-    mesh = mesh_of(arguments.devices(devices))
-    at_once = side_by_side() if mesh is None else mesh.size
+    at_once = side_by_side() if mesh is None else pools(mesh)
     if groups is not None and width is None:  # every core or device gets a share
         share = _power(-(-groups // at_once))
         slots = min(slots, max(share, min(slots, -(-16 // members))))
+    slots = -(-slots // apart) * apart
     waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
     queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // at_once)), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
@@ -71,6 +74,7 @@ def compile(
 def check_program(
     program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting],
     numbers: Collection[str], sampling: str, batches: str, marks: int, tolerance: float, stall: bool, devices: Devices,
+    shard_examples: bool,
 ) -> None:
     """Raise ValueError where a call cannot run in a program that was compiled before."""
     shape = program.shape
@@ -80,9 +84,10 @@ def check_program(
         if getattr(shape, field) != value:
             raise ValueError(f"program: was compiled for another {field} "
                              f"(got {getattr(shape, field)!r}, needs {value!r}).")
-    if devices is not None and mesh_of(arguments.devices(devices)) != program.mesh:
-        raise ValueError(f"program: was compiled for other devices (got {program.devices}, needs {devices!r}). "
-                         "Compile it with devices=…, or leave devices out here.")
+    if devices is not None and mesh_of(arguments.devices(devices), shard_examples) != program.mesh:
+        raise ValueError(f"program: was compiled for other devices (got {program.devices} that share the "
+                         f"{program.shared}, needs {devices!r} with shard_examples={shard_examples}). Compile it with "
+                         "devices=… and shard_examples=…, or leave both out here.")
     lacks = set(numbers) - set(shape.numbers)
     if lacks:
         raise ValueError(f"program: does not hold the number {sorted(lacks)[0]!r} (got {list(shape.numbers)}). "

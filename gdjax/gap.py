@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from gdjax.engine.measure import measure
 from gdjax.lanes import draw_starts
@@ -31,14 +32,16 @@ def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> lis
     return [problem.optimum + float(share) * gap for share in gaps]
 
 
-def initial_loss(problem: Problem) -> float:
+def initial_loss(problem: Problem, mesh: Mesh | None = None) -> float:
     """f₀, the median loss of 1,001 starts of a fixed key: stored with the problem, or computed once.
+
+    `mesh` is that of a `Program`, whose devices hold the data; None: the default device.
 
     >>> gdjax.initial_loss(gdjax.problems.get("bowl")) > 0
     True
     """
     if problem.initial_loss is None:
-        loss, _ = measure(problem, draw_starts(problem, jax.random.key(1001), 1001))
+        loss, _ = measure(problem, draw_starts(problem, jax.random.key(1001), 1001), mesh)
         found = float(np.median(loss))
         object.__setattr__(problem, "initial_loss", found)
         return found
