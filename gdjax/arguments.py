@@ -64,6 +64,19 @@ def devices(value: object) -> list[jax.Device]:
     return mine
 
 
+def shard_examples(problem: Problem, value: object, devices: object) -> bool:
+    """Whether devices share the examples: only of a problem with data, and where the devices are named."""
+    if not isinstance(value, bool):
+        raise TypeError(f"shard_examples: must be True or False (got {value!r}). True gives each device a part.")
+    if value and problem.data is None:
+        raise ValueError(f"shard_examples: problem {problem.name!r} has no data, so no examples to share (got True). "
+                         "Leave it out: devices share the lanes.")
+    if value and devices is None:
+        raise ValueError("shard_examples: needs the devices that share the examples (got devices=None). "
+                         "Use devices=jax.device_count() for all.")
+    return value
+
+
 def problem(value: object) -> Problem:
     """A problem."""
     if not isinstance(value, Problem):
@@ -219,6 +232,22 @@ def at_least_zero(field: str, value: object) -> float:
     if not is_real(value) or not value >= 0:
         raise ValueError(f"{field}: must be a number of at least 0 (got {value!r}). Use 0 to switch it off.")
     return float(value)
+
+
+def stall(
+    value: float | None, found: Sequence[Setting], size: int, problem: Problem, optimizer: Optimizer
+) -> None:
+    """A decrease of the loss, or None; where a stall has a meaning."""
+    if value is None:
+        return
+    at_least_zero("stall", value)
+    if size != problem.examples or any(each.schedule.name != "constant" for each in found):
+        kinds = ", ".join(sorted({each.schedule.name for each in found}))
+        raise ValueError(f"stall: only for full batches and constant schedules (got batch size {size} of "
+                         f"{problem.examples}, {kinds}). A schedule that waits for its drop looks stalled.")
+    if optimizers.averages(optimizer):
+        raise ValueError(f"stall: not where iterates are averaged (got {optimizers.name_of(optimizer)!r}). "
+                         "Their mean moves on where they stall.")
 
 
 def choice(field: str, value: object, known: Sequence[str]) -> str:

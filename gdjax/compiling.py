@@ -11,8 +11,8 @@ from jax.sharding import Mesh
 from gdjax import arguments, optimizers
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
-from gdjax.engine import pool
-from gdjax.engine.placement import mesh_of, side_by_side
+from gdjax.engine import pool, sharding
+from gdjax.engine.placement import mesh_of, pools, side_by_side
 from gdjax.engine.program import Program, program_for
 from gdjax.engine.streamed import Streamed, window
 from gdjax.engine.width import best_width
@@ -33,7 +33,7 @@ def compile(
     problem: Problem, *, batch_size: int, optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant",
     sampling: str = "shuffle", batches: str = "per-start", marks: int = 1, tolerance: float = 0.0,
     stall: float | None = None, width: int | None = None, settings: int = 1, starts: int | None = None,
-    hyper: Sequence[str] = (), devices: Devices = None,
+    hyper: Sequence[str] = (), devices: Devices = None, shard_examples: bool = False,
 ) -> Program:
     """The program that a call of `minibatch` with these arguments runs in, compiled ahead of time and kept.
 
@@ -44,6 +44,7 @@ def compile(
         starts: how many starts are coming, to choose the width by; None fills the width.
         hyper: names of the optimizer's further numbers that its settings will give.
         devices: how many devices share the lanes, or their numbers in `jax.devices()`; None: the default one.
+        shard_examples: these devices share the examples instead, see `minibatch`.
 
     Example:
         >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"],
@@ -53,14 +54,14 @@ def compile(
     """
     arguments.choice("sampling", sampling, SAMPLINGS)
     shape, mesh = _shape(problem, batch_size, optimizer, schedules, sampling, batches, marks, tolerance, stall, width,
-                         settings, starts, hyper, devices)
+                         settings, starts, hyper, devices, shard_examples)
     return program_for(shape, mesh)
 
 
 def _shape(
     problem: Problem, batch_size: int, optimizer: Optimizer | str, schedules: Schedules, sampling: str, batches: str,
     marks: int, tolerance: float, stall: float | None, width: int | None, settings: int, starts: int | None,
-    hyper: Sequence[str], devices: Devices,
+    hyper: Sequence[str], devices: Devices = None, shard_examples: bool = False,
 ) -> tuple[pool.Shape, Mesh | None]:
     """The shape of a program from the arguments of `compile`, and the mesh it runs on."""
     size = arguments.batch_size(problem, batch_size)
@@ -69,15 +70,17 @@ def _shape(
     kinds = [schedule_table.get(each) for each in named]
     full = size == problem.examples
     members = lane_tables.members_for(settings, batches, full)
+    mesh = mesh_of(arguments.devices(devices), arguments.shard_examples(problem, shard_examples, devices))
+    apart = mesh.size if sharding.over_examples(mesh) and not full else 1  # devices that each step slots of their own
     widest = best_width(problem, size) if width is None else arguments.positive_int("width", width, "lanes")
     members = min(members, widest)
     groups = None if starts is None else starts * -(-settings // members)
     slots = max(1, widest // members)
-    mesh = mesh_of(arguments.devices(devices))
-    at_once = side_by_side() if mesh is None else mesh.size
+    at_once = side_by_side() if mesh is None else pools(mesh)
     if groups is not None and width is None:  # every core or device gets a share
         share = _power(-(-groups // at_once))
         slots = min(slots, max(share, min(slots, -(-16 // members))))
+    slots = -(-slots // apart) * apart
     waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
     queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // at_once)), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
@@ -95,7 +98,7 @@ def streamed(
     """What a call of `minibatch` with a key runs in whose examples are streamed."""
     buffer, block = stream.for_data(problem.examples, row_bytes(problem.data), batch_size)
     shape, _ = _shape(window(problem, buffer), batch_size, optimizer, schedules, "shuffle", batches, marks, tolerance,
-                      stall, width, settings, starts, hyper, None)
+                      stall, width, settings, starts, hyper)
     words = lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BLOCKS), np.zeros((1, 2), np.uint32))
     return Streamed.of(problem, shape, block, words[0])
 
@@ -116,6 +119,7 @@ def check_stream(problem: Problem, stream: Stream, size: int, program: Program |
 def check_program(
     program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting],
     numbers: Collection[str], sampling: str, batches: str, marks: int, tolerance: float, stall: bool, devices: Devices,
+    shard_examples: bool,
 ) -> None:
     """Raise ValueError where a call cannot run in a program that was compiled before."""
     shape = program.shape
@@ -125,9 +129,10 @@ def check_program(
         if getattr(shape, field) != value:
             raise ValueError(f"program: was compiled for another {field} "
                              f"(got {getattr(shape, field)!r}, needs {value!r}).")
-    if devices is not None and mesh_of(arguments.devices(devices)) != program.mesh:
-        raise ValueError(f"program: was compiled for other devices (got {program.devices}, needs {devices!r}). "
-                         "Compile it with devices=…, or leave devices out here.")
+    if devices is not None and mesh_of(arguments.devices(devices), shard_examples) != program.mesh:
+        raise ValueError(f"program: was compiled for other devices (got {program.devices} that share the "
+                         f"{program.shared}, needs {devices!r} with shard_examples={shard_examples}). Compile it with "
+                         "devices=… and shard_examples=…, or leave both out here.")
     lacks = set(numbers) - set(shape.numbers)
     if lacks:
         raise ValueError(f"program: does not hold the number {sorted(lacks)[0]!r} (got {list(shape.numbers)}). "

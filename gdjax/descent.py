@@ -40,7 +40,7 @@ def minibatch(
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
     sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
     stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
-    program: Program | None = None, devices: Devices = None,
+    program: Program | None = None, devices: Devices = None, shard_examples: bool = False,
 ) -> Runs:
     """Mini-batch gradient descent from many random starts with many settings, in one compiled loop.
 
@@ -74,6 +74,10 @@ def minibatch(
         program: a compiled program of `gdjax.compile` to run in.
         devices: how many devices share the lanes, or their numbers in `jax.devices()`; None: the default one. After
             `jax.distributed.initialize()` every host makes the same call with devices of all hosts, and gets all lanes.
+        shard_examples: each device holds only its part of the examples, n / devices of them (and of those held out),
+            where a copy of all does not fit. Devices then speak in every step, so it is slower where copies fit; with
+            one device it changes nothing. Results are the same but for rounding. `width` is that of all devices
+            together, for mini-batches rounded up to a multiple of them.
 
     Returns:
         Runs, lanes ordered by start, then schedule, then rate, then hyper.
@@ -101,14 +105,16 @@ def minibatch(
     rule = arguments.sampling(sampling)
     arguments.choice("batches", batches, BATCHES)
     arguments.devices(devices)
+    arguments.shard_examples(problem, shard_examples, devices)
     if isinstance(rule, Stream):
         compiling.check_stream(problem, rule, size, program, devices)
-    _check_stall(stall, found, size, problem, optimizer)
+    arguments.stall(stall, found, size, problem, optimizer)
     limits = _limits(steps, tolerance, targets, stop_at_target, stall)
     at = _marks(steps, marks, limits)
     begin = arguments.starts(problem, starts)
     if searched:  # only now: nothing runs before every argument is known to be good
-        rates = _range_rates(problem, size, optimizer, root, rule, batches, steps, width, found[0].hyper)
+        rates = _range_rates(problem, size, optimizer, root, rule, batches, steps, width, found[0].hyper,
+                             devices if shard_examples else None)
         found = arguments.settings(schedules, rates, hyper, None)
     asked: dict[str, Any] = {
         "batch_size": size, "optimizer": optimizer, "schedules": [each.schedule for each in found], "batches": batches,
@@ -116,9 +122,10 @@ def minibatch(
         "starts": _count(begin), "hyper": list(numbers)}
     if isinstance(rule, Stream):
         return _descend(compiling.streamed(problem, rule, root, **asked), found, begin, root, batches, limits, at)
-    program = program or compiling.compile(problem, sampling=rule, devices=devices, **asked)
+    program = program or compiling.compile(problem, sampling=rule, devices=devices, shard_examples=shard_examples,
+                                            **asked)
     compiling.check_program(program, problem, optimizer, size, found, numbers, rule, batches, len(at),
-                            limits.tolerance, stall is not None, devices)
+                            limits.tolerance, stall is not None, devices, shard_examples)
     return _descend(program, found, begin, root, batches, limits, at)
 
 
@@ -128,7 +135,7 @@ def bgd(
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
     sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
     stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
-    program: Program | None = None, devices: Devices = None,
+    program: Program | None = None, devices: Devices = None, shard_examples: bool = False,
 ) -> Runs:
     """Batch gradient descent: all examples in every step. Arguments as for `minibatch`; also for problems without data.
 
@@ -141,7 +148,7 @@ def bgd(
                      optimizer=optimizer, schedules=schedules, targets=targets, tolerance=tolerance,
                      max_epochs=max_epochs, max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
                      stop_at_target=stop_at_target, width=width, stall=stall, hyper=hyper, settings=settings,
-                     program=program, devices=devices)
+                     program=program, devices=devices, shard_examples=shard_examples)
 
 
 def sgd(
@@ -150,7 +157,7 @@ def sgd(
     tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
     sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
     hyper: Numbers = None, settings: Sequence[Setting] | None = None, program: Program | None = None,
-    devices: Devices = None,
+    devices: Devices = None, shard_examples: bool = False,
 ) -> Runs:
     """Stochastic gradient descent: one example per step. Arguments as for `minibatch`; the problem needs data.
 
@@ -166,18 +173,20 @@ def sgd(
                      schedules=schedules, targets=targets, tolerance=tolerance, max_epochs=max_epochs,
                      max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
                      stop_at_target=stop_at_target, width=width, hyper=hyper, settings=settings, program=program,
-                     devices=devices)
+                     devices=devices, shard_examples=shard_examples)
 
 
 def range_test(
     problem: Problem, *, batch_size: int, key: int | jax.Array, max_steps: int, optimizer: Optimizer | str = "sgd",
     sampling: Sampling = "shuffle", batches: str = "per-start", width: int | None = None,
     program: Program | None = None, hyper: Mapping[str, float] | tuple[tuple[str, float], ...] = (),
+    devices: Devices = None, shard_examples: bool = False,
 ) -> float:
     """The constant rate with the lowest median loss after a short run: where a grid of rates is centred.
 
     Sixteen rates from 1e-4 to 1e2, four starts of their own, `max_steps` steps each; diverged lanes count as +inf.
-    `hyper` holds the optimizer's further numbers, the same for every rate.
+    `hyper` holds the optimizer's further numbers, the same for every rate; `devices` and `shard_examples` are those of
+    `minibatch`.
 
     Example:
         >>> gdjax.range_test(gdjax.problems.get("parabola"), batch_size=1, key=0, max_steps=5) > 0.1
@@ -191,7 +200,7 @@ def range_test(
         warnings.simplefilter("ignore")  # what is wrong with these starts is said of the run itself
         runs = minibatch(problem, batch_size=batch_size, rates=None, settings=settings, starts=RANGE_STARTS,
                          key=key_range, optimizer=optimizer, max_steps=max_steps, sampling=sampling, batches=batches,
-                         width=width, program=program)
+                         width=width, program=program, devices=devices, shard_examples=shard_examples)
     losses = np.median(runs.final_loss.reshape(RANGE_STARTS, len(settings)), axis=0)
     return float(RANGE_RATES[np.nanargmin(np.where(np.isfinite(losses), losses, np.finfo(np.float64).max))])
 
@@ -312,26 +321,12 @@ def _divergence_limit(program: Program | Streamed) -> float:
 
 def _range_rates(
     problem: Problem, size: int, optimizer: Optimizer, root: jax.Array, sampling: Sampling, batches: str, steps: int,
-    width: int | None, hyper: Mapping[str, float] | tuple[tuple[str, float], ...],
+    width: int | None, hyper: Mapping[str, float] | tuple[tuple[str, float], ...], sharded_over: Devices,
 ) -> list[float]:
     centre = range_test(problem, batch_size=size, key=root, max_steps=max(1, steps // 10), optimizer=optimizer,
-                        sampling=sampling, batches=batches, width=width, hyper=hyper)
+                        sampling=sampling, batches=batches, width=width, hyper=hyper, devices=sharded_over,
+                        shard_examples=sharded_over is not None)
     return [float(rate) for rate in centre * np.logspace(-1, 1, 5)]
-
-
-def _check_stall(
-    stall: float | None, found: Sequence[Setting], size: int, problem: Problem, optimizer: Optimizer
-) -> None:
-    if stall is None:
-        return
-    arguments.at_least_zero("stall", stall)
-    if size != problem.examples or any(each.schedule.name != "constant" for each in found):
-        kinds = ", ".join(sorted({each.schedule.name for each in found}))
-        raise ValueError(f"stall: only for full batches and constant schedules (got batch size {size} of "
-                         f"{problem.examples}, {kinds}). A schedule that waits for its drop looks stalled.")
-    if optimizers.averages(optimizer):
-        raise ValueError(f"stall: not where iterates are averaged (got {optimizers.name_of(optimizer)!r}). "
-                         "Their mean moves on where they stall.")
 
 
 def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> None:

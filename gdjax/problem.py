@@ -135,13 +135,15 @@ class Problem:
         held = self.__dict__.setdefault("_device", {})
         key = field, jax.config.read("jax_enable_x64")
         if key not in held:
-            held[key] = jax.tree.map(lambda leaf: self.cast(jnp.asarray(leaf)), getattr(self, field))
+            held[key] = jax.tree.map(self._device_leaf, getattr(self, field))
         return held[key]
 
-    def shapes(self, field: str = "data") -> PyTree | None:
-        """Shapes and dtypes of `device_data`, or with "held_out" of `device_held_out`; copies nothing."""
-        return jax.tree.map(lambda leaf: jax.eval_shape(self.cast, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)),
-                            getattr(self, field))
+    def like(self, field: str = "data") -> PyTree | None:
+        """Shapes and dtypes of `device_data`, or of the `held_out` examples; nothing is copied."""
+        return jax.tree.map(lambda leaf: jax.eval_shape(self._device_leaf, leaf), getattr(self, field))
+
+    def _device_leaf(self, leaf: np.ndarray) -> jax.Array:
+        return self.cast(jnp.asarray(leaf))
 
     def cast(self, array: jax.Array) -> jax.Array:
         """The array in the problem's dtype where it is a float, unchanged otherwise."""

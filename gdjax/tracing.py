@@ -42,7 +42,7 @@ def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Seque
     if not jax.tree.leaves(params):
         raise ValueError(f"problem {problem.name!r}: init: must return parameters (got {params}). "
                          "Return at least one array.")
-    data = problem.shapes()
+    data = problem.like()  # shapes alone: data may be too large for this device
     example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), data)
     for which, batch in ((problem.loss, example), (problem.batch_loss, data)):
         if which is None:
@@ -55,7 +55,7 @@ def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Seque
                              "Return a float scalar, such as jnp.mean(…).")
     if problem.accuracy is not None:
         field = f"problem {problem.name!r}: accuracy {_called(problem.accuracy)}"
-        held_out = problem.shapes("held_out")
+        held_out = problem.like("held_out")
         with _errors_of_the_user(field):
             found = jax.eval_shape(problem.accuracy, params, data if held_out is None else held_out)
         if not _is_scalar(found, jnp.floating):
@@ -101,7 +101,7 @@ def check_schedules(schedules: Sequence[Schedule], max_steps: int, steps_per_epo
 def _trace_step(problem: Problem, optimizer: Optimizer, hyper: tuple[str, ...]) -> None:
     """Trace a step of the optimizer: the rate and its further numbers are arrays, as they are in a program."""
     names = tuple(optimizers.defaults(optimizer, problem, hyper))
-    data = problem.shapes()
+    data = problem.like()
 
     def step(params: PyTree, data: PyTree, rate: jax.Array, values: tuple[jax.Array, ...]) -> PyTree:
         made = optimizers.make(optimizer, rate, dict(zip(names, values, strict=True)))

@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -17,11 +20,24 @@ SHARED = {  # name -> call; starts that neither 2 nor 3 nor 4 divide
     "valley": ("rosenbrock", {"batch_size": 1, "rates": [1e-3, 3e-3, 1e-2], "starts": 37, "tolerance": 1e-2,
                               "max_steps": 3000, "width": 16}),
     "logistic": ("cancer-logistic", {"batch_size": 32, "rates": [0.03, 0.1, 0.3], "starts": 7, "max_epochs": 3,
-                                     "schedules": ["constant", "cosine"], "marks": 8, "width": 16}),
+                                     "schedules": ["constant", "cosine"], "marks": 8, "width": 16,
+                                     "targets": [0.2, 0.1]}),
     "one step": ("digits-softmax", {"batch_size": 1, "rates": 0.1, "starts": 19, "max_steps": 1,
                                     "batches": "independent", "width": 16}),
     "lone": ("bowl", {"batch_size": 1, "rates": 0.1, "starts": 1, "max_steps": 50, "width": 16}),
     "any width": ("line-fit", {"batch_size": 10, "rates": [0.05, 0.1], "starts": 11, "max_epochs": 5, "marks": 4}),
+}
+SHARDED = {  # name -> call whose devices share the examples, and how many do: they never divide 1,438, 569 or 101
+    "held out": ("digits-held-out", {"batch_size": 32, "rates": [0.03, 0.1, 0.3], "starts": 5, "max_epochs": 2,
+                                     "schedules": ["constant", "cosine"], "marks": 4, "targets": [1.5, 1.0],
+                                     "stop_at_target": True, "width": 16}, 4),
+    "searching": ("cancer-logistic", {"batch_size": 569, "rates": [0.1, 1.0], "starts": 19, "max_steps": 60,
+                                      "optimizer": "backtracking", "tolerance": 0.02, "targets": [0.15, 0.1],
+                                      "marks": 4, "width": 16}, 4),
+    "averaged": ("cancer-logistic", {"batch_size": 1, "rates": [0.01, 0.1], "starts": 3, "max_steps": 400, "marks": 4,
+                                     "optimizer": "averaged", "sampling": "replacement", "batches": "independent",
+                                     "tolerance": 0.05, "width": 16}, 3),
+    "own": ("own", {"batch_size": 10, "rates": None, "starts": 3, "max_epochs": 3}, 3),
 }
 
 
@@ -29,30 +45,91 @@ def main(path: Path, devices: int, hosts: list[str]) -> None:
     """Every call with every number of devices (of hosts: with all of them), its arrays saved."""
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     import jax
+    import optax
 
     import gdjax
 
     if hosts:
         jax.distributed.initialize(hosts[0], num_processes=int(hosts[2]), process_id=int(hosts[1]))
     asked = [jax.device_count()] if hosts else [None, 1, 3, [3, 1], jax.device_count()]
+    problems = {"own": _own_problem()}
+    wrapped = {"averaged": gdjax.optimizers.averaged(optax.sgd)}
     found = {}
-    for name, (problem, call) in SHARED.items():
-        targets = [0.2, 0.1] if name == "logistic" else []
-        for each in asked:
-            runs = gdjax.minibatch(gdjax.problems.get(problem), key=5, targets=targets, devices=each, **call)
-            arrays = {field: getattr(runs, field) for field in FIELDS}
+    for name, (problem, call, *number) in (SHARED | SHARDED).items():
+        for each in asked if name in SHARED else [one for one in asked if one in (None, *number)]:
+            sharded = name in SHARDED and each is not None
+            with _watched() if sharded else nullcontext([]) as texts:
+                runs = gdjax.minibatch(
+                    problems.get(problem) or gdjax.problems.get(problem), key=5, devices=each, shard_examples=sharded,
+                    **{**call, "optimizer": wrapped.get(call.get("optimizer"), call.get("optimizer", "sgd"))})
+            arrays = {field: getattr(runs, field) for field in FIELDS} | runs.scores
             arrays |= {f"params{place}": leaf for place, leaf in enumerate(jax.tree.leaves(runs.params))}
-            if targets:
+            if runs.targets:
                 arrays["hit"] = np.searchsorted(runs.marks, runs.hits()["steps_after"].fillna(1e9))  # which mark
+            arrays["hlo"] = np.array("\n".join(texts))
             found |= {f"{name}|{json.dumps(each)}|{field}": array for field, array in arrays.items()}
     if not hosts:
-        shape = {"batch_size": 32, "marks": 8, "starts": 7, "settings": 6}
-        program = gdjax.compile(gdjax.problems.get("cancer-logistic"), devices=jax.device_count(), **shape)
-        found["hlo"] = np.array(program.executable.as_text())
-        ran = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)])(5)
-        found["stepper"] = np.asarray(ran.steps)
-        found["groups"] = np.array(program.shape.queue * program.devices)
+        found |= _compiled()
     np.savez(path, **found)
+
+
+def _own_problem():
+    """A line through 101 points, of which every seventh does not count; what is divergence follows from the data."""
+    import jax.numpy as jnp
+
+    import gdjax
+
+    x, counts = np.linspace(-1, 1, 101), np.arange(101) % 7 > 0
+
+    def loss(line, point):
+        x, y, counts = point
+        return jnp.where(counts, (line[0] * x + line[1] - y) ** 2, 0.0)
+
+    return gdjax.Problem(name="own", data=(x, np.where(counts, 3 * x + 1, 50), counts), loss=loss, optimum=0.0,
+                         init=lambda key: jnp.zeros(2))
+
+
+@contextmanager
+def _watched() -> Iterator[list[str]]:
+    """Texts of what is compiled; an error where all examples come to one device."""
+    import jax
+
+    texts, compiled = [], jax.stages.Lowered.compile
+
+    def noted(*arguments, **named):
+        made = compiled(*arguments, **named)
+        texts.append(made.as_text())
+        return made
+
+    whole = AssertionError("all examples came to one device")
+    with mock.patch("jax.stages.Lowered.compile", noted), mock.patch("gdjax.Problem._on_device", side_effect=whole):
+        yield texts
+
+
+def _compiled() -> dict[str, np.ndarray]:
+    """Programs on all devices: what XLA made of one, and what memory copied and shared examples take."""
+    import jax
+
+    import gdjax
+
+    devices = jax.device_count()
+    program = gdjax.compile(gdjax.problems.get("cancer-logistic"), devices=devices, batch_size=32, marks=8, starts=7,
+                            settings=6)
+    ran = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)])(5)
+    found = {"hlo": np.array(program.executable.as_text()), "stepper": np.asarray(ran.steps),
+             "groups": np.array(program.shape.queue * program.devices)}
+    digits = gdjax.problems.get("digits-held-out")
+    call = {"batch_size": digits.examples, "devices": devices}
+    programs = [gdjax.compile(digits, width=16, shard_examples=sharded, **call) for sharded in (False, True)]
+    plans = [program.executable.memory_analysis() for program in programs]
+    found["bytes"] = np.array([[plan.argument_size_in_bytes, plan.temp_size_in_bytes] for plan in plans])
+    for program, sharded in zip(programs, (True, False), strict=True):
+        try:
+            gdjax.minibatch(digits, rates=0.1, starts=1, key=0, max_steps=1, shard_examples=sharded, program=program,
+                            **call)
+        except ValueError as error:
+            found[f"refused|{sharded}"] = np.array(str(error))
+    return found
 
 
 if __name__ == "__main__":

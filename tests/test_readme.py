@@ -98,6 +98,11 @@ def test_the_recipe_for_several_devices_runs_on_one() -> None:
     assert len(runs.steps) == 1_000_000 and (runs.frame().status == "converged").mean() > 0.999
 
 
+def test_the_recipe_for_data_in_parts_runs_on_one() -> None:
+    runs = run("shard_examples=True")["runs"]
+    assert len(runs.steps) == 32 and (runs.frame().accuracy > 0.8).all()
+
+
 def test_options_that_readme_and_docs_show_are_there() -> None:
     """Each `python -m bench COMMAND --option` in them; a command's lines may go on after a backslash."""
     from bench.cli import cli

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from gdjax import blocks
-from gdjax.engine import placement
+from gdjax.engine import placement, sharding
 from gdjax.engine import step as one
 from gdjax.problem import Problem, PyTree
 
@@ -27,7 +27,7 @@ def measure(problem: Problem, params: PyTree, mesh: Mesh | None = None) -> tuple
     """Losses and gradient norms over all data, (lanes,) each; params (lanes, …) leaves.
 
     In blocks whose size depends on the problem only, so that a lane's numbers do not depend on how many there are;
-    each device of a mesh takes blocks of its own.
+    each device that shares the lanes takes blocks of its own.
     """
     loss, norm = _in_blocks(problem, _loss_and_norm, params, mesh)
     return loss, norm
@@ -84,7 +84,7 @@ def _in_blocks(
 ) -> tuple[np.ndarray, ...]:
     leaves, tree = jax.tree.flatten(params)
     lanes = leaves[0].shape[0]
-    block = int(np.clip(1 << (SCORES // problem.examples).bit_length(), ROW, 4096)) * (1 if mesh is None else mesh.size)
+    block = int(np.clip(1 << (SCORES // problem.examples).bit_length(), ROW, 4096)) * placement.pools(mesh)
     shapes = tuple(jax.ShapeDtypeStruct((block, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
     scorer = _scorer(problem, lane, field, shapes, tree, mesh, placement.context())
     batch = placement.data_on(problem, mesh, field)
@@ -112,9 +112,10 @@ def _scorer(
         many = jax.vmap(functools.partial(lane, problem), (0, None))
         if problem.data is None:
             return many(params, batch)
+        batch = sharding.unpadded(batch, len(jax.tree.leaves(getattr(problem, field))[0]))
         rows = jax.tree.map(lambda leaf: jnp.reshape(leaf, (lanes // ROW, ROW, *leaf.shape[1:])), params)
         return jax.tree.map(jnp.ravel, jax.lax.map(lambda row: many(row, batch), rows))
 
-    program = placement.jitted(scorer, mesh, (placement.WHOLE, placement.LANES))
+    program = placement.jitted(scorer, mesh, (placement.EXAMPLES, placement.LANES))
     lowered = program.lower(placement.data_on(problem, mesh, field), jax.tree.unflatten(tree, shapes))
     return lowered.compile(placement.compiler_options())

@@ -1,7 +1,8 @@
 """Where a program runs: on one device, or with a lane pool of its own on each of many, of many hosts too.
 
 Lanes are independent, so the compiled program holds no word between devices: each goes through its own part of the
-queue in its own time. Only when all are through do hosts give each other their outcomes (`gdjax.blocks`).
+queue in its own time. Only when all are through do hosts give each other their outcomes (`gdjax.blocks`). Where the
+data do not fit on one device, devices share the examples instead, and one pool goes over all of them (`sharding`).
 """
 
 from __future__ import annotations
@@ -16,38 +17,53 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from gdjax.engine import sharding
 from gdjax.problem import Problem, PyTree
 
 Tree = TypeVar("Tree")
 Piece = TypeVar("Piece")
 Found = TypeVar("Found")
 CPU_OPTIONS: dict[str, str | bool] = {"xla_cpu_prefer_vector_width": "512"}  # where it has such: 5 to 25 % less time
-LANES, WHOLE = PartitionSpec("lanes"), PartitionSpec()
+EXAMPLES, LANES, WHOLE = sharding.SHARDED, PartitionSpec("lanes"), PartitionSpec()
 
 
-def mesh_of(devices: Sequence[jax.Device]) -> Mesh | None:
-    """The mesh over some devices, one axis "lanes"; None for the one where everything runs anyway.
+def mesh_of(devices: Sequence[jax.Device], shard_examples: bool = False) -> Mesh | None:
+    """The mesh over some devices, one axis named for what they share; None for the one where everything runs anyway.
 
     >>> mesh_of(jax.devices()[:1]) is None
     True
     """
     if len(devices) == 1 and devices[0] == jax.local_devices()[0]:
         return None
-    return jax.make_mesh((len(devices),), ("lanes",), axis_types=(AxisType.Auto,), devices=tuple(devices))
+    shared = sharding.AXIS if shard_examples else "lanes"
+    return jax.make_mesh((len(devices),), (shared,), axis_types=(AxisType.Auto,), devices=tuple(devices))
+
+
+def pools(mesh: Mesh | None) -> int:
+    """Lane pools that run side by side: one for each device that shares the lanes.
+
+    >>> pools(None)
+    1
+    """
+    return 1 if mesh is None or sharding.over_examples(mesh) else mesh.size
 
 
 def jitted(function: Callable, mesh: Mesh | None, arguments: tuple[PartitionSpec, ...]) -> jax.stages.Wrapped:
     """A function that each device of a mesh runs on its part of the arguments; its results' leading axes are joined.
 
+    Over examples it is one function of all devices, divided by XLA's partitioner, and each device has the whole result.
+
     Args:
-        arguments: for each whether it is split over the devices (LANES) or seen by all (WHOLE).
+        arguments: for each whether it is split over the devices (EXAMPLES, LANES) or seen by all (WHOLE).
     """
     if mesh is None:
         return jax.jit(function)
-    # check_vma: the loop's carry begins with constants, which it would call unvarying; nothing is summed over lanes
-    spread = jax.shard_map(function, mesh=mesh, in_specs=arguments, out_specs=LANES, check_vma=False)
-    kinds = tuple(NamedSharding(mesh, part) for part in arguments)
-    return jax.jit(spread, in_shardings=kinds, out_shardings=NamedSharding(mesh, LANES))
+    kinds = tuple(_kind(mesh, part) for part in arguments)
+    if not sharding.over_examples(mesh):
+        # check_vma: the loop's carry begins with constants, which it would call unvarying; nothing is summed over lanes
+        function = jax.shard_map(function, mesh=mesh, in_specs=tuple(kind.spec for kind in kinds), out_specs=LANES,
+                                 check_vma=False)
+    return jax.jit(function, in_shardings=kinds, out_shardings=_kind(mesh, LANES))
 
 
 def compiler_options() -> dict[str, str | bool] | None:
@@ -87,17 +103,23 @@ def mapped(run: Callable[[Piece], Found], pieces: Sequence[Piece], mesh: Mesh | 
 
 
 def data_on(problem: Problem, mesh: Mesh | None, field: str = "data") -> PyTree:
-    """The problem's data, or its `held_out` examples, where a program reads them: a copy on every device."""
+    """The problem's data, or its `held_out` examples, where a program reads them: a copy or a part on every device."""
     if mesh is not None:
-        return _copies(problem, mesh, field, jax.config.read("jax_enable_x64"))
+        return _on_mesh(problem, mesh, field, jax.config.read("jax_enable_x64"))
     return problem.device_data() if field == "data" else problem.device_held_out()
+
+
+def data_like(problem: Problem, mesh: Mesh | None) -> PyTree:
+    """Shapes and dtypes of `data_on`; nothing is copied."""
+    like = problem.like()
+    return jax.tree.map(lambda leaf: sharding.padded(leaf, mesh.size), like) if sharding.over_examples(mesh) else like
 
 
 def placed(tree: Tree, mesh: Mesh | None, part: PartitionSpec) -> Tree:
     """Host arrays, equal on every host, as arguments of a program over a mesh; a host keeps what its devices need."""
     if mesh is None:
         return tree
-    kind = NamedSharding(mesh, part)
+    kind = _kind(mesh, part)
 
     def place(leaf: np.ndarray) -> jax.Array:
         leaf = np.asarray(leaf)
@@ -108,10 +130,21 @@ def placed(tree: Tree, mesh: Mesh | None, part: PartitionSpec) -> Tree:
 
 def on_host(tree: Tree) -> Tree:
     """Results as host arrays where this host holds all of them; else as they are."""
-    return jax.tree.map(lambda leaf: np.asarray(leaf) if leaf.is_fully_addressable else leaf, tree)
+    def fetched(leaf: jax.Array) -> jax.Array | np.ndarray:
+        return np.asarray(leaf) if leaf.is_fully_addressable or leaf.is_fully_replicated else leaf
+
+    return jax.tree.map(fetched, tree)
+
+
+def _kind(mesh: Mesh, part: PartitionSpec) -> NamedSharding:
+    """How an argument lies on a mesh: whole, where the part is along an axis that the mesh does not have."""
+    return NamedSharding(mesh, part if set(part) <= set(mesh.axis_names) else WHOLE)
 
 
 @functools.lru_cache(maxsize=16)
-def _copies(problem: Problem, mesh: Mesh, field: str, x64: bool) -> PyTree:
-    """Copies of the data on all devices of a mesh, kept; x64 decides their dtype."""
+def _on_mesh(problem: Problem, mesh: Mesh, field: str, x64: bool) -> PyTree:
+    """The data on all devices of a mesh, kept; x64 decides their dtype."""
+    if sharding.over_examples(mesh):
+        place = functools.partial(sharding.place, mesh=mesh)
+        return jax.tree.map(place, getattr(problem, field), problem.like(field))
     return placed(data_on(problem, None, field), mesh, WHOLE)

@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from gdjax import sampling
-from gdjax.engine import layout
+from gdjax.engine import layout, sharding
 from gdjax.engine import step as one
 from gdjax.engine.step import Hyper
 from gdjax.optimizers import Optimizer, averages, scored
@@ -106,7 +107,9 @@ class Slots(NamedTuple):
 Carry = tuple[Slots, Outcome, jax.Array, jax.Array]
 
 
-def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules) -> tuple[Outcome, jax.Array]:
+def run(
+    shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules, mesh: Mesh | None = None
+) -> tuple[Outcome, jax.Array]:
     """Outcomes of all groups of the queue, and the steps that every slot ran (busy or not).
 
     Args:
@@ -114,7 +117,9 @@ def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
         data: pytree of (examples, …) arrays on the device, or None.
         marks: (marks,) int32 steps increasing, padded with NEVER; without any, nothing is scored (timing).
         rules: what ends a lane.
+        mesh: the devices that each step slots of their own, with a part of the data; None where one steps all.
     """
+    whole = sharding.unpadded(data, shape.problem.examples)
     first = jnp.arange(shape.slots)
     slots = begin(shape, queue, first, rules)
     # one axis for all lanes: of (queue, members) XLA copied the whole table to another layout and back in every turn
@@ -127,8 +132,8 @@ def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
 
     def turn(carry: Carry) -> Carry:
         slots, outcome, waiting, ran = carry
-        slots, count = _step_together(shape, data, slots, marks, rules)
-        slots = _score(shape, data, slots, marks, rules)
+        slots, count = _step_together(shape, whole if shape.full_batch else data, slots, marks, rules, mesh)
+        slots = _score(shape, whole, slots, marks, rules)
         slots, outcome = _retire(shape, slots, outcome)
         if shape.queue > shape.slots:
             slots, waiting = _refill(shape, slots, queue, waiting, rules)
@@ -139,18 +144,20 @@ def run(shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
     return jax.tree.map(lambda table: table.reshape(shape.queue, shape.members, *table.shape[1:]), outcome), ran
 
 
-def _step_together(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Rules) -> tuple[Slots, jax.Array]:
+def _step_together(
+    shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Rules, mesh: Mesh | None
+) -> tuple[Slots, jax.Array]:
     """All slots forward to the nearest mark of any of them, at most a chunk."""
     busy = jnp.any(slots.seen.status == RUNNING, axis=1)
     to_mark = jnp.minimum(_next_mark(marks, slots.mark), rules.max_steps) - slots.step
     gap = jnp.min(jnp.where(busy, to_mark, NEVER))
     count = jnp.where(jnp.any(busy), jnp.minimum(gap, shape.chunk), 0)
 
-    def body(_: jax.Array, slots: Slots) -> Slots:
-        return jax.vmap(lambda slot: step_group(shape, data, slot, rules))(slots)
+    def steps(data: PyTree, slots: Slots, count: jax.Array, rules: Rules) -> Slots:
+        return jax.lax.fori_loop(0, count, lambda _, now: step_groups(shape, data, now, rules, mesh is not None), slots)
 
     before = slots.seen.steps + count
-    slots = jax.lax.fori_loop(0, count, body, slots)
+    slots = (steps if mesh is None else sharding.with_own_slots(steps, mesh))(data, slots, count, rules)
     return (_end(shape, data, slots, before, rules) if shape.full_batch else slots), count
 
 
@@ -174,13 +181,20 @@ def _end(shape: Shape, data: PyTree, slots: Slots, expected: jax.Array, rules: R
     return slots._replace(seen=jax.lax.cond(jnp.any(ended), look, lambda seen: seen, slots.seen))
 
 
-def step_group(shape: Shape, data: PyTree, slot: Slots, rules: Rules) -> Slots:
-    """One step of one group: its batch is drawn once and shared by its members."""
-    problem, examples = shape.problem, shape.problem.examples
+def step_groups(shape: Shape, data: PyTree, slots: Slots, rules: Rules, apart: bool = False) -> Slots:
+    """One step of every group; `apart` where the data are one device's part of them."""
     if shape.full_batch:
-        batch, single = data, False
-    else:
-        batch, single = one.take(problem, data, slot.drawn), shape.batch_size == 1
+        return jax.vmap(lambda slot: _step_group(shape, data, slot, rules))(slots)
+    take = functools.partial(one.take, shape.problem, data)
+    batches = sharding.fetch(shape.problem, data, slots.drawn) if apart else jax.vmap(take)(slots.drawn)
+    return jax.vmap(lambda slot, batch: _step_group(shape, batch, slot, rules))(slots, batches)
+
+
+def _step_group(shape: Shape, batch: PyTree, slot: Slots, rules: Rules) -> Slots:
+    """One step of one group on a batch, which its members share."""
+    problem, examples = shape.problem, shape.problem.examples
+    single = shape.batch_size == 1 and not shape.full_batch
+    if not shape.full_batch:
         epoch, position = sampling.advance(examples, shape.batch_size, slot.epoch, slot.position)
         slot = slot._replace(epoch=epoch, position=position, drawn=_draw(shape, slot.seed, epoch, position))
 

@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 from gdjax import blocks, optimizers
 from gdjax import lanes as lane_tables
 from gdjax.engine import measure as scores
-from gdjax.engine import placement, pool
+from gdjax.engine import placement, pool, sharding
 from gdjax.engine.cost import Cost, step_cost
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
@@ -26,7 +26,7 @@ from gdjax.problem import Problem, PyTree
 from gdjax.stopping import Rules
 
 KEPT = 128  # programs kept in memory
-PARTS = placement.WHOLE, placement.LANES, placement.WHOLE, placement.WHOLE  # data, queue, marks, rules
+PARTS = placement.EXAMPLES, placement.LANES, placement.WHOLE, placement.WHOLE  # data, queue, marks, rules
 _programs: dict[tuple, Program] = {}
 _lock = threading.Lock()
 
@@ -37,7 +37,7 @@ class Program:
 
     Attributes:
         trace_s, compile_s: seconds of tracing and lowering, and of XLA's compilation.
-        mesh: the devices that share the lanes; None for the default one.
+        mesh: the devices that share the lanes or the examples; None for the default one.
     """
 
     shape: pool.Shape
@@ -53,22 +53,32 @@ class Program:
 
     @property
     def width(self) -> int:
-        """Lanes side by side on each device: slots × members."""
+        """Lanes side by side in a pool: slots × members."""
         return self.shape.slots * self.shape.members
 
     @property
     def devices(self) -> int:
-        """Devices that share the lanes."""
+        """Devices that share the lanes or the examples."""
         return 1 if self.mesh is None else self.mesh.size
+
+    @property
+    def shared(self) -> str:
+        """What the devices share: "lanes" or "examples"."""
+        return sharding.AXIS if sharding.over_examples(self.mesh) else "lanes"
 
     @property
     def lanes(self) -> int:
         """Lanes side by side on all devices."""
-        return self.width * self.devices
+        return self.width * self.pools
+
+    @property
+    def pools(self) -> int:
+        """Lane pools: one on each device that shares the lanes, one over all that share the examples."""
+        return placement.pools(self.mesh)
 
     @property
     def memory_bytes(self) -> int:
-        """Memory that a run of the program takes at once, as XLA planned it: arguments, results, what is between.
+        """Memory that a run takes at once on each device, as XLA planned it: arguments, results, what is between.
 
         Example:
             >>> import gdjax
@@ -107,10 +117,10 @@ class Program:
         """
         shape, problem = self.shape, self.shape.problem
         root = jax.random.key(key)
-        many = self.devices * shape.queue
+        many = self.pools * shape.queue
         params = lane_tables.draw_starts(problem, jax.random.fold_in(root, 0), many)
         data = placement.data_on(problem, self.mesh)
-        number = jax.eval_shape(problem.objective, jax.eval_shape(problem.start, root), data).dtype.type
+        number = jax.eval_shape(problem.objective, jax.eval_shape(problem.start, root), problem.like()).dtype.type
         stream = np.stack([np.arange(many), np.zeros(many, np.int64)], 1)
         seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
         table = np.arange(many * shape.members).reshape(many, shape.members) % len(settings)
@@ -118,7 +128,7 @@ class Program:
         numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
         hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, max_steps, pace, np.dtype(number))
         queue = pool.Queue(params, np.zeros(many, number), np.ones(many, number), seeds,
-                           jax.tree.map(lambda leaf: leaf[table], hyper), np.full(self.devices, shape.slots, np.int32))
+                           jax.tree.map(lambda leaf: leaf[table], hyper), np.full(self.pools, shape.slots, np.int32))
         queue = jax.block_until_ready(jax.tree.map(jnp.asarray, self.spread(queue)))
 
         def run(steps: int, marks: int = 0) -> PyTree:
@@ -154,17 +164,17 @@ class Program:
 
         The queue goes through the executable in pieces of its fixed length.
         """
-        shape, devices, total = self.shape, self.devices, len(lanes.origin)
+        shape, pools, total = self.shape, self.pools, len(lanes.origin)
         data = placement.data_on(shape.problem, self.mesh)
         padded = np.full(shape.marks, pool.NEVER, np.int32)
         padded[: len(marks)] = marks
         rest = self.copied(padded, rules)
 
-        pieces = [np.array_split(np.arange(first, min(first + devices * shape.queue, total)), devices)
-                  for first in range(0, total, devices * shape.queue)]
+        pieces = [np.array_split(np.arange(first, min(first + pools * shape.queue, total)), pools)
+                  for first in range(0, total, pools * shape.queue)]
 
         def run(parts: list[np.ndarray]) -> tuple[np.ndarray, tuple[pool.Outcome, jax.Array]]:
-            """Where each group of a piece goes, −1 for padding; its outcome, and the steps that its device ran."""
+            """Where each group of a piece goes, −1 for padding; its outcome, and the steps that its pool ran."""
             rows = np.concatenate([np.resize(part, shape.queue) for part in parts])
             real = np.concatenate([np.arange(shape.queue) < len(part) for part in parts])
             origin, table = lanes.origin[rows], lanes.table[rows]
@@ -190,8 +200,8 @@ def program_for(shape: pool.Shape, mesh: Mesh | None = None) -> Program:
     with _lock:
         if key not in _programs:
             began = time.perf_counter()
-            program = placement.jitted(functools.partial(_on_each, shape), mesh, PARTS)
-            lowered = program.lower(*example_arguments(shape, 1 if mesh is None else mesh.size))
+            program = placement.jitted(functools.partial(_on_each, shape, mesh), mesh, PARTS)
+            lowered = program.lower(*example_arguments(shape, mesh))
             traced = time.perf_counter()
             executable = lowered.compile(placement.compiler_options())
             if len(_programs) >= KEPT:
@@ -200,29 +210,31 @@ def program_for(shape: pool.Shape, mesh: Mesh | None = None) -> Program:
         return _programs[key]
 
 
-def _on_each(shape: pool.Shape, data: PyTree, queue: pool.Queue, marks: jax.Array, rules: Rules
-             ) -> tuple[pool.Outcome, jax.Array]:
+def _on_each(
+    shape: pool.Shape, mesh: Mesh | None, data: PyTree, queue: pool.Queue, marks: jax.Array, rules: Rules
+) -> tuple[pool.Outcome, jax.Array]:
     """`pool.run` as each device sees it: its part of the queue, of (1,) length; the steps it ran, beside each group."""
-    outcome, ran = pool.run(shape, data, queue._replace(length=jnp.asarray(queue.length)[0]), marks, rules)
+    outcome, ran = pool.run(shape, data, queue._replace(length=jnp.asarray(queue.length)[0]), marks, rules,
+                            mesh if sharding.over_examples(mesh) and not shape.full_batch else None)
     return outcome, jnp.full(shape.queue, ran)
 
 
-def example_arguments(shape: pool.Shape, devices: int = 1) -> tuple[PyTree, pool.Queue, jax.Array, Rules]:
+def example_arguments(shape: pool.Shape, mesh: Mesh | None = None) -> tuple[PyTree, pool.Queue, jax.Array, Rules]:
     """Shapes and dtypes of the arguments of a program."""
-    problem = shape.problem
+    problem, pools = shape.problem, placement.pools(mesh)
     params = jax.eval_shape(problem.start, jax.random.key(0))
-    data = problem.shapes()
-    loss = jax.eval_shape(problem.objective, params, data)
+    loss = jax.eval_shape(problem.objective, params, problem.like())
     number = functools.partial(_like, dtype=loss.dtype)
     whole = functools.partial(_like, dtype=jnp.int32)
-    queue = shape.queue * devices
+    queue = shape.queue * pools
     many = queue, shape.members
     hyper = Hyper(number(many), whole(many), number(many), number(many), number(many), number((*many, 4)),
                   {name: number(many) for name in shape.numbers}, _like(many, jnp.bool))
     starts = jax.tree.map(lambda leaf: _like((queue, *leaf.shape), leaf.dtype), params)
     seeds = _like((queue, 2), jnp.uint32)
-    waiting = pool.Queue(starts, number((queue,)), number((queue,)), seeds, hyper, whole((devices,)))
-    return data, waiting, whole((shape.marks,)), Rules(number(()), number(()), number(()), number(()), whole(()))
+    waiting = pool.Queue(starts, number((queue,)), number((queue,)), seeds, hyper, whole((pools,)))
+    rules = Rules(number(()), number(()), number(()), number(()), whole(()))
+    return placement.data_like(problem, mesh), waiting, whole((shape.marks,)), rules
 
 
 def _like(shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:

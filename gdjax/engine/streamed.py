@@ -178,7 +178,7 @@ class Streamed:
     def _number(self, value: np.ndarray) -> np.ndarray:
         """Means in the dtype of the loss."""
         loss = jax.eval_shape(self.problem.objective, jax.eval_shape(self.problem.start, jax.random.key(0)),
-                              self.shape.problem.shapes())
+                              self.shape.problem.like())
         with np.errstate(over="ignore"):
             return value.astype(loss.dtype)
 
@@ -240,10 +240,7 @@ def _stepper(shape: pool.Shape, context: tuple[object, ...]) -> jax.stages.Compi
     """The executable that takes a piece of lanes so many steps forward on one buffer."""
 
     def advance(data: PyTree, slots: pool.Slots, count: jax.Array, rules: Rules) -> pool.Slots:
-        def body(_: jax.Array, slots: pool.Slots) -> pool.Slots:
-            return jax.vmap(lambda slot: pool.step_group(shape, data, slot, rules))(slots)
-
-        return jax.lax.fori_loop(0, count, body, slots)
+        return jax.lax.fori_loop(0, count, lambda _, now: pool.step_groups(shape, data, now, rules), slots)
 
     data, queue, _, rules = example_arguments(shape)
     queue = queue._replace(length=np.int32(shape.slots))
@@ -276,7 +273,7 @@ def _summer(
         like = jax.eval_shape(many, params, jax.eval_shape(part, jnp.int32(0)))
         return jax.lax.fori_loop(0, tiles, add, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like))
 
-    data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype), problem.shapes())
+    data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype), problem.like())
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes, *leaf.shape), leaf.dtype),
                           jax.eval_shape(problem.start, jax.random.key(0)))
     lowered = jax.jit(total).lower(data, jax.ShapeDtypeStruct((), jnp.int32), params)
