@@ -8,12 +8,14 @@ import math
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -28,6 +30,8 @@ from bench.watch import oom_kills
 
 LOG = "log.txt"
 LAST_LINES = 5  # of the log, that tell of a worker's end
+CHATTER = "[Gloo] Rank "  # how lines begin that tell of connections between hosts
+FATAL = re.compile(r"JAX distributed service detected fatal errors.*absl::Status: (.*(?:\n[0-9]+$)*)", re.MULTILINE)
 STACK_S = 0.5  # seconds that a hung worker has to write where it is
 STOP_S = 5.0  # seconds a worker asked to stop has
 KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
@@ -54,6 +58,7 @@ class Message(TypedDict, total=False):
     status: str
     note: str
     on: bool
+    shared: bool
     code: int
     facts: dict[str, object]
     row: dict[str, object]
@@ -79,9 +84,9 @@ class Child:
         self._process.start()
         theirs.close()
 
-    def ready(self, wake: socket.socket, timeout: float | None) -> bool:
-        """Wait for a word from the worker, a signal or the time in seconds; True when the worker has something."""
-        return self._connection in wait([self._connection, wake], timeout)
+    def ready(self, others: Sequence[socket.socket], timeout: float | None) -> bool:
+        """Wait for a word from the worker, for others or the time in seconds; True when the worker has something."""
+        return self._connection in wait([self._connection, *others], timeout)
 
     def receive(self) -> Message | None:
         """The next message, or None when the worker is gone."""
@@ -105,6 +110,11 @@ class Child:
             return 0.0
         return times.user + times.system
 
+    def let_go_on(self) -> None:
+        """Tell a worker that waits after a failure that all hosts have failed there."""
+        with suppress(OSError):  # it is gone
+            self._connection.send({"kind": "on"})
+
     def show_stack(self) -> None:
         """Make the worker write into its log where it is, also in the middle of compiled code."""
         if hasattr(signal, "SIGUSR1") and self._process.pid is not None and self._process.is_alive():
@@ -126,7 +136,11 @@ class Child:
             self._process.kill()
             self._process.join()
         self._connection.close()
-        how, tail = why or self._how(self._process.exitcode or 0), self._last_lines()
+        code = self._process.exitcode or 0
+        status = FATAL.search(self._said(20_000)) if why is None and code == -signal.SIGABRT else None
+        if status is not None:
+            return f"{self._how(code)}: {' '.join(status[1].split())[:200]}"
+        how, tail = why or self._how(code), self._last_lines()
         return f"{how}; log ends: {tail}" if tail else f"{how}; nothing in the log"
 
     def _how(self, code: int) -> str:
@@ -139,13 +153,17 @@ class Child:
         why = " of the out-of-memory killer" if known else " (often: out of memory)"
         return f"{self._name} killed by {name}{why}"
 
-    def _last_lines(self) -> str:
+    def _said(self, last: int) -> str:
+        """The last bytes that the process wrote into its log."""
         if not self._log.exists():
             return ""
         with open(self._log, "rb") as file:
-            file.seek(max(self._log_start, self._log.stat().st_size - 4_000))
-            text = file.read().decode("utf-8", "replace").split("\n")
-        lines = [line.strip()[:200] for line in text if line.strip()]
+            file.seek(max(self._log_start, self._log.stat().st_size - last))
+            return file.read().decode("utf-8", "replace")
+
+    def _last_lines(self) -> str:
+        text = self._said(4_000).split("\n")
+        lines = [line.strip()[:200] for line in text if line.strip() and not line.startswith(CHATTER)]
         stacks = [place for place, line in enumerate(lines) if line.endswith("(most recent call first):")]
         first = max(stacks[-1] - 1, 0) if stacks else len(lines) - LAST_LINES  # a stack tells by its beginning
         return " | ".join(lines[max(first, 0):][:LAST_LINES])

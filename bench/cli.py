@@ -19,6 +19,8 @@ from bench.display import Display
 from bench.doctor import check_machine
 from bench.executors import modules_of, run_suite
 from bench.folder_check import check_run
+from bench.follow import follow
+from bench.meeting import WAIT_S, meeting_from
 from bench.merge import merge_folders
 from bench.opening import place_for
 from bench.parent import BAD_INPUT, FOLDER, NO_DEVICE, REGRESSION
@@ -26,7 +28,7 @@ from bench.reporting import show_table, write_report
 from bench.shards import Shard, shard_from, shards_for
 from bench.size import Room, size_of
 from bench.store import FolderError
-from bench.suite import Suite, load_suite, narrowed
+from bench.suite import ALL, Suite, load_suite, narrowed
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +46,7 @@ def cli() -> None:
 @click.option("--optimizer", "optimizers", metavar="NAME", multiple=True, help="Only this optimizer; repeatable.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="Where the lanes run.")
 @click.option("--devices", type=click.IntRange(1, 10_000), metavar="N",
-              help="How many devices share the lanes [default: the suite's].")
+              help="How many devices share the lanes [default: the suite's; with --coordinator all of all hosts].")
 @click.option("--shard", "part", metavar="k/K", help="Only shard k of K of SUITE, in a folder of its own; see merge.")
 @click.option("--executor", type=click.Choice(EXECUTORS), default="local", show_default=True,
               help="What runs the shards of a sweep: this machine, Dask workers, SLURM jobs.")
@@ -53,6 +55,13 @@ def cli() -> None:
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask's scheduler [default: a worker of this machine].")
 @click.option("--slurm", "parameters", metavar="NAME=VALUE", multiple=True,
               help="Parameter of submitit, such as slurm_partition=gpu; repeatable.")
+@click.option("--coordinator", metavar="HOST:PORT",
+              help="Run on several hosts as one program that meet there: this command on each; auto asks the cluster.")
+@click.option("--processes", type=click.IntRange(1, 10_000), metavar="N", help="How many meet there.")
+@click.option("--process-id", "process", type=int, metavar="I",
+              help="Number of this one, from 0; 0 is at --coordinator and has the run folder, the others follow.")
+@click.option("--wait", "wait_s", type=click.FloatRange(1, 86_400), metavar="SECONDS", default=WAIT_S,
+              show_default=True, help="How long they wait for each other.")
 @click.option("--out", type=Path, help="Run folder [default: results/SUITE-DEVICE-TIME].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; starts it where there is none.")
 @click.option("--force-new", is_flag=True, help="Where --out is used or can't be resumed, run in a new folder beside.")
@@ -60,31 +69,39 @@ def cli() -> None:
 @click.option("--yes", is_flag=True, help="Run a very large suite too, and where memory or disk look short.")
 def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], device: str, devices: int | None,
         part: str | None, executor: str, shards: int | None, scheduler: str | None, parameters: tuple[str, ...],
-        out: Path | None, resume: bool, force_new: bool, wanted: bool, yes: bool) -> None:
+        coordinator: str | None, processes: int | None, process: int | None, wait_s: float, out: Path | None,
+        resume: bool, force_new: bool, wanted: bool, yes: bool) -> None:
     """Run SUITE, a shipped name (see list) or a TOML file, and report."""
     display = Display()
     try:
-        loaded = narrowed(load_suite(suite), problems, optimizers, devices)
+        loaded = load_suite(suite)
+        meeting = meeting_from(coordinator, processes, process, wait_s, suite=loaded, device=device, devices=devices,
+                               shard=part, executor=executor)
+        loaded = narrowed(loaded, problems, optimizers, devices or (ALL if meeting else None))
         shard = None if part is None else shard_from(part, loaded)
         cluster = cluster_from(executor, scheduler, parameters, shards, part)
         shards = shards_for(loaded, shards) if cluster else None
     except SuiteError as error:
         display.error(str(error))
         sys.exit(BAD_INPUT)
-    if (resume or force_new) and out is None:
+    follows = meeting is not None and meeting.process > 0
+    if (resume or force_new) and out is None and not follows:
         display.error(f"error: {'--resume' if resume else '--force-new'}: needs the folder of the run (got no --out). "
                       "Add --out DIR.")
         sys.exit(BAD_INPUT)
     size = size_of(loaded) if shard is None else size_of(loaded).share(shard.of)
-    if loaded.claims is None:
+    if loaded.claims is None and not follows:
         display.line(f"{loaded.name}{'' if shard is None else f', shard {shard}'}: {size}")
     if size.too_large and not yes:
         display.error(f"error: {suite}: is very large (got {size}). Shorten its axes, or add --yes.")
         sys.exit(BAD_INPUT)
+    if meeting is not None and follows:
+        sys.exit(follow(loaded, device, meeting))
     try:
         folder = out or default_folder(loaded, device, shard)
         room = Room.beside(folder)  # refuses a path that can't be looked at
-        folder = place_for(loaded, folder, device, resume, shard) if force_new else folder
+        if force_new:
+            folder = place_for(loaded, folder, device, resume, shard, meeting.processes if meeting else 1)
     except FolderError as error:
         display.error(f"error: {error}")
         sys.exit(FOLDER)
@@ -98,11 +115,13 @@ def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], devi
              "--device", device, *([f"--devices={devices}"] if devices else []), *(["--yes"] if yes else [])]
     if cluster and shards:
         sys.exit(run_over(cluster, ["run", suite, *which], folder, shards, resume, wanted))
-    code = run_suite(loaded, folder, device, resume, shard, reported=wanted)
+    code = run_suite(loaded, folder, device, resume, shard, reported=wanted, meeting=meeting)
     if code and code not in (FOLDER, NO_DEVICE, BAD_INPUT):
         which += [] if shard is None else [f"--shard={shard}"]
+        which += [] if meeting is None else meeting.options
         again = ["python", "-m", "bench", "run", suite, *which, "--out", str(folder), "--resume"]
-        display.line(f"to go on: {shlex.join(again)}")
+        where = "" if meeting is None else " (on every host, with its --process-id)"
+        display.line(f"to go on{where}: {shlex.join(again)}")
     sys.exit(code)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import jax
 
+from bench import together
+
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 WARMUPS = 2  # kept and unused: the first runs of a program are slower
 _compilations = 0
@@ -55,12 +57,12 @@ class Sample:
 
 
 def once(run: Callable[[int], object], count: int) -> tuple[float, bool]:
-    """Seconds of one blocked run, and whether anything compiled in it."""
+    """Seconds of one blocked run until all hosts are through, and whether anything compiled in it."""
     before = _compilations
     began = time.perf_counter()
     jax.block_until_ready(run(count))
     seconds = time.perf_counter() - began
-    return seconds, _compilations > before
+    return together.slowest(seconds, _compilations > before)
 
 
 def calibrate(label: tuple[str, ...], run: Callable[[int], object], min_sample_s: float, repeats: int) -> Job:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections import Counter
 from typing import NamedTuple
 
 import jax
@@ -28,7 +29,7 @@ class Opened(NamedTuple):
     warning: str
 
 
-def open_device(asked: str, dtype: str, matmul_precision: str, count: int = 1) -> Opened:
+def open_device(asked: str, dtype: str, matmul_precision: str, count: int | str = 1) -> Opened:
     """Set JAX up for a run and make sure that the device asked for is there and computes.
 
     Nothing falls back: a device that is missing or can't compute is trouble, whatever else there is.
@@ -37,7 +38,7 @@ def open_device(asked: str, dtype: str, matmul_precision: str, count: int = 1) -
         asked: "auto", "cpu" or "gpu".
         dtype: "float32" or "float64".
         matmul_precision: in a suite's words.
-        count: how many devices share the lanes.
+        count: how many devices share the lanes, of all hosts together; "all": those there are.
     """
     jax.config.update("jax_enable_compilation_cache", False)  # a cached program would hide its compile time
     jax.config.update("jax_enable_x64", dtype == "float64")
@@ -51,9 +52,14 @@ def open_device(asked: str, dtype: str, matmul_precision: str, count: int = 1) -
     platform, names = devices[0].platform, ", ".join(str(each) for each in devices)
     if asked == "gpu" and platform != "gpu":
         return _missing(asked, f"{names}; {_why_no_gpu()}")
-    if len(devices) < count:
+    if isinstance(count, int) and (len(devices) < count or (jax.process_count() > 1 and len(devices) > count)):
         return Opened("", f"--devices: {count} devices are asked for (got {len(devices)}: {names}). Ask for as many as "
                           "there are; with --device cpu they are made of one CPU.", "")
+    each = Counter(device.process_index for device in devices)
+    if len(set(each.values())) > 1:
+        found = ", ".join(f"{many} in process {process}" for process, many in sorted(each.items())[:10])
+        return Opened("", f"--devices: hosts must have as many each (got {found}). Give --devices N: each gives "
+                          "its share of them.", "")
     try:
         compute()
     except Exception as error:  # whatever a driver raises: out of memory, busy, no kernel for this device
@@ -74,9 +80,10 @@ def compute() -> None:
 
 def facts() -> dict[str, object]:
     """What only a process that holds the device knows of it; memory in bytes, None where the device does not tell."""
-    first = jax.devices()[0]
+    first = jax.local_devices()[0]
     stats = first.memory_stats() or {}
     return {"backend": jax.default_backend(), "device_kind": first.device_kind, "device_count": jax.device_count(),
+            "processes": jax.process_count(), "devices_per_process": jax.local_device_count(),
             "device_memory_bytes": stats.get("bytes_limit"),
             "driver_version": _nvidia_smi("driver_version") if first.platform == "gpu" else None,
             "x64": jax.config.read("jax_enable_x64"), "affinity": environment.affinity(),

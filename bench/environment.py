@@ -20,9 +20,9 @@ DECIDING = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")  # another versio
 SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CPP_")
 CPUS = "--xla_force_host_platform_device_count="
 DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops=true"
-MEASURING = ("bench/suite.py", "bench/worker.py", "bench/experiment.py", "bench/tuning.py", "bench/clock.py",
-             "bench/step_times.py", "bench/noise.py", "bench/noise_worker.py", "bench/device.py",
-             "bench/gradient_noise.py", "bench/shards.py",
+MEASURING = ("bench/suite.py", "bench/worker.py", "bench/planning.py", "bench/experiment.py", "bench/tuning.py",
+             "bench/clock.py", "bench/together.py", "bench/step_times.py", "bench/noise.py", "bench/noise_worker.py",
+             "bench/device.py", "bench/gradient_noise.py", "bench/shards.py",
              "bench/study/worker.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
 
 

@@ -10,8 +10,10 @@ from bench import environment, machines, store
 from bench.cells import group_of, groups_of, noise_group, timing_group_of
 from bench.child import LOG, Child, Message, Signals
 from bench.display import Display
+from bench.hosts import Hosts, gathered
+from bench.meeting import Meeting, share
 from bench.noise import picked_by_shard, processes_of
-from bench.opening import check_data, opened
+from bench.opening import check_plan, opened
 from bench.parent import CELLS_FAILED, FINE, FOLDER, INTERRUPTED, REPORT_FAILED, guarded, listen
 from bench.reporting import write_report
 from bench.shards import Shard
@@ -25,8 +27,8 @@ NOTE_LIMIT = 2_000  # characters
 
 
 def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, shard: Shard | None = None, *,
-              reported: bool = True, worker: str | None = None, report: str | None = None,
-              noise: str | None = None) -> int:
+              reported: bool = True, meeting: Meeting | None = None, worker: str | None = None,
+              report: str | None = None, noise: str | None = None) -> int:
     """Run what is missing of a suite in a folder, write the report, and return the exit code.
 
     Args:
@@ -36,6 +38,7 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         resume: go on with the run in the folder; starts one where there is none.
         shard: the share of the suite's groups to run; None: all of them.
         reported: whether tables and report are made at the end.
+        meeting: where the other hosts of the run come to, of which this is process 0; None: there are no others.
         worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
         report: module with `write_report(folder)`, which may return what to show at the end; None: the suite's.
         noise: module that times a sample again in fresh processes (A/A), run like a worker; None: the suite's, and none
@@ -47,13 +50,14 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
     display = Display()
 
     def work() -> int:
-        with Signals() as signals, store.locked(folder):
-            run = opened(suite, folder, device, resume, shard)
+        with (Signals() as signals, gathered(meeting, suite, device, signals, display) as hosts,
+              store.locked(folder)):
+            run = opened(suite, folder, device, resume, shard, hosts.processes)
             for note in suite.notes:
                 display.line(f"note: {note}")
             own = modules_of(suite.config())
             modules = Modules(worker or own.worker, report or own.report, noise or (None if worker else own.noise))
-            return _Session(suite, folder, device, run, modules, display, signals).execute(reported)
+            return _Session(suite, folder, device, run, modules, display, signals, hosts).execute(reported)
 
     return guarded(work, folder, display, mend="Finished cells are kept: mend it and use --resume.",
                    kept="finished cells are kept, --resume goes on.")
@@ -81,10 +85,10 @@ class _Session:
     """One run of the parent over a folder: workers come and go, the manifest stays right."""
 
     def __init__(self, suite: Suite, folder: Path, device: str, run: Run, modules: Modules,
-                 display: Display, signals: Signals) -> None:
+                 display: Display, signals: Signals, hosts: Hosts) -> None:
         self.suite, self.folder, self.run = suite, folder, run
         self.device = run["device"] if device == "auto" else device  # a resumed "auto" stays where it was
-        self.modules, self.display, self.signals = modules, display, signals
+        self.modules, self.display, self.signals, self.hosts = modules, display, signals, hosts
         self.planned = False
         self.whole: list[str] = []  # groups that were finished when the worker began; who looks later disturbs it
         self.given_up: dict[str, tuple[str, str]] = {}  # group -> status and why it is not tried again
@@ -102,21 +106,24 @@ class _Session:
             if outcome is None or not self._try_again(outcome):
                 break
         if not self.planned and self.code:
+            self.hosts.over(self.code)
             if self.code != CELLS_FAILED and "resumed" not in self.run:
                 store.discard(self.folder)  # nothing to keep: the same command can be given again
             return self.code
         self._settle()
         self._repeat()
+        code = self.code or (CELLS_FAILED if self._failed() else FINE)
+        self.hosts.over(code)  # they need not wait for the report
         hurried = self.signals.count > 1
         self.signals.finish()
         reported = self._finish(tables=wanted and not hurried, report=wanted and self.code != INTERRUPTED)
-        return self.code or (CELLS_FAILED if self._failed() else FINE) or (FINE if reported else REPORT_FAILED)
+        return code or (FINE if reported else REPORT_FAILED)
 
     def _run_worker(self) -> str | None:
         """One worker over all that is missing; None when it ended in order, else how it died."""
         self.whole = groups = store.finished_groups(self.folder, self._warn)
         self.running = None
-        return self._listen(self.modules.worker, {
+        return self._listen("worker", self.modules.worker, {
             "device": self.device, "finished": sorted({*groups, *self.given_up}), "widths": self.widths,
             "shard": self.run.get("shard"), "shards": self._shards()}, self._hear)
 
@@ -134,20 +141,21 @@ class _Session:
             group = noise_group(process, shard)
             if group in groups or self.code:
                 continue
-            how = self._listen(self.modules.noise, {
+            how = self._listen("noise", self.modules.noise, {
                 "device": self.run["device"], "finished": groups, "process": process, "processes": total,
                 "picks": picks[shard], "shard": shard}, self._hear_repeat)
             self.display.quiet(False)
             if how is not None and not self.code:
                 self._warn(f"{group}: not repeated: {how}. The run is whole without it; --resume tries again.")
 
-    def _listen(self, module: str, payload: dict[str, object], hear: Callable[[Message], None]) -> str | None:
-        """One process from start to end; None when it ended in order, else how it died."""
-        payload = {"suite": self.suite.config(), "folder": str(self.folder), **payload,
+    def _listen(self, work: str, module: str, payload: dict[str, object], hear: Callable[[Message], None]
+                ) -> str | None:
+        """One process from start to end, on every host; None when it ended in order, else how it died."""
+        payload = {**self.hosts.begin(work, {"suite": self.suite.config(), **payload}), "folder": str(self.folder),
                    "settings": environment.worker_settings(self.suite.deterministic, str(payload["device"]),
-                                                           self.suite.devices)}
+                                                           share(self.suite.devices, self.hosts.processes))}
         return listen(Child(module, payload, self.folder), self.signals, self.suite.timeout_s, hear=hear,
-                      stop=self._stop, may_wait=lambda: self.run["device"] == "gpu")
+                      stop=self._stop, may_wait=lambda: self.run["device"] == "gpu", peers=self.hosts)
 
     def _stop(self) -> None:
         self.code = INTERRUPTED
@@ -173,26 +181,28 @@ class _Session:
                 self.run["made_on"][message["group"]] = self.machine
             store.write_run(self.folder, self.run)
         elif kind == "failed":
-            self._give_up(message["group"], message.get("status", "failed"), message.get("note", ""))
+            group, status, note = message["group"], message.get("status", "failed"), message.get("note", "")
+            self.hosts.agree(message.get("shared", False), group, note, lambda: self._give_up(group, status, note))
         elif kind == "warning":
             self._warn(message["text"])
         elif kind == "error":
-            self.code = self.code or message["code"]
+            self.code, self.hosts.text = self.code or message["code"], message["text"]
             self.display.error("\n".join(text if text.startswith("error: ") else f"error: {text}"
                                          for text in message["text"].splitlines()))
 
     def _hear_repeat(self, message: Message) -> None:
         """As `_hear`, but only a folder that can't be written is more than a warning."""
         if message["kind"] == "failed" or (message["kind"] == "error" and message["code"] != FOLDER):
-            text = message.get("note") or message.get("text", "")
-            self._warn(f"{message.get('group', 'A/A')}: not repeated: {text}")
+            group, note = message.get("group", "A/A"), message.get("note") or message.get("text", "")
+            self.hosts.agree(message.get("shared", False), group, note,
+                             lambda: self._warn(f"{group}: not repeated: {note}"))
         else:
             self._hear(message)
 
     def _plan(self, message: Message) -> None:
         run, again = self.run, self.planned or bool(self.run["cells"])
         if again:
-            check_data(self.folder, self.run, message)
+            check_plan(self.folder, self.run, message)
         notes = {group_of(cell): cell["note"] for cell in run["cells"] if cell["status"] == "finished"}
         run["cells"] = message["cells"]
         run["problems"] = message["problems"]
@@ -238,6 +248,13 @@ class _Session:
 
     def _try_again(self, how: str) -> bool:
         """After a death: whether another worker may get further; what killed two is given up."""
+        if self.hosts.meeting is not None:  # one worker can't come back without those of all hosts
+            self.code, text = self.hosts.why(how, met=self.planned)
+            self.run["warnings"].append(text)
+            self.display.error(f"error: {text}")
+            if self.running is not None and ran_out_of_memory(text):
+                self._give_up(self.running, "oom", text)
+            return False
         if not self.planned:
             self._warn(how)
             self.deaths[None] = self.deaths.get(None, 0) + 1

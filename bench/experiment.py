@@ -48,6 +48,11 @@ class Group:
         return self.problem.examples / self.batch_size
 
     @property
+    def devices(self) -> int:
+        """How many share the lanes, of all hosts."""
+        return self.suite.devices if isinstance(self.suite.devices, int) else jax.device_count()
+
+    @property
     def key(self) -> dict[str, str | int]:
         """The columns that name the group in every table."""
         return {"problem": self.problem.name, "optimizer": self.optimizer, "batch_size": self.batch_size}
@@ -61,10 +66,10 @@ class Group:
         return schedules * per_schedule * self.suite.tuning_starts, reported * self.suite.starts
 
     def program(self, solo: bool = False) -> gdjax.Program:
-        """The compiled program of the group: full width, or one lane."""
+        """The compiled program of the group: full width over all devices, or one lane on one of this host."""
         return gdjax.compile(self.problem, batch_size=self.batch_size, optimizer=self.optimizer,
                              schedules=self.suite.schedules, marks=self.suite.marks, settings=1 if solo else MEMBERS,
-                             width=1 if solo else self.suite.width, devices=1 if solo else self.suite.devices)
+                             width=1 if solo else self.suite.width, devices=None if solo else self.devices)
 
 
 @dataclass(frozen=True)

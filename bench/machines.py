@@ -11,7 +11,7 @@ SEVERAL = "seconds come from "  # how the warning begins
 
 
 def fingerprint(environment: Mapping[str, object]) -> tuple[str, ...]:
-    """What must be equal for seconds to be those of one machine: processor, cores, device, memory, compiler's flags.
+    """What must be equal for seconds to be those of one machine: processor, cores, devices, hosts, memory, XLA's flags.
 
     >>> fingerprint({"cpu_model": "A", "affinity": [2, 3]}) == fingerprint({"cpu_model": "A", "affinity": [0, 1]})
     True
@@ -19,6 +19,7 @@ def fingerprint(environment: Mapping[str, object]) -> tuple[str, ...]:
     settings, memory = environment.get("settings"), environment.get("ram_bytes")
     flags = settings.get("XLA_FLAGS") if isinstance(settings, Mapping) else None
     known = [environment.get(key) for key in ("cpu_model", "cores_logical", "device_kind", "device_count")]
+    known.append(environment.get("processes", 1))
     gigabytes = round(memory / 1e9) if isinstance(memory, int | float) else None
     return tuple(map(str, (*known, _cores(environment), gigabytes, flags)))
 

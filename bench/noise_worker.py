@@ -6,10 +6,11 @@ from multiprocessing.connection import Connection
 
 import pandas as pd
 
-from bench import clock, store
+from bench import clock, store, together
 from bench.cells import noise_group, timing_group
 from bench.experiment import Group
 from bench.noise import REPEATS, Pick
+from bench.planning import problem_from
 from bench.step_times import Place, step_times_again
 from bench.worker import COMPILE_WEIGHT_S, Worker, at_width, serve
 
@@ -45,24 +46,27 @@ class NoiseWorker(Worker):
             groups, counts = self._as_first_timed(platform)
             rows = list(step_times_again(groups, counts, repeats, self.process, self.listen))
         except Exception as error:  # the run is whole without it
-            self.failed(name, error)
+            self.failed(name, error, shared=True)
         else:
-            store.write_group(self.folder, name, {"timing": pd.DataFrame(rows)})
-            self.say(kind="group", group=name)
+            self.keep(name, {"timing": pd.DataFrame(rows)})
         self.say(kind="done")
 
     def _as_first_timed(self, platform: str) -> tuple[list[Group], dict[Place, int]]:
         """The picked groups at the widths, and the steps of a sample of each program, that the first process had."""
-        problems = {spelt: self.problem(spelt) for spelt in dict.fromkeys(spelt for spelt, _, _ in self.picks)}
-        groups: list[Group] = []
-        counts: dict[Place, int] = {}
-        for place, (spelt, optimizer, size) in enumerate(self.picks):
-            problem = problems[spelt]
-            group = Group(self.suite, self.suite.settings_for(spelt), problem, optimizer, size, platform)
-            part = self.folder / "parts" / store.part_name(timing_group(problem.name, self.label))
-            timing = pd.read_parquet(part / "timing.parquet")
-            timed = timing[(timing["quantity"] == "step") & (timing["optimizer"] == optimizer)
-                           & (timing["batch_size"] == size)].groupby("program")[["width", "steps"]].first()
-            counts |= {(place, str(kind)): int(steps) for kind, steps in timed["steps"].items()}
-            groups.append(at_width(group, int(timed["width"]["batched"])))
-        return groups, counts
+        names = dict.fromkeys(spelt for spelt, _, _ in self.picks)
+        problems = {spelt: problem_from(spelt, self.warn) for spelt in names}
+        picked = [Group(self.suite, self.suite.settings_for(spelt), problems[spelt], optimizer, size, platform)
+                  for spelt, optimizer, size in self.picks]
+        first = together.told([self._first(group) for group in picked] if self.leads else [])
+        counts: dict[Place, int] = {(place, kind): steps for place, programs in enumerate(first)
+                                    for kind, (_, steps) in programs.items()}
+        return [at_width(group, programs["batched"][0] // group.devices)
+                for group, programs in zip(picked, first, strict=True)], counts
+
+    def _first(self, group: Group) -> dict[str, tuple[int, int]]:
+        """Program -> lanes side by side and steps of a sample, as the part of the first process has them."""
+        part = self.folder / "parts" / store.part_name(timing_group(group.problem.name, self.label))
+        timing = pd.read_parquet(part / "timing.parquet")
+        timed = timing[(timing["quantity"] == "step") & (timing["optimizer"] == group.optimizer)
+                       & (timing["batch_size"] == group.batch_size)].groupby("program")[["width", "steps"]].first()
+        return {str(kind): (int(width), int(steps)) for kind, width, steps in timed.itertuples()}

@@ -9,18 +9,19 @@ from bench.bad_input import show
 from bench.child import Message
 from bench.shards import Shard
 from bench.store import FolderError, Run
-from bench.suite import NO_PART, Suite, config_hash
+from bench.suite import ALL, NO_PART, Suite, config_hash
 
 ELSEWHERE = "Undo the change, or add --force-new to start in a new folder beside it."
 
 
-def opened(suite: Suite, folder: Path, device: str, resume: bool, shard: Shard | None = None) -> Run:
-    """The manifest of the run to do in a folder that is locked, written there.
+def opened(suite: Suite, folder: Path, device: str, resume: bool, shard: Shard | None = None, processes: int = 1
+           ) -> Run:
+    """The manifest of the run to do in a folder that is locked, written there; `processes`: of all its hosts.
 
     Raises:
         FolderError: the folder is used and `resume` is not set, or its run is another experiment (the difference said).
     """
-    new = _new_run(suite, device, shard)
+    new = _new_run(suite, device, shard, processes)
     if not resume or store.is_unused(folder):
         store.create(folder, new)
         return new
@@ -36,19 +37,24 @@ def opened(suite: Suite, folder: Path, device: str, resume: bool, shard: Shard |
     return run
 
 
-def place_for(suite: Suite, folder: Path, device: str, resume: bool, shard: Shard | None = None) -> Path:
+def place_for(suite: Suite, folder: Path, device: str, resume: bool, shard: Shard | None = None, processes: int = 1
+              ) -> Path:
     """Where --force-new runs: the folder if it is unused or can be resumed, else the first unused one beside it."""
     if resume and not store.is_unused(folder):
         try:
-            if not _differences(store.read_run(folder), _new_run(suite, device, shard)):
+            if not _differences(store.read_run(folder), _new_run(suite, device, shard, processes)):
                 return folder
         except FolderError:  # not a run folder: leave it alone
             return store.next_free(folder)
     return store.next_free(folder)
 
 
-def check_data(folder: Path, run: Run, message: Message) -> None:
-    """Refuse a plan whose problems have other data than those the run began with."""
+def check_plan(folder: Path, run: Run, message: Message) -> None:
+    """Refuse a plan with other data of its problems, or other devices where it takes all, than the run began with."""
+    counts = [environment.get("device_count") for environment in (run["environment"], message["environment"])]
+    if run["config"].get("devices") == ALL and None not in counts and counts[0] != counts[1]:
+        raise FolderError(f"{folder}: --resume: the devices that share the lanes changed (got {counts[1]}, was "
+                          f"{counts[0]}). Give as many, or start in another folder with --out.")
     for name, now in message["problems"].items():
         before = run["problems"].get(name, now)
         if before.get("data_sha256") != now.get("data_sha256"):
@@ -66,11 +72,12 @@ def config_changes(before: Run, now: Run) -> list[str]:
     return texts or ["config_hash: run.json was edited"]
 
 
-def _new_run(suite: Suite, device: str, shard: Shard | None) -> Run:
+def _new_run(suite: Suite, device: str, shard: Shard | None, processes: int) -> Run:
     run: Run = {
         "schema": store.SCHEMA, "suite": suite.name, "config": suite.config(), "config_hash": config_hash(suite),
         "command": environment.command_line(), "started": environment.utc_now(), "finished": None, "device": device,
-        "environment": environment.describe(), "mark_ratio": {}, "problems": {}, "cells": [], "warnings": [],
+        "environment": environment.describe({"processes": processes}), "mark_ratio": {}, "problems": {}, "cells": [],
+        "warnings": [],
     }
     if shard is not None:
         run["shard"] = list(shard)
@@ -81,6 +88,9 @@ def _differences(before: Run, now: Run) -> list[str]:
     texts = config_changes(before, now)
     if now["device"] != "auto" and before["device"] not in ("auto", now["device"]):
         texts.append(f"device: {before['device']} -> {now['device']}")
+    processes = [each["environment"].get("processes", 1) for each in (before, now)]
+    if processes[0] != processes[1]:
+        texts.append(f"processes: {processes[0]} -> {processes[1]}")
     if before.get("shard") != now.get("shard"):
         texts.append(f"shard: {_words(before)} -> {_words(now)}")
     machines = [environment.changes(each, now["environment"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import socket
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.child import Child, Message, Signals, Stopping
@@ -14,11 +17,40 @@ FINE, REPORT_FAILED, BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE, REGRESSION = 0,
 INTERRUPTED = 130
 
 
+class HostsError(Exception):
+    """The hosts of a run can't begin, or this one has lost process 0; `code` is the exit code that this means."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        super().__init__(text)
+
+
+class Peers:
+    """Other hosts, without whom the worker of this one can't go on; here there are none.
+
+    `patience_s` are the seconds that it has to write what is finished, once they are in trouble.
+    """
+
+    patience_s = 0.0
+
+    def sockets(self) -> Sequence[socket.socket]:
+        """What may hold a word of theirs."""
+        return ()
+
+    def pause(self) -> float:
+        """Seconds until they should be asked, though they say nothing."""
+        return math.inf
+
+    def trouble(self, child: Child) -> str | None:
+        """Why the worker of this host can't go on, from their words so far, or None; it is told what is for it."""
+        return None
+
+
 def guarded(work: Callable[[], int], folder: Path, display: Display, *, mend: str, kept: str) -> int:
     """The exit code of the work; of a folder that can't be used, or of an interruption, where that ends it.
 
     Args:
-        work: gives the exit code; what it raises besides FolderError, OSError and KeyboardInterrupt goes on.
+        work: gives the exit code; what it raises besides FolderError, HostsError, OSError, KeyboardInterrupt goes on.
         folder: named where an OSError names no file.
         display: closed at the end.
         mend: what to do after an OSError.
@@ -29,6 +61,9 @@ def guarded(work: Callable[[], int], folder: Path, display: Display, *, mend: st
     except FolderError as error:
         display.error(f"error: {error}")
         return FOLDER
+    except HostsError as error:
+        display.error(f"error: {error}")
+        return error.code
     except OSError as error:
         display.error(f"error: {error.filename or folder}: cannot go on (got {error.strerror or error}). {mend}")
         return FOLDER
@@ -40,7 +75,7 @@ def guarded(work: Callable[[], int], folder: Path, display: Display, *, mend: st
 
 
 def listen(child: Child, signals: Signals, timeout_s: float, *, hear: Callable[[Message], None],
-           stop: Callable[[], None], may_wait: Callable[[], bool]) -> str | None:
+           stop: Callable[[], None], may_wait: Callable[[], bool], peers: Peers | None = None) -> str | None:
     """Hear one worker from start to end; None when it ended in order or was stopped, else how it died.
 
     Args:
@@ -50,30 +85,40 @@ def listen(child: Child, signals: Signals, timeout_s: float, *, hear: Callable[[
         hear: takes each message; what it raises ends the worker too.
         stop: called at the first signal.
         may_wait: whether the worker need not compute while it works: it may wait for a GPU.
+        peers: other hosts; where they are in trouble the worker ends.
     """
-    in_order, stopping, hung, watch = False, Stopping(signals), None, Watch(timeout_s)
+    peers, lost, hung, deadline = peers or Peers(), None, None, math.inf
+    in_order, stopping, watch = False, Stopping(signals), Watch(timeout_s)
     try:
         while hung is None:
-            ready = child.ready(signals.wake, min(stopping.timeout(), watch.pause()))
-            signals.drain()
+            if lost is None and (lost := peers.trouble(child)) is not None:
+                child.ask_to_stop()
+                deadline = time.monotonic() + peers.patience_s
+            if time.monotonic() >= deadline:
+                child.kill()  # what it has said is still heard
+                deadline = math.inf
             if stopping.due() and stopping.next(child):
                 stop()
-            if not ready:
-                watch.beat(None if may_wait() else child.cpu_s())
-                hung = watch.trouble()
-                if hung is not None:
-                    child.show_stack()
-                    child.kill()
+            ready = child.ready([signals.wake, *peers.sockets()],
+                                max(0.0, min(stopping.timeout(), watch.pause(), peers.pause(),
+                                             deadline - time.monotonic())))
+            signals.drain()
+            if ready:
+                message = child.receive()
+                if message is None:
+                    break
+                watch.heard(message["kind"], message.get("expected_s", 0.0))
+                in_order = in_order or message["kind"] in ("done", "error")
+                hear(message)
                 continue
-            message = child.receive()
-            if message is None:
-                break
-            watch.heard(message["kind"], message.get("expected_s", 0.0))
-            in_order = in_order or message["kind"] in ("done", "error")
-            hear(message)
+            watch.beat(None if may_wait() else child.cpu_s())
+            hung = watch.trouble()
+            if hung is not None:
+                child.show_stack()
+                child.kill()
     except BaseException:  # the folder is lost: so is the worker's work
         child.terminate()
         child.end()
         raise
-    how = child.end(hung)
+    how = child.end(hung or lost)
     return None if in_order or stopping.began else how

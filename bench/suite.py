@@ -29,6 +29,7 @@ from bench.toml_file import read_toml
 SUITES = Path(__file__).parent / "suites"
 AXIS_LIMIT = 1_000  # entries of one axis
 NAME_LIMIT = 200  # characters of one name
+ALL = "all"  # devices: those there are
 NO_PART = ("timeout_s", "noise_groups", "noise_processes")  # of the experiment: may be changed before a resume
 NEWER = {"deterministic": False, "devices": 1}  # fields that older runs lack, and the value that means what they did
 Item = TypeVar("Item")
@@ -52,6 +53,14 @@ def _batch_size(value: object) -> int | str:
     raise _bad('must be a whole number of examples from 1 on, or "all"', 'Use for example 32, or "all" for BGD.')
 
 
+def _devices(value: object) -> int | str:
+    if isinstance(value, str) and value == ALL:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10_000:
+        return value
+    raise _bad('must be a whole number from 1 to 10000, or "all"', 'Use for example 4, or "all" for those there are.')
+
+
 def _all(value: object) -> str:
     if value == "all":
         return "all"
@@ -72,6 +81,7 @@ def _axis(values: list[Item], info: ValidationInfo) -> list[Item]:
 
 Name = Annotated[str, AfterValidator(_name)]
 BatchSize = Annotated[int | str, PlainValidator(_batch_size)]
+Devices = Annotated[int | str, PlainValidator(_devices)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Positive = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
@@ -135,8 +145,8 @@ class Suite(BaseModel):
     `widenings` is how often such a grid of rates may be widened at the ends where a winner is (all schedules alike);
     `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
     `matmul_precision` is that of float32 products on a GPU ("tf32", "bf16": TensorFloat-32, bfloat16); `deterministic`
-    leaves out the GPU's kernels that may add in another order each time; `devices` share the lanes of a call (with
-    --device cpu they are made of the one there is). At the end
+    leaves out the GPU's kernels that may add in another order each time; `devices` share the lanes of a call, a number
+    (with --device cpu they are made of the one there is) or "all" there are. At the end
     the programs of `noise_groups` groups (a problem, optimizer and batch size; 0: none) are timed again in
     `noise_processes` fresh processes. `timeout_s` are the seconds after which a worker is taken for hung (see
     `bench.watch`). These last three are no part of the experiment: they may be changed before a resume.
@@ -169,7 +179,7 @@ class Suite(BaseModel):
     dtype: Literal["float32", "float64"] = "float32"
     matmul_precision: Literal["default", "high", "highest", "tf32", "bf16"] = "highest"
     deterministic: bool = False
-    devices: Annotated[int, Field(ge=1, le=10_000)] = 1
+    devices: Devices = 1
     timeout_s: Annotated[float, Field(ge=1, le=1e9, allow_inf_nan=False)] = 3600.0
     problem: dict[str, Override] = {}
     claims: Claims | None = None
@@ -223,11 +233,11 @@ def suite_from(config: dict[str, object]) -> Suite:
 
 
 def narrowed(suite: Suite, problems: Sequence[str] = (), optimizers: Sequence[str] = (),
-             devices: int | None = None) -> Suite:
+             devices: int | str | None = None) -> Suite:
     """The part of a suite that has these problems and optimizers only (none given: all), an experiment of its own.
 
     Args:
-        devices: how many share the lanes, where not as many as the suite says.
+        devices: how many share the lanes, or "all", where not as many as the suite says.
 
     Raises:
         SuiteError: a name that the suite does not have, or a suite of claims.

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
 import time
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import jax
 import pandas as pd
 
-import gdjax
-from bench import clock, device, store
-from bench.bad_input import closest
+from bench import clock, device, store, together
 from bench.cells import gradient_group, group_name, timing_group
-from bench.experiment import Group, measure, schedule_errors, target_losses
+from bench.experiment import Group, measure
 from bench.gradient_noise import has_noise, noise_scale_rows, references
+from bench.meeting import Host
 from bench.memory import Meter, device_peak_bytes
+from bench.planning import facts_of, groups_of
 from bench.shards import Shard, assigned, too_many
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.step_times import step_times
@@ -44,18 +42,20 @@ def serve(kind: type[Worker], connection: Connection, payload: dict[str, object]
     """Run a worker of this kind until it is through, is told to stop, or can't write."""
     suite = suite_from(payload["suite"])  # type: ignore[arg-type]
     worker = kind(connection, suite, Path(str(payload["folder"])), set(payload["finished"]))  # type: ignore[call-overload]
+    worker.host = payload.get("host")  # type: ignore[assignment]
     worker.take(payload)
-    try:
-        worker.run(str(payload["device"]))
-    except Stopped:
-        return
-    except OSError as error:
-        worker.say(kind="error", code=4, text=f"{worker.folder}: cannot be written (got {error}). "
-                                              "Finished cells are kept: make room and use --resume.")
+    with suppress(Stopped), together.joined(worker.host):
+        try:
+            worker.run(str(payload["device"]))
+        except OSError as error:
+            worker.refuse(4, f"{worker.folder}: cannot be written (got {error}). "
+                             "Finished cells are kept: make room and use --resume.")
 
 
 class Worker(Speaker):
-    """One pass over a suite."""
+    """One pass over a suite; on every host of a run, where all call the same and process 0 alone keeps what came."""
+
+    host: Host | None = None  # where the run has several
 
     def __init__(self, connection: Connection, suite: Suite, folder: Path, finished: set[str]) -> None:
         super().__init__(connection)
@@ -75,26 +75,38 @@ class Worker(Speaker):
         shard = payload.get("shard")
         self.shard = Shard(*shard) if isinstance(shard, list) else None
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that has the run folder."""
+        return self.host is None or self.host.process == 0
+
+    def refuse(self, code: int, text: str) -> NoReturn:
+        """Tell the parent of an error, with the exit code that it means, and end."""
+        self.say(kind="error", code=code, text=text)
+        raise Stopped
+
+    def warn(self, text: str) -> None:
+        """Tell the parent what is worth a word."""
+        self.say(kind="warning", text=text[:MESSAGE_LIMIT])
+
     def run(self, asked: str) -> None:
         """Open the device asked for ("auto", "cpu", "gpu"), then do the work."""
         began = time.perf_counter()
         opened = device.open_device(asked, self.suite.dtype, self.suite.matmul_precision, self.suite.devices)
         if opened.trouble:
-            self.say(kind="error", code=5, text=opened.trouble)
-            return
+            self.refuse(5, opened.trouble)
         if opened.warning:
-            self.say(kind="warning", text=opened.warning)
-        warnings.showwarning = lambda message, *_, **__: self.say(kind="warning", text=str(message)[:MESSAGE_LIMIT])
+            self.warn(opened.warning)
+        warnings.showwarning = lambda message, *_, **__: self.warn(str(message))
         self.work(opened.platform, began)
 
     def work(self, platform: str, began: float) -> None:
         """Plan, then every problem: its groups, its step times, its gradient noise scale."""
-        whole, errors = self._groups(platform)
+        whole, errors = groups_of(self.suite, platform, self.warn)
         if self.shard is not None and self.shard.of > len(whole) and not errors:
             errors = [too_many(self.shard, len(whole))]
         if errors:
-            self.say(kind="error", code=2, text="\n".join(errors))
-            return
+            self.refuse(2, "\n".join(errors))
         groups = self._plan(whole, platform, time.perf_counter() - began)
         for name in dict.fromkeys(group.problem.name for group in groups):
             mine = [group for group in groups if group.problem.name == name]
@@ -118,57 +130,6 @@ class Worker(Speaker):
         return {**device.facts(), "matmul_precision": self.suite.matmul_precision, "dtype": self.suite.dtype,
                 "deterministic": self.suite.deterministic, "worker_opened_s": opened_s}
 
-    def _groups(self, platform: str) -> tuple[list[Group], list[str]]:
-        suite = self.suite
-        groups: list[Group] = []
-        errors: list[str] = []
-        for field, names, known in (("schedules", suite.schedules, gdjax.schedules.names()),
-                                    ("optimizers", suite.optimizers, gdjax.optimizers.names())):
-            errors += [f"{field}[{i}]: unknown name (got {name!r}). {closest(name, known)}"
-                       for i, name in enumerate(names) if name not in known]
-        for i, name in enumerate(suite.problems):
-            settings = suite.settings_for(name)
-            try:
-                problem = self.problem(name)
-                gdjax.preflight(problem)
-                if any(group.problem.name == problem.name for group in groups):
-                    raise ValueError(f"another problem of the suite has this name (got {problem.name!r}). Rename one.")
-                if problem.optimum is None and settings.targets is None:
-                    raise ValueError(f"problem {name!r}: its optimum is not known, so gaps have no meaning "
-                                     f'(got no targets). Give targets = {{ "{name}" = [loss, …] }}.')
-            except (ValueError, TypeError) as error:
-                errors.append(f"problems[{i}]: {error}")
-                continue
-            for size in settings.batch_sizes:
-                count = problem.examples if size == "all" else int(size)
-                if count > problem.examples:
-                    errors.append(f"batch_sizes: {name} has {problem.examples} examples (got {count}). "
-                                  'Use "all" for the full batch.')
-                    continue
-                for optimizer in suite.optimizers:
-                    group = Group(suite, settings, problem, optimizer, count, platform)
-                    if group not in groups:
-                        groups.append(group)
-        return groups, errors or schedule_errors(groups)
-
-    def problem(self, name: str) -> gdjax.Problem:
-        """A shipped problem, or what a user's module:function makes; raises ValueError or TypeError for a bad one."""
-        if ":" not in name:
-            return gdjax.problems.get(name)
-        module, _, function = name.partition(":")
-        if not (module and function):
-            raise ValueError(f"must be a problem's name or module:function (got {name!r}).")
-        sys.path.insert(0, os.getcwd())  # a module beside the suite, as python -m would find it
-        self.say(kind="warning", text=f"runs code of yours: {name}")
-        try:
-            problem = getattr(importlib.import_module(module), function)()
-        except Exception as error:  # whatever a user's module raises is a fault of the suite, not of the worker
-            raise ValueError(f"{name}: cannot be made (got {type(error).__name__}: {error}). "
-                             "Call the function by hand to see why.") from error
-        if not isinstance(problem, gdjax.Problem):
-            raise TypeError(f"{name} must return a gdjax.Problem (got {type(problem).__name__}).")
-        return problem
-
     def _plan(self, whole: list[Group], platform: str, opened_s: float) -> list[Group]:
         """Tell the parent of the groups that are this run's, and return them: all, or those of its shard."""
         suite, groups, plan = self.suite, whole, {}
@@ -181,22 +142,10 @@ class Worker(Speaker):
                   **({"shard": self.shards[_name(group)]} if _name(group) in self.shards else {})}
                  for group in groups for schedule in suite.schedules]
         self.total = sum(_weight(group) + _timing_weight(suite) for group in groups)
-        problems = {}
-        for problem in dict.fromkeys(group.problem for group in groups):
-            mine = [group for group in whole if group.problem is problem]
-            problems[problem.name] = {
-                "examples": problem.examples, "optimum": problem.optimum,
-                "optimum_tolerance": problem.optimum_tolerance,
-                "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem),
-                "source": problem.source,
-                "noise_scale": has_noise(problem),
-                "data_sha256": None if problem.data is None else gdjax.data.fingerprint(problem.data),
-                "targets": [{"target": target, "gap": gap}
-                            for target, gap in target_losses(problem, mine[0].settings)],
-                "budgets": {str(group.batch_size): {
-                    "steps": group.steps, "epochs": group.steps * group.batch_size / problem.examples,
-                } for group in mine},
-            }
+        problems = facts_of(groups, whole)
+        errors = together.unlike(problems)
+        if errors:
+            self.refuse(2, "\n".join(errors))
         lanes = sum(sum(group.lane_counts) for group in groups)
         part = "" if self.shard is None else f", shard {self.shard}"
         self.say(kind="plan", cells=cells, problems=problems, environment=self.facts(opened_s), total=self.total,
@@ -214,13 +163,11 @@ class Worker(Speaker):
                 result, width = done
                 memory = {**group.key, "device": group.device, "width": width, "fresh": self.fresh,
                           "before_bytes": meter.before_bytes, "peak_bytes": meter.peak_bytes(),
-                          "device_peak_bytes": device_peak_bytes(jax.devices()[0].memory_stats())}
+                          "device_peak_bytes": device_peak_bytes(jax.local_devices()[0].memory_stats())}
                 table = pd.DataFrame([memory]).astype({"device_peak_bytes": "Int64"})
-                store.write_group(self.folder, name, {**result.tables, "memory": table})
                 self.results[name] = (result.run_s, result.scored)
-                self.say(kind="group", group=name, mark_ratio={name: result.mark_ratio},
-                         widened={name: result.widened},
-                         note=_narrowed(width, self.suite.width))
+                self.keep(name, {**result.tables, "memory": table}, mark_ratio={name: result.mark_ratio},
+                          widened={name: result.widened}, note=_narrowed(width, self.suite.width))
             self.fresh = False
         self.done += _weight(group)
 
@@ -234,14 +181,13 @@ class Worker(Speaker):
                 [at_width(group, self.widths.get(_name(group), width)) for group in groups], known, self.listen))))
             self.say(kind="quiet", on=False)
             if done is not None:
-                store.write_group(self.folder, name, {"timing": done[0]})
-                self.say(kind="group", group=name)
+                self.keep(name, {"timing": done[0]})
         self.done += _timing_weight(self.suite) * len(groups)
 
     def _measure_gradients(self, problem: str, groups: list[Group]) -> None:
         """The gradient noise scale of a problem that has one; the run is whole without it."""
         name = gradient_group(problem)
-        if name in self.finished or not has_noise(groups[0].problem):
+        if name in self.finished or not has_noise(groups[0].problem) or not self.leads:  # one device is enough for it
             return
         self._progress(groups[0], f"{problem}: gradient noise scale", name, expected_s=COMPILE_WEIGHT_S)
         try:
@@ -250,8 +196,13 @@ class Worker(Speaker):
             self.failed(name, error)
             return
         if tables:
-            store.write_group(self.folder, name, {"noise_scale": pd.concat(tables, ignore_index=True)})
-            self.say(kind="group", group=name)
+            self.keep(name, {"noise_scale": pd.concat(tables, ignore_index=True)})
+
+    def keep(self, name: str, tables: dict[str, pd.DataFrame], **more: object) -> None:
+        """Store the part of a finished group, where this process has the run folder, and tell the parent."""
+        if self.leads:
+            store.write_group(self.folder, name, tables)
+        self.say(kind="group", group=name, **more)
 
     def _at_widths(self, name: str, work: Callable[[int], Done]) -> tuple[Done, int] | None:
         """What the work gives and the width it ran at: half of it where memory runs out. None when it failed."""
@@ -262,8 +213,8 @@ class Worker(Speaker):
             except Stopped:
                 raise
             except Exception as error:  # one group's failure must not cost the others
-                if width < asked or width == 1 or not _is_for_memory(error):
-                    self.failed(name, error, width)
+                if self.host is not None or width < asked or width == 1 or not _is_for_memory(error):
+                    self.failed(name, error, width, shared=True)
                     return None
                 traceback.print_exc()
             else:
@@ -271,7 +222,7 @@ class Worker(Speaker):
                 return done, width
             width //= 2  # after the except block, which held what filled the memory
             jax.clear_caches()
-            self.say(kind="warning", text=f"{name}: memory ran out at width {width * 2} (trying once more at {width}).")
+            self.warn(f"{name}: memory ran out at width {width * 2} (trying once more at {width}).")
 
     def _progress(self, of: Group, text: str, group: str, expected_s: float | None = None) -> None:
         self.say(kind="progress", done=self.done, total=self.total, text=text, group=group,
@@ -280,12 +231,18 @@ class Worker(Speaker):
     def _timing_s(self, groups: list[Group]) -> float:
         return _timing_weight(self.suite) * len(groups)
 
-    def failed(self, name: str, error: Exception, width: int | None = None) -> None:
-        """Tell the parent that a group failed, and whether memory was what it lacked."""
+    def failed(self, name: str, error: Exception, width: int | None = None, shared: bool = False) -> None:
+        """Tell the parent that a group failed, and whether memory was what it lacked.
+
+        Args:
+            shared: whether all hosts of the run were at it: then none goes on before all have failed there.
+        """
         traceback.print_exc()
-        short = _is_for_memory(error)
-        self.say(kind="failed", group=name, status="oom" if short else "failed",
-                 note=_text(error) + (self.memory_hint(width or self.suite.width) if short else ""))
+        short, shared = _is_for_memory(error), shared and self.host is not None
+        self.connection.send({"kind": "failed", "group": name, "status": "oom" if short else "failed", "shared": shared,
+                              "note": _text(error) + (self.memory_hint(width or self.suite.width) if short else "")})
+        if shared and self.connection.recv()["kind"] == "stop":
+            raise Stopped
 
 
 def _text(error: Exception) -> str:

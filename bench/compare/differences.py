@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from bench.machines import several
+from bench.suite import ALL
 
 # not what is measured
 _FREE = {"name", "timeout_s", "noise_groups", "noise_processes", "repeats", "min_sample_s", "devices"}
@@ -49,13 +50,20 @@ def differences(a: Run, b: Run) -> list[str]:
     machine = [f"{label}: {_value(old)} in A, {_value(new)} in B"
                for key, label in _MACHINE for _, old, new in _changes(before, after, key)]
     texts = [f"different machine ({'; '.join(machine)})"] if machine else []
-    shared = [_part(run, "config").get("devices", 1) for run in (a, b)]
+    shared = [_devices(run) for run in (a, b)]
     texts += [f"devices that share the lanes: {shared[0]} in A, {shared[1]} in B"] if shared[0] != shared[1] else []
+    hosts = [_part(run, "environment").get("processes", 1) for run in (a, b)]
+    texts += [f"processes that share the devices: {hosts[0]} in A, {hosts[1]} in B"] if hosts[0] != hosts[1] else []
     texts += [f"{name}'s {words}" for name, run in (("A", a), ("B", b)) if (words := several(run)) is not None]
     versions = _changes(_part(before, "versions"), _part(after, "versions"))
     texts += [f"{name} {_value(old)} in A, {_value(new)} in B" for name, old, new in versions]
     return texts + [f"{label}: {_value(old)} in A, {_value(new)} in B"
                     for key, label in _SAID for _, old, new in _changes(before, after, key)]
+
+
+def _devices(run: Run) -> object:
+    asked = _part(run, "config").get("devices", 1)
+    return _part(run, "environment").get("device_count", asked) if asked == ALL else asked
 
 
 def _part(of: Run, key: str) -> Run:

@@ -113,7 +113,7 @@ def test_facts_of_a_gpu_and_of_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["device_memory_bytes"] is None
     assert found["device_count"] == jax.device_count()
     assert found["affinity"] == sorted(os.sched_getaffinity(0))
-    monkeypatch.setattr(device.jax, "devices", lambda: [_Gpu()])
+    monkeypatch.setattr(device.jax, "local_devices", lambda: [_Gpu()])
     monkeypatch.setattr(device, "_nvidia_smi", lambda field: "550.54.15" if field == "driver_version" else None)
     found = device.facts()
     assert found["device_kind"] == "NVIDIA H100 80GB HBM3"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -38,6 +39,18 @@ def test_devices_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(device, "compute", lambda: pytest.fail("computed before the devices were counted"))
     found = device.open_device("auto", "float32", "highest", 9)
     assert found.platform == "" and "--devices: 9 devices are asked for (got 1: " in found.trouble
+
+
+def test_hosts_that_have_not_as_many_devices_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Device(NamedTuple):
+        process_index: int
+        platform: str = "gpu"
+
+    monkeypatch.setattr(device.jax, "devices", lambda: [Device(0), Device(0), Device(1)])
+    found = device.open_device("gpu", "float32", "highest", "all")
+    assert found.platform == "" and "hosts must have as many each (got 2 in process 0, 1 in process 1)" in found.trouble
+    monkeypatch.setattr(device.jax, "process_count", lambda: 2)  # one that has more must not leave them idle
+    assert "2 devices are asked for (got 3: " in device.open_device("gpu", "float32", "highest", 2).trouble
 
 
 def test_an_older_run_of_one_device_is_the_same_experiment() -> None:

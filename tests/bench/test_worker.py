@@ -17,6 +17,7 @@ import gdjax
 from bench import environment, experiment, worker
 from bench.executors import run_suite
 from bench.folder_check import check_run
+from bench.speaker import Stopped
 from bench.suite import Suite, load_suite, suite_from
 
 SMALL = {
@@ -195,9 +196,10 @@ def test_a_resume_looks_at_every_file_that_measures() -> None:
     using_jax = {f"bench/{path.name}" for path in root.glob("*.py") if not path.name.startswith("test_")
                  and re.search(r"^import (jax|gdjax)$", path.read_text(encoding="utf-8"), re.MULTILINE)}
     using_jax -= {"bench/basins.py", "bench/ceilings.py", "bench/listing.py", "bench/schedule_plot.py",
-                  "bench/growth_worker.py"}  # not of a run
+                  "bench/growth_worker.py", "bench/stream.py", "bench/stream_worker.py"}  # not of a run
     assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py",
-                         "bench/device.py", "bench/tuning.py", "bench/gradient_noise.py"}
+                         "bench/device.py", "bench/tuning.py", "bench/gradient_noise.py", "bench/planning.py",
+                         "bench/together.py"}
     found = {name: list(root.parent.glob(name)) for name in environment.MEASURING}
     assert all(found.values())
     measuring = {path.relative_to(root.parent).as_posix() for paths in found.values() for path in paths}
@@ -228,7 +230,8 @@ def test_schedules_are_looked_at_over_the_budget_of_every_group_first(tmp_path: 
     try:
         suite = suite_from({**SMALL, "problems": ["line-fit"], "schedules": ["constant", "overshoot"], "epochs": 200.0,
                             "horizons": [1.0], "batch_sizes": ["all", 10], "problem": {}})
-        worker.Worker(heard, suite, tmp_path, set()).work("cpu", 0.0)  # type: ignore[arg-type]
+        with pytest.raises(Stopped):
+            worker.Worker(heard, suite, tmp_path, set()).work("cpu", 0.0)  # type: ignore[arg-type]
     finally:
         del gdjax.schedules.KINDS["overshoot"]
     assert [(message["kind"], message["code"]) for message in heard.messages] == [("error", 2)]  # no plan, no cell

@@ -1,0 +1,100 @@
+"""What a suite comes to: its groups, its problems, and what is wrong with either; imports JAX."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+import gdjax
+from bench.bad_input import closest
+from bench.experiment import Group, schedule_errors, target_losses
+from bench.gradient_noise import has_noise
+from bench.suite import Suite
+
+Warn = Callable[[str], None]
+
+
+def groups_of(suite: Suite, platform: str, warn: Warn) -> tuple[list[Group], list[str]]:
+    """All groups of a suite in the order of its plan, and the texts of all errors.
+
+    Args:
+        platform: "cpu" or "gpu".
+        warn: takes what is worth a word.
+    """
+    groups: list[Group] = []
+    errors: list[str] = []
+    for field, names, known in (("schedules", suite.schedules, gdjax.schedules.names()),
+                                ("optimizers", suite.optimizers, gdjax.optimizers.names())):
+        errors += [f"{field}[{i}]: unknown name (got {name!r}). {closest(name, known)}"
+                   for i, name in enumerate(names) if name not in known]
+    for i, name in enumerate(suite.problems):
+        settings = suite.settings_for(name)
+        try:
+            problem = problem_from(name, warn)
+            gdjax.preflight(problem)
+            if any(group.problem.name == problem.name for group in groups):
+                raise ValueError(f"another problem of the suite has this name (got {problem.name!r}). Rename one.")
+            if problem.optimum is None and settings.targets is None:
+                raise ValueError(f"problem {name!r}: its optimum is not known, so gaps have no meaning "
+                                 f'(got no targets). Give targets = {{ "{name}" = [loss, …] }}.')
+        except (ValueError, TypeError) as error:
+            errors.append(f"problems[{i}]: {error}")
+            continue
+        for size in settings.batch_sizes:
+            count = problem.examples if size == "all" else int(size)
+            if count > problem.examples:
+                errors.append(f"batch_sizes: {name} has {problem.examples} examples (got {count}). "
+                              'Use "all" for the full batch.')
+                continue
+            for optimizer in suite.optimizers:
+                group = Group(suite, settings, problem, optimizer, count, platform)
+                if group not in groups:
+                    groups.append(group)
+    return groups, errors or schedule_errors(groups)
+
+
+def problem_from(name: str, warn: Warn) -> gdjax.Problem:
+    """A shipped problem, or what a user's module:function makes; raises ValueError or TypeError for a bad one."""
+    if ":" not in name:
+        return gdjax.problems.get(name)
+    module, _, function = name.partition(":")
+    if not (module and function):
+        raise ValueError(f"must be a problem's name or module:function (got {name!r}).")
+    sys.path.insert(0, os.getcwd())  # a module beside the suite, as python -m would find it
+    warn(f"runs code of yours: {name}")
+    try:
+        problem = getattr(importlib.import_module(module), function)()
+    except Exception as error:  # whatever a user's module raises is a fault of the suite, not of the worker
+        raise ValueError(f"{name}: cannot be made (got {type(error).__name__}: {error}). "
+                         "Call the function by hand to see why.") from error
+    if not isinstance(problem, gdjax.Problem):
+        raise TypeError(f"{name} must return a gdjax.Problem (got {type(problem).__name__}).")
+    return problem
+
+
+def facts_of(groups: Sequence[Group], whole: Sequence[Group]) -> dict[str, dict[str, object]]:
+    """What the manifest holds of each problem, by name.
+
+    Args:
+        groups: those of this run.
+        whole: those of the suite, whose budgets are told.
+    """
+    found: dict[str, dict[str, object]] = {}
+    for problem in dict.fromkeys(group.problem for group in groups):
+        mine = [group for group in whole if group.problem is problem]
+        found[problem.name] = {
+            "examples": problem.examples, "optimum": problem.optimum,
+            "optimum_tolerance": problem.optimum_tolerance,
+            "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem),
+            "source": problem.source,
+            "noise_scale": has_noise(problem),
+            "data_sha256": None if problem.data is None else gdjax.data.fingerprint(problem.data),
+            "targets": [{"target": target, "gap": gap}
+                        for target, gap in target_losses(problem, mine[0].settings)],
+            "budgets": {str(group.batch_size): {
+                "steps": group.steps, "epochs": group.steps * group.batch_size / problem.examples,
+            } for group in mine},
+        }
+    return found
