@@ -254,7 +254,7 @@ class Hosts(Peers):
 
 def _differences(mine: Word, theirs: Word) -> list[str]:
     """What another host has otherwise, as texts."""
-    if not mine.keys() <= theirs.keys():
+    if any(type(theirs.get(key)) is not type(value) for key, value in mine.items()):
         return ["another version of the harness"]
     old, new = cast(dict[str, object], mine["environment"]), cast(dict[str, object], theirs["environment"])
     devices = [f"device: {mine['device']} -> {theirs['device']}"] if mine["device"] != theirs["device"] else []

@@ -142,7 +142,8 @@ def test_strangers_at_the_port_are_no_hosts(tmp_path: Path) -> None:
     leading = threading.Thread(target=lambda: codes.append(lead(a_suite("fine"), tmp_path / "run", at)))
     codes: list[int] = []
     leading.start()
-    until(lambda: _sent(at, b"GET / HTTP/1.1\r\n\r\n") and _sent(at, b'{"kind": "hello", "process": "x"}\n'))
+    until(lambda: _sent(at, b"GET / HTTP/1.1\r\n\r\n") and _sent(at, b'{"kind": "hello", "process": "x"}\n')
+          and _sent(at, b"\xff" * 99 + b"\n" + b"[" * 99_999 + b"\n"))
     following = Following(a_suite("fine"), replace(at, process=1))
     leading.join(30)
     assert (codes, following.ended()) == ([0], 0)
