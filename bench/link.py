@@ -46,7 +46,7 @@ class Link:
                 elif len(self._rest) > LIMIT:
                     self.gone = "it speaks without end"
         except BlockingIOError:
-            pass  # that is all there is for now
+            pass  # nothing more has come
         except OSError as error:
             self.gone = error.strerror or str(error)
         *lines, self._rest = self._rest.split(b"\n")

@@ -239,6 +239,7 @@ class Worker(Speaker):
         """
         traceback.print_exc()
         short, shared = _is_for_memory(error), shared and self.host is not None
+        # not `say`, which takes what the parent says: here it is waited for
         self.connection.send({"kind": "failed", "group": name, "status": "oom" if short else "failed", "shared": shared,
                               "note": _text(error) + (self.memory_hint(width or self.suite.width) if short else "")})
         if shared and self.connection.recv()["kind"] == "stop":

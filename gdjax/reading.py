@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import mmap
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 
 from gdjax import sampling
 from gdjax.scalars import is_whole
+from gdjax.threads import as_here
 
 PyTree = object
 Found = TypeVar("Found")
@@ -114,9 +114,9 @@ class Reader:
         """Rows of the data."""
         return int(jax.tree.leaves(self.data)[0].shape[0])
 
-    def buffers(self) -> Generator[PyTree]:
-        """Buffers without end, (buffer, …) leaves: rows i·buffer … (i + 1)·buffer of all epochs laid end to end."""
-        return _ahead(lambda number: self._load(self.pieces(number), self.buffer), itertools.count())
+    def buffers(self, count: int) -> Generator[PyTree]:
+        """The first buffers, (buffer, …) leaves: rows i·buffer … (i + 1)·buffer of all epochs laid end to end."""
+        return _ahead(lambda number: self._load(self.pieces(number), self.buffer), range(count))
 
     def in_order(self, rows: int) -> Iterator[tuple[int, PyTree]]:
         """The rows of the file in its order: how many, and (rows, …) leaves, of which the last have fewer in use."""
@@ -201,18 +201,14 @@ def forget(array: np.ndarray) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def _ahead(load: Callable[[int], Found], numbers: Iterator[int] | range) -> Generator[Found]:
+def _ahead(load: Callable[[int], Found], numbers: range) -> Generator[Found]:
     """What `load` gives for each number in turn, the next one loaded by a thread while this one is used."""
-    x64 = jax.config.read("jax_enable_x64")
-
-    def in_thread(number: int) -> Found:
-        with jax.enable_x64(x64):  # a thread does not inherit the caller's context
-            return load(number)
-
+    load = as_here(load)
     with ThreadPoolExecutor(1) as thread:
-        rest = iter(numbers)
-        waiting = [thread.submit(in_thread, number) for number in itertools.islice(rest, 1)]
-        while waiting:
+        waiting = [thread.submit(load, number) for number in numbers[:1]]
+        for after in numbers[1:]:
             found = waiting.pop().result()
-            waiting += [thread.submit(in_thread, number) for number in itertools.islice(rest, 1)]
+            waiting.append(thread.submit(load, after))
             yield found
+        for last in waiting:
+            yield last.result()

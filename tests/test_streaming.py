@@ -26,8 +26,7 @@ WHOLE = gdjax.Stream(buffer=FIRST, block=FIRST)  # then a buffer is an epoch, sh
 def _rows(examples: int, buffer: int, block: int, buffers: int, words: tuple[int, int] = (1, 2)) -> np.ndarray:
     """Row numbers as a reader brings them, (buffers, buffer)."""
     reader = Reader(np.arange(examples, dtype=np.int32), jnp.asarray, buffer, block, np.array(words, np.uint32))
-    flow = reader.buffers()
-    return np.stack([np.asarray(next(flow)) for _ in range(buffers)])
+    return np.stack([np.asarray(buffer) for buffer in reader.buffers(buffers)])
 
 
 @pytest.mark.parametrize(("examples", "buffer", "block"), [
@@ -45,6 +44,14 @@ def test_rows_in_order_end_with_zeros_that_are_not_counted() -> None:
     reader = Reader(np.arange(1.0, 11.0), jnp.asarray, buffer=4, block=2, words=np.array([1, 2], np.uint32))
     found = [(length, rows.tolist()) for length, rows in reader.in_order(4)]
     assert found == [(4, [1, 2, 3, 4]), (4, [5, 6, 7, 8]), (2, [9, 10, 0, 0])]
+
+
+def test_nothing_is_read_beyond_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    pieces = Reader.pieces
+    monkeypatch.setattr(Reader, "pieces", lambda reader, number: read.append(number) or pieces(reader, number))
+    gdjax.minibatch(CANCER, batch_size=16, rates=0.1, starts=2, key=0, max_steps=9, sampling=gdjax.Stream(buffer=64))
+    assert read == [0, 1, 2], "9 steps of 16 are two buffers of 64 and a part of the third"
 
 
 def test_blocks_are_neighbours_and_their_order_is_uniform() -> None:
@@ -100,7 +107,7 @@ def test_steps_are_those_of_a_float64_loop_over_the_flow() -> None:
     words = gdjax.lanes.streams(jax.random.fold_in(root, gdjax.lanes.KEY_BLOCKS), np.zeros((1, 2), np.uint32))[0]
     rows = Reader(np.arange(130), jnp.asarray, 48, 10, words)
     for start in range(2):
-        w, flow, buffer = np.asarray(begin[start], np.float64), rows.buffers(), np.zeros(0, int)
+        w, flow, buffer = np.asarray(begin[start], np.float64), rows.buffers(steps), np.zeros(0, int)
         for step in range(steps):
             number, place = divmod(step * size, 48)
             buffer = np.asarray(next(flow)) if place == 0 else buffer

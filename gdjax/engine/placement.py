@@ -19,6 +19,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gdjax.engine import sharding
 from gdjax.problem import Problem, PyTree
+from gdjax.threads import as_here
 
 Tree = TypeVar("Tree")
 Piece = TypeVar("Piece")
@@ -92,14 +93,8 @@ def mapped(run: Callable[[Piece], Found], pieces: Sequence[Piece], mesh: Mesh | 
 
     The operations of a piece are too small to be split, so that it keeps one core busy: twice as fast on two.
     """
-    x64 = jax.config.read("jax_enable_x64")
-
-    def in_thread(piece: Piece) -> Found:
-        with jax.enable_x64(x64):  # a thread does not inherit the caller's context
-            return run(piece)
-
     with ThreadPoolExecutor(side_by_side() if mesh is None else 1) as threads:
-        yield from threads.map(in_thread, pieces)
+        yield from threads.map(as_here(run), pieces)
 
 
 def data_on(problem: Problem, mesh: Mesh | None, field: str = "data") -> PyTree:

@@ -93,7 +93,7 @@ class Streamed:
         advance = _stepper(shape, placement.context())
         stops = [*(int(mark) for mark in marks if mark < budget), budget]
         per_buffer = shape.problem.examples // shape.batch_size
-        buffers, data = self.reader.buffers(), None
+        buffers, data = self.reader.buffers(-(-budget // per_buffer)), None
         done = ran = 0
         for place, stop in enumerate(stops):
             alive = [number for number, each in enumerate(seen) if each.running.any()]
