@@ -22,10 +22,9 @@ SHARED = {  # name -> call; starts that neither 2 nor 3 nor 4 divide
     "logistic": ("cancer-logistic", {"batch_size": 32, "rates": [0.03, 0.1, 0.3], "starts": 7, "max_epochs": 3,
                                      "schedules": ["constant", "cosine"], "marks": 8, "width": 16,
                                      "targets": [0.2, 0.1]}),
-    "one step": ("digits-softmax", {"batch_size": 1, "rates": 0.1, "starts": 19, "max_steps": 1,
-                                    "batches": "independent", "width": 16}),
     "lone": ("bowl", {"batch_size": 1, "rates": 0.1, "starts": 1, "max_steps": 50, "width": 16}),
-    "any width": ("line-fit", {"batch_size": 10, "rates": [0.05, 0.1], "starts": 11, "max_epochs": 5, "marks": 4}),
+    "any width": ("line-fit", {"batch_size": 10, "rates": [0.05, 0.1], "starts": 11, "max_epochs": 5, "marks": 4,
+                               "batches": "independent"}),
 }
 SHARDED = {  # name -> call whose devices share the examples, and how many do: they never divide 1,438, 569 or 101
     "held out": ("digits-held-out", {"batch_size": 32, "rates": [0.03, 0.1, 0.3], "starts": 5, "max_epochs": 2,
@@ -51,12 +50,13 @@ def main(path: Path, devices: int, hosts: list[str]) -> None:
 
     if hosts:
         jax.distributed.initialize(hosts[0], num_processes=int(hosts[2]), process_id=int(hosts[1]))
-    asked = [jax.device_count()] if hosts else [None, 1, 3, [3, 1], jax.device_count()]
+    all_there_are = jax.device_count()
     problems = {"own": _own_problem()}
     wrapped = {"averaged": gdjax.optimizers.averaged(optax.sgd)}
     found = {}
     for name, (problem, call, *number) in (SHARED | SHARDED).items():
-        for each in asked if name in SHARED else [one for one in asked if one in (None, *number)]:
+        asked = [None, *(number or [1, [3, 0, 1], all_there_are])]
+        for each in [one for one in asked if one == all_there_are] if hosts else asked:
             sharded = name in SHARDED and each is not None
             with _watched() if sharded else nullcontext([]) as texts:
                 runs = gdjax.minibatch(
@@ -114,7 +114,7 @@ def _compiled() -> dict[str, np.ndarray]:
 
     devices = jax.device_count()
     program = gdjax.compile(gdjax.problems.get("cancer-logistic"), devices=devices, batch_size=32, marks=8, starts=7,
-                            settings=6)
+                            settings=6, schedules=["constant", "cosine"], width=16)  # that of "logistic"
     ran = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)])(5)
     found = {"hlo": np.array(program.executable.as_text()), "stepper": np.asarray(ran.steps),
              "groups": np.array(program.shape.queue * program.devices)}

@@ -15,21 +15,20 @@ from bench.suite import config_hash, load_suite, narrowed, suite_from
 from tests.bench.merging import REAL, rows
 
 
-def test_two_devices_give_the_results_of_one(tmp_path: Path) -> None:
-    small = {**REAL, "problems": ["line-fit"], "problem": {}, "noise_groups": 0}
-    for count in (1, 2):
-        folder = tmp_path / str(count)
-        assert run_suite(suite_from({**small, "devices": count}), folder, "cpu", reported=False) == 0
-        store.collect(folder)
-    one, two = (rows(tmp_path / name, "lanes") for name in ("1", "2"))
+def test_two_devices_give_the_results_of_one(tmp_path: Path, undivided: Path) -> None:
+    assert run_suite(suite_from({**REAL, "noise_groups": 0, "devices": 2}), tmp_path, "cpu", reported=False) == 0
+    store.collect(tmp_path)
+    one, two = rows(undivided, "lanes"), rows(tmp_path, "lanes")
     assert len(one) == len(two) > 0
     for name in ("start", "rate", "schedule", "status", "steps"):
         np.testing.assert_array_equal(one[name], two[name])
     np.testing.assert_allclose(one["final_loss"], two["final_loss"], rtol=1e-5)
-    widths = [rows(tmp_path / name, "timing").groupby("program")["width"].unique() for name in ("1", "2")]
-    assert [list(each["solo"]) for each in widths] == [[1], [1]]
-    assert list(widths[1]["batched"]) == [2 * width for width in widths[0]["batched"]]
-    a, b = (store.read_run(tmp_path / name) for name in ("1", "2"))
+    programs = [rows(folder, "timing").query("process == 0").groupby(["problem", "program"])["width"].unique()
+                for folder in (undivided, tmp_path)]
+    for problem in ("line-fit", "himmelblau"):
+        assert [list(each[problem, "solo"]) for each in programs] == [[1], [1]]
+        assert list(programs[1][problem, "batched"]) == [2 * width for width in programs[0][problem, "batched"]]
+    a, b = store.read_run(undivided), store.read_run(tmp_path)
     assert (a["environment"]["device_count"], b["environment"]["device_count"]) == (1, 2)
     assert not refusals(a, b)
     assert "devices that share the lanes: 1 in A, 2 in B" in differences(a, b)

@@ -19,6 +19,7 @@ from bench.suite import load_suite, narrowed
 from tests.bench.meetings import ended, free_port, start, until, worker_of
 from tests.bench.merging import REAL, rows
 from tests.faults import runs
+from tests.once import made_once
 
 DEVICES = 4
 SLURM_PORTS = 61_440  # and 4,095 more: JAX takes one by the number of the job
@@ -44,11 +45,13 @@ def written(folder: Path, repeats: int) -> Path:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of one process that has all the devices."""
-    place = tmp_path_factory.mktemp("alone")
-    suite = narrowed(load_suite(written(place, repeats=1)), devices=DEVICES)
-    assert run_suite(suite, place / "run", "cpu", reported=False) == 0
-    store.collect(place / "run")
-    return place / "run"
+
+    def make(folder: Path) -> None:
+        suite = narrowed(load_suite(written(tmp_path_factory.mktemp("alone"), repeats=1)), devices=DEVICES)
+        assert run_suite(suite, folder, "cpu", reported=False) == 0
+        store.collect(folder)
+
+    return made_once(tmp_path_factory, "alone", make)
 
 
 def hosts(suite: Path, folder: Path, *words: str) -> list[subprocess.Popen[str]]:

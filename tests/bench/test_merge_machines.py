@@ -13,13 +13,8 @@ from bench import machines, store
 from bench.compare.differences import differences
 from bench.report.content import facts
 from tests.bench import tiny
-from tests.bench.merging import Folders, edit, into, made
+from tests.bench.merging import Folders, edit, into
 from tests.bench.test_shards import go, groups
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> Folders:
-    return made(tmp_path)
 
 
 def other_processor(run: store.Run) -> None:

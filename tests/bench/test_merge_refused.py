@@ -11,13 +11,8 @@ import pytest
 
 from bench import merge, store
 from bench.store import FolderError
-from tests.bench.merging import Folders, edit, into, made, state
+from tests.bench.merging import Folders, edit, into, state
 from tests.bench.test_shards import go, groups
-
-
-@pytest.fixture
-def shards(tmp_path: Path) -> Folders:
-    return made(tmp_path)
 
 
 def change_config(run: store.Run) -> None:
