@@ -85,8 +85,8 @@ def _shape(
     queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // at_once)), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
     shape = pool.Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
-                       queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK, stall=stall is not None,
-                       norm_at_marks=tolerance > 0)
+                       queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK, warmup=any(each.warmup > 0 for each in kinds),
+                       stall=stall is not None, norm_at_marks=tolerance > 0)
     return shape, mesh
 
 
@@ -138,8 +138,9 @@ def check_program(
         raise ValueError(f"program: does not hold the number {sorted(lacks)[0]!r} (got {list(shape.numbers)}). "
                          "Compile it with hyper=[…].")
     missing = set(lane_tables.formulas_of([each.schedule for each in found])) - set(shape.formulas)
-    if missing or marks > shape.marks or (batches != "per-start" and shape.members > 1):
-        raise ValueError("program: does not hold this call's schedules, marks or batches "
+    rises = any(each.schedule.warmup > 0 for each in found) and not shape.warmup
+    if missing or rises or marks > shape.marks or (batches != "per-start" and shape.members > 1):
+        raise ValueError("program: does not hold this call's schedules, warm-ups, marks or batches "
                          f"(got {len(shape.formulas)} kinds, {shape.marks} marks, {shape.members} lanes a batch). "
                          "Compile it with all of them.")
 

@@ -52,7 +52,8 @@ def batch(
     place = jnp.where(over, place - examples, place).astype(jnp.uint32)
     now = words = _words(seed, epoch)
     late = _words(seed, epoch + 1)
-    if examples % batch_size:  # else no batch reaches over the epoch's edge
+    edges = examples % batch_size > 0  # else no batch reaches over the epoch's edge
+    if edges:
         words = jnp.where(over, late[0], now[0]), jnp.where(over, late[1], now[1])
     if sampling == "replacement":
         return (hash32(hash32(place + words[0]) ^ words[1]) % examples).astype(jnp.int32)
@@ -63,16 +64,18 @@ def batch(
     index = _feistel(place, rows, columns, *words)
     if not beyond:
         return index.astype(jnp.int32)
-    if batch_size <= 4 * beyond or beyond > 8:
+    if beyond > 8 or batch_size <= 4 * beyond > 4:
         return _walk(index, examples, rows, columns, *words).astype(jnp.int32)
-    # A large batch walks the few cells beyond n, once per epoch in it, and not itself. A cell that has not landed after
-    # as many turns as there are cells is on a cycle of such cells, which no position enters.
-    first, second = (jnp.stack(pair)[:, None] for pair in zip(now, late, strict=True))
-    landed = jnp.broadcast_to(jnp.arange(examples, rows * columns, dtype=jnp.uint32), (2, beyond))
+    # A large batch, or one that meets a single such cell, walks the few cells beyond n, once per epoch in it, and not
+    # itself: a loop would cost more than its turns. A cell that has not landed after as many turns as there are cells
+    # is on a cycle of such cells, which no position enters.
+    first, second = (jnp.stack(pair)[:, None] for pair in zip(*([now, late] if edges else [now]), strict=True))
+    landed = jnp.broadcast_to(jnp.arange(examples, rows * columns, dtype=jnp.uint32), (1 + edges, beyond))
     for _ in range(beyond):
         landed = jnp.where(landed >= examples, _feistel(landed, rows, columns, first, second), landed)
     for cell in range(beyond):
-        index = jnp.where(index == examples + cell, jnp.where(over, landed[1, cell], landed[0, cell]), index)
+        lands = jnp.where(over, landed[1, cell], landed[0, cell]) if edges else landed[0, cell]
+        index = jnp.where(index == examples + cell, lands, index)
     return index.astype(jnp.int32)
 
 

@@ -66,7 +66,6 @@ def warm() -> gdjax.Runs:
         {"max_steps": None, "max_epochs": 7.5},
         {"schedules": [schedules.inverse_time(decay=3.0), schedules.cosine(end=0.1)]},
         {"schedules": [schedules.inverse_time().over(0.5), schedules.cosine().over(0.25)]},
-        {"schedules": [schedules.inverse_time(), schedules.warmup("cosine", share=0.2)]},
         {"schedules": [schedules.inverse_time().in_epochs(2.0), schedules.cosine()]},
     ],
     ids=lambda changed: "-".join(changed) or "nothing",
@@ -92,6 +91,15 @@ def test_a_new_kind_of_schedule_compiles_one_program_once(warm):
     assert seen.count("jit(_on_each)") == 1
     with compiled() as seen:
         run(schedules=[schedules.inverse_sqrt(decay=3.0), "cosine", "inverse_time"], rates=0.2)
+    assert seen == []
+
+
+def test_a_warm_up_compiles_one_program_once(warm):
+    with compiled() as seen:
+        run(schedules=["inverse_time", schedules.warmup("cosine", share=0.2)])
+    assert seen.count("jit(_on_each)") == 1
+    with compiled() as seen:
+        run(schedules=[schedules.warmup("inverse_time", share=0.1), "cosine"])
     assert seen == []
 
 

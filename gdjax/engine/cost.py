@@ -40,7 +40,7 @@ def step_cost(alone: pool.Shape, arguments: tuple[PyTree, pool.Queue, jax.Array,
     slots = jax.eval_shape(lambda queue, rules: pool.begin(alone, queue, jnp.arange(1), rules), queue, rules)
 
     def step(data: PyTree, slots: pool.Slots, rules: Rules) -> pool.Slots:
-        return pool.step_groups(alone, data, slots, rules)
+        return pool.step_groups(alone, data, slots, 0, rules)
 
     counted = jax.jit(step).lower(data, slots, rules).cost_analysis()
     flops = counted.get("flops", math.nan) if isinstance(counted, dict) else math.nan

@@ -44,6 +44,7 @@ class Shape:
     members: int
     queue: int
     marks: int
+    warmup: bool = False  # whether any schedule has one
     stall: bool = False
     norm_at_marks: bool = False
 
@@ -154,7 +155,7 @@ def _step_together(
     count = jnp.where(jnp.any(busy), jnp.minimum(gap, shape.chunk), 0)
 
     def steps(data: PyTree, slots: Slots, count: jax.Array, rules: Rules) -> Slots:
-        return jax.lax.fori_loop(0, count, lambda _, now: step_groups(shape, data, now, rules, mesh is not None), slots)
+        return advance(shape, data, slots, count, rules, mesh is not None)
 
     before = slots.seen.steps + count
     slots = (steps if mesh is None else sharding.with_own_slots(steps, mesh))(data, slots, count, rules)
@@ -181,16 +182,27 @@ def _end(shape: Shape, data: PyTree, slots: Slots, expected: jax.Array, rules: R
     return slots._replace(seen=jax.lax.cond(jnp.any(ended), look, lambda seen: seen, slots.seen))
 
 
-def step_groups(shape: Shape, data: PyTree, slots: Slots, rules: Rules, apart: bool = False) -> Slots:
-    """One step of every group; `apart` where the data are one device's part of them."""
+def advance(
+    shape: Shape, data: PyTree, slots: Slots, count: jax.Array, rules: Rules, apart: bool = False
+) -> Slots:
+    """All slots so many steps forward; `apart` where the data are one device's part of them."""
+    slots = jax.lax.fori_loop(
+        0, count, lambda ahead, now: step_groups(shape, data, now, ahead, rules, apart), slots)
+    return slots._replace(step=slots.step + count)
+
+
+def step_groups(
+    shape: Shape, data: PyTree, slots: Slots, ahead: ArrayLike, rules: Rules, apart: bool = False
+) -> Slots:
+    """One step of every group, which is so many steps ahead of the slots' own count."""
     if shape.full_batch:
-        return jax.vmap(lambda slot: _step_group(shape, data, slot, rules))(slots)
+        return jax.vmap(lambda slot: _step_group(shape, data, slot, ahead, rules))(slots)
     take = functools.partial(one.take, shape.problem, data)
     batches = sharding.fetch(shape.problem, data, slots.drawn) if apart else jax.vmap(take)(slots.drawn)
-    return jax.vmap(lambda slot, batch: _step_group(shape, batch, slot, rules))(slots, batches)
+    return jax.vmap(lambda slot, batch: _step_group(shape, batch, slot, ahead, rules))(slots, batches)
 
 
-def _step_group(shape: Shape, batch: PyTree, slot: Slots, rules: Rules) -> Slots:
+def _step_group(shape: Shape, batch: PyTree, slot: Slots, ahead: ArrayLike, rules: Rules) -> Slots:
     """One step of one group on a batch, which its members share."""
     problem, examples = shape.problem, shape.problem.examples
     single = shape.batch_size == 1 and not shape.full_batch
@@ -207,7 +219,7 @@ def _step_group(shape: Shape, batch: PyTree, slot: Slots, rules: Rules) -> Slots
             return one.batch_loss(problem, single, layout.join(shape.apart, params), batch)
 
         loss, gradient = layout.value_and_grad(shape.apart, loss_of, params)
-        rate = one.rate_at(shape.formulas, hyper, slot.step).astype(loss.dtype)
+        rate = one.rate_at(shape.formulas, shape.warmup, hyper, slot.step + ahead).astype(loss.dtype)
         next_params, next_state = one.update(
             shape.optimizer, rate, hyper.numbers, params, state, loss, gradient, loss_of)
         if not shape.full_batch:  # lanes end at marks only; one that has ended runs on unread
@@ -225,7 +237,7 @@ def _step_group(shape: Shape, batch: PyTree, slot: Slots, rules: Rules) -> Slots
     params, state, moves, loss = jax.vmap(lane)(slot.hyper, slot.params, slot.state, running, seen.loss)
     if shape.full_batch:  # one that has ended stays where it is, so that it ends anew in every step until the next look
         seen = seen._replace(loss=loss, steps=seen.steps + moves)
-    return slot._replace(step=slot.step + 1, params=params, state=state, seen=seen)
+    return slot._replace(params=params, state=state, seen=seen)
 
 
 def _draw(shape: Shape, seed: jax.Array, epoch: jax.Array, position: jax.Array) -> jax.Array:

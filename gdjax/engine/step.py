@@ -30,11 +30,15 @@ class Hyper(NamedTuple):
     valid: jax.Array  # False for padding
 
 
-def rate_at(formulas: tuple[schedules.Formula, ...], hyper: Hyper, step: jax.Array) -> jax.Array:
-    """The lane's learning rate at a step."""
-    t = schedules.time(step, hyper.horizon, hyper.last, hyper.warmup)
-    factor = schedules.factor(formulas, hyper.kind, t, hyper.shape)
-    return hyper.rate * factor * schedules.rise_factor(step, hyper.warmup)
+def rate_at(formulas: tuple[schedules.Formula, ...], warmup: bool, hyper: Hyper, step: jax.Array) -> jax.Array:
+    """The lane's learning rate at a step.
+
+    `warmup` says whether any lane has one: dividing by it would be near half of a step in two dimensions.
+    """
+    rise = hyper.warmup if warmup else jnp.zeros_like(hyper.warmup)
+    t = schedules.time(step, hyper.horizon, hyper.last, rise)
+    rate = hyper.rate * schedules.factor(formulas, hyper.kind, t, hyper.shape)
+    return rate * schedules.rise_factor(step, rise) if warmup else rate
 
 
 def take(problem: Problem, data: PyTree, index: jax.Array, mode: str = "clip") -> PyTree:

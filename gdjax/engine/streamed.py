@@ -238,14 +238,11 @@ def _beginner(shape: pool.Shape, context: tuple[object, ...]) -> Callable[..., p
 @functools.lru_cache(maxsize=64)
 def _stepper(shape: pool.Shape, context: tuple[object, ...]) -> jax.stages.Compiled:
     """The executable that takes a piece of lanes so many steps forward on one buffer."""
-
-    def advance(data: PyTree, slots: pool.Slots, count: jax.Array, rules: Rules) -> pool.Slots:
-        return jax.lax.fori_loop(0, count, lambda _, now: pool.step_groups(shape, data, now, rules), slots)
-
     data, queue, _, rules = example_arguments(shape)
     queue = queue._replace(length=np.int32(shape.slots))
     slots = jax.eval_shape(_beginner(shape, context), queue, rules)
-    lowered = jax.jit(advance, donate_argnums=1).lower(data, slots, jax.ShapeDtypeStruct((), jnp.int32), rules)
+    stepper = jax.jit(functools.partial(pool.advance, shape), donate_argnums=1)
+    lowered = stepper.lower(data, slots, jax.ShapeDtypeStruct((), jnp.int32), rules)
     return lowered.compile(placement.compiler_options())
 
 

@@ -1,8 +1,8 @@
 """A schedule as a value: formula, numbers, horizon, warm-up; and its time and factor as the engine computes them.
 
 Time t runs from 0 to 1 over the horizon (a share of the budget; 1 = all of it) and stays at 1 after it, so that the
-rate keeps its last value. With `.in_epochs()` t counts epochs instead, and does not stop. Everything but the formula
-is lane data: a new number compiles nothing.
+rate keeps its last value. With `.in_epochs()` t counts epochs instead, and does not stop. Everything but the formula,
+and whether there is a warm-up, is lane data: a new number compiles nothing.
 """
 
 from __future__ import annotations
