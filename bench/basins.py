@@ -75,7 +75,7 @@ def check(problem: str, optimizer: str, starts: int, rate: float | None, steps: 
     if path.is_dir():
         raise ValueError(field_error("--out", "is a folder", str(path), "Give the name of a file."))
     made = gdjax.problems.get(problem)
-    shapes = jax.tree.leaves(jax.eval_shape(made.start, jax.random.key(0)))
+    shapes = jax.tree.leaves(made.shapes)
     count = sum(math.prod(leaf.shape) for leaf in shapes)
     if count != 2:
         raise ValueError(field_error("PROBLEM", "must have two parameters for a picture", f"{problem} with {count}",
@@ -156,7 +156,7 @@ def _beside(box: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def _params(problem: gdjax.Problem, points: np.ndarray) -> object:
     """Points as parameters of the problem with a leading axis."""
-    leaves, tree = jax.tree.flatten(jax.eval_shape(problem.start, jax.random.key(0)))
+    leaves, tree = jax.tree.flatten(problem.shapes)
     columns = np.split(points, np.cumsum([math.prod(leaf.shape) for leaf in leaves])[:-1], axis=1)
     return jax.tree.unflatten(tree, [column.reshape(-1, *leaf.shape).astype(leaf.dtype)
                                      for column, leaf in zip(columns, leaves, strict=True)])
@@ -164,7 +164,7 @@ def _params(problem: gdjax.Problem, points: np.ndarray) -> object:
 
 def _names(problem: gdjax.Problem) -> tuple[str, str]:
     """What the axes are called: x0 and x1 of one array, else the place of each parameter."""
-    leaves = jax.tree.leaves_with_path(jax.eval_shape(problem.start, jax.random.key(0)))
+    leaves = jax.tree.leaves_with_path(problem.shapes)
     if len(leaves) == 1:
         return "x0", "x1"
     first, second = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)

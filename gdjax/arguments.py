@@ -271,7 +271,7 @@ def starts(problem: Problem, value: object) -> int | PyTree:
     if isinstance(value, bool | float):
         raise TypeError(f"starts: must be a whole number, or parameters with a leading axis (got {value!r}). "
                         "Use an int.")
-    wanted = jax.eval_shape(problem.start, jax.random.key(0))
+    wanted = problem.shapes
     tree: object = jax.tree.structure(wanted)
     given: object = jax.tree.structure(value)
     if tree != given:

@@ -211,7 +211,7 @@ def _problem_of(runs: Runs, problem: Problem | None) -> Problem:
         problem = problems.get(runs.problem)
     problem = arguments.problem(problem)
     want, have = ([(leaf.shape[skip:]) for leaf in jax.tree.leaves(tree)] + [jax.tree.structure(tree)]
-                  for tree, skip in ((jax.eval_shape(problem.start, jax.random.key(0)), 0), (runs.params, 1)))
+                  for tree, skip in ((problem.shapes, 0), (runs.params, 1)))
     if problem.name != runs.problem or want != have:
         raise ValueError(f"problem: is not the one that ran (got {problem.name!r} with parameters {want}, the runs are "
                          f"of {runs.problem!r} with {have}). Pass the problem that ran.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from gdjax import reading
 
 PyTree = object
 """Any nesting of dicts, lists, tuples and registered classes with arrays as leaves."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -130,17 +132,30 @@ class Problem:
         return self._on_device("held_out")
 
     def _on_device(self, field: str) -> PyTree | None:
-        if getattr(self, field) is None:
-            return None
-        held = self.__dict__.setdefault("_device", {})
-        key = field, jax.config.read("jax_enable_x64")
-        if key not in held:
-            held[key] = jax.tree.map(self._device_leaf, getattr(self, field))
-        return held[key]
+        return self.once(("on device", field), lambda: jax.tree.map(self._device_leaf, getattr(self, field)))
 
     def like(self, field: str = "data") -> PyTree | None:
         """Shapes and dtypes of `device_data`, or of the `held_out` examples; nothing is copied."""
-        return jax.tree.map(lambda leaf: jax.eval_shape(self._device_leaf, leaf), getattr(self, field))
+        return self.once(("like", field), lambda: jax.tree.map(
+            lambda leaf: jax.eval_shape(self._device_leaf, leaf), getattr(self, field)))
+
+    @property
+    def shapes(self) -> PyTree:
+        """Shapes and dtypes of one set of parameters; nothing is drawn."""
+        return self.once("shapes", lambda: jax.eval_shape(self.start, jax.random.key(0)))
+
+    @property
+    def loss_like(self) -> jax.ShapeDtypeStruct:
+        """Shape and dtype of the objective; nothing is computed."""
+        return self.once("loss", lambda: jax.eval_shape(self.objective, self.shapes, self.like()))
+
+    def once(self, what: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made at the first call in each x64 mode and kept as long as the problem."""
+        held = self.__dict__.setdefault("_held", {})
+        key = what, jax.config.read("jax_enable_x64")
+        if key not in held:
+            held[key] = make()
+        return held[key]
 
     def _device_leaf(self, leaf: np.ndarray) -> jax.Array:
         return self.cast(jnp.asarray(leaf))
@@ -161,8 +176,7 @@ class Problem:
         >>> gdjax.problems.get("digits-softmax").parameter_bytes  # 10 classes × 64 pixels and 10 offsets, float32
         2600
         """
-        leaves = jax.tree.leaves(jax.eval_shape(self.start, jax.random.key(0)))
-        return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
+        return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(self.shapes))
 
     def objective(self, params: PyTree, batch: PyTree | None) -> jax.Array:
         """Mean loss over a batch: a pytree like `data`, (examples, …) leaves, or None for a problem without data."""

@@ -33,8 +33,15 @@ def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Seque
         >>> gdjax.preflight(gdjax.problems.get("bowl"))
     """
     check_dtype(problem.name, problem.dtype)
+    problem.once("preflight", lambda: _trace_problem(problem))
+    make = optimizers.get(optimizer)
+    with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
+        _trace_step(problem, make, tuple(hyper))
+
+
+def _trace_problem(problem: Problem) -> None:
     with _errors_of_the_user(f"problem {problem.name!r}: init {_called(problem.init)}"):
-        params = jax.eval_shape(problem.start, jax.random.key(0))
+        params = problem.shapes
     for path, leaf in jax.tree.leaves_with_path(params):
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             raise ValueError(f"problem {problem.name!r}: init: parameters must be floats (got {leaf.dtype} at "
@@ -61,9 +68,6 @@ def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Seque
         if not _is_scalar(found, jnp.floating):
             raise ValueError(f"{field}: must return one share (got {_in_words(found)}). Return a float scalar, such as "
                              "jnp.mean(…).")
-    make = optimizers.get(optimizer)
-    with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
-        _trace_step(problem, make, tuple(hyper))
 
 
 def check_schedules(schedules: Sequence[Schedule], max_steps: int, steps_per_epoch: float) -> None:
@@ -108,8 +112,8 @@ def _trace_step(problem: Problem, optimizer: Optimizer, hyper: tuple[str, ...]) 
         return made.update(params, made.init(params), params, value=rate, grad=params,
                            value_fn=lambda moved: problem.objective(moved, data))
 
-    number = jax.eval_shape(problem.objective, jax.eval_shape(problem.start, jax.random.key(0)), data)
-    jax.eval_shape(step, jax.eval_shape(problem.start, jax.random.key(0)), data, number, (number,) * len(names))
+    number = problem.loss_like
+    jax.eval_shape(step, problem.shapes, data, number, (number,) * len(names))
 
 
 @contextmanager

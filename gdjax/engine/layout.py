@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 
@@ -24,15 +23,8 @@ def apart(problem: Problem, optimizer: Optimizer) -> PyTree | None:
     """
     if problem.data is not None or optimizer is not optax.sgd:
         return None
-    shapes = _shapes(problem)
-    few = all(0 < math.prod(leaf.shape) <= SMALL for leaf in jax.tree.leaves(shapes))
-    return shapes if few else None
-
-
-@functools.lru_cache(maxsize=64)
-def _shapes(problem: Problem) -> PyTree:
-    """Of the parameters; asked for problems without data alone, so that what is kept holds none."""
-    return jax.eval_shape(problem.start, jax.random.key(0))
+    few = all(0 < math.prod(leaf.shape) <= SMALL for leaf in jax.tree.leaves(problem.shapes))
+    return problem.shapes if few else None
 
 
 def split(shapes: PyTree | None, params: PyTree) -> PyTree:

@@ -154,12 +154,10 @@ def _step_together(
     gap = jnp.min(jnp.where(busy, to_mark, NEVER))
     count = jnp.where(jnp.any(busy), jnp.minimum(gap, shape.chunk), 0)
 
-    def steps(data: PyTree, slots: Slots, count: jax.Array, rules: Rules) -> Slots:
-        return advance(shape, data, slots, count, rules, mesh is not None)
-
+    steps = functools.partial(advance, shape, apart=mesh is not None)
     before = slots.seen.steps + count
     slots = (steps if mesh is None else sharding.with_own_slots(steps, mesh))(data, slots, count, rules)
-    return (_end(shape, data, slots, before, rules) if shape.full_batch else slots), count
+    return _end(shape, data, slots, before, rules) if shape.full_batch else slots, count
 
 
 def _end(shape: Shape, data: PyTree, slots: Slots, expected: jax.Array, rules: Rules) -> Slots:
@@ -182,18 +180,13 @@ def _end(shape: Shape, data: PyTree, slots: Slots, expected: jax.Array, rules: R
     return slots._replace(seen=jax.lax.cond(jnp.any(ended), look, lambda seen: seen, slots.seen))
 
 
-def advance(
-    shape: Shape, data: PyTree, slots: Slots, count: jax.Array, rules: Rules, apart: bool = False
-) -> Slots:
+def advance(shape: Shape, data: PyTree, slots: Slots, count: jax.Array, rules: Rules, apart: bool = False) -> Slots:
     """All slots so many steps forward; `apart` where the data are one device's part of them."""
-    slots = jax.lax.fori_loop(
-        0, count, lambda ahead, now: step_groups(shape, data, now, ahead, rules, apart), slots)
+    slots = jax.lax.fori_loop(0, count, lambda ahead, now: step_groups(shape, data, now, ahead, rules, apart), slots)
     return slots._replace(step=slots.step + count)
 
 
-def step_groups(
-    shape: Shape, data: PyTree, slots: Slots, ahead: ArrayLike, rules: Rules, apart: bool = False
-) -> Slots:
+def step_groups(shape: Shape, data: PyTree, slots: Slots, ahead: ArrayLike, rules: Rules, apart: bool = False) -> Slots:
     """One step of every group, which is so many steps ahead of the slots' own count."""
     if shape.full_batch:
         return jax.vmap(lambda slot: _step_group(shape, data, slot, ahead, rules))(slots)
@@ -229,8 +222,7 @@ def _step_group(shape: Shape, batch: PyTree, slot: Slots, ahead: ArrayLike, rule
         norm = None if averages(shape.optimizer) else one.norm(gradient)
         moves = running & goes_on(rules, loss, norm, decrease)
         params, state = jax.tree.map(
-            lambda new, old: jnp.where(moves, new, old), (next_params, next_state), (params, state)
-        )
+            lambda new, old: jnp.where(moves, new, old), (next_params, next_state), (params, state))
         return params, state, moves, jnp.where(running, loss, loss_before) if shape.stall else loss_before
 
     seen = slot.seen
@@ -269,8 +261,7 @@ def _score(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Ru
         here = running & at_mark[:, None]
         loss = jnp.where(here, loss, slots.seen.loss)
         found = jax.vmap(jax.vmap(lambda loss, norm, step: status(
-            rules, loss, norm if shape.norm_at_marks else None, step
-        ), (0, 0, None)))(loss, norm, slots.step)
+            rules, loss, norm if shape.norm_at_marks else None, step), (0, 0, None)))(loss, norm, slots.step)
         is_mark = jnp.arange(shape.marks) == slots.mark[:, None]
         seen = slots.seen._replace(
             loss=loss,
@@ -344,8 +335,7 @@ def begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
 
     params, loss = layout.split(shape.apart, jax.tree.map(spread, chosen.params)), spread(chosen.loss)
     state = jax.vmap(jax.vmap(functools.partial(one.begin, shape.optimizer)))(chosen.hyper, params)
-    found = jax.vmap(lambda loss, norm: status(rules, loss, norm, jnp.int32(0)))(
-        chosen.loss, chosen.norm)
+    found = jax.vmap(lambda loss, norm: status(rules, loss, norm, jnp.int32(0)))(chosen.loss, chosen.norm)
     valid = chosen.hyper.valid & (group < queue.length)[:, None]
     code = jnp.where(valid, found[:, None], jnp.int8(BUDGET))
     curve = jnp.full((*lanes, shape.marks), jnp.nan, loss.dtype)

@@ -120,7 +120,7 @@ class Program:
         many = self.pools * shape.queue
         params = lane_tables.draw_starts(problem, jax.random.fold_in(root, 0), many)
         data = placement.data_on(problem, self.mesh)
-        number = jax.eval_shape(problem.objective, jax.eval_shape(problem.start, root), problem.like()).dtype.type
+        number = problem.loss_like.dtype.type
         stream = np.stack([np.arange(many), np.zeros(many, np.int64)], 1)
         seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
         table = np.arange(many * shape.members).reshape(many, shape.members) % len(settings)
@@ -222,15 +222,13 @@ def _on_each(
 def example_arguments(shape: pool.Shape, mesh: Mesh | None = None) -> tuple[PyTree, pool.Queue, jax.Array, Rules]:
     """Shapes and dtypes of the arguments of a program."""
     problem, pools = shape.problem, placement.pools(mesh)
-    params = jax.eval_shape(problem.start, jax.random.key(0))
-    loss = jax.eval_shape(problem.objective, params, problem.like())
-    number = functools.partial(_like, dtype=loss.dtype)
+    number = functools.partial(_like, dtype=problem.loss_like.dtype)
     whole = functools.partial(_like, dtype=jnp.int32)
     queue = shape.queue * pools
     many = queue, shape.members
     hyper = Hyper(number(many), whole(many), number(many), number(many), number(many), number((*many, 4)),
                   {name: number(many) for name in shape.numbers}, _like(many, jnp.bool))
-    starts = jax.tree.map(lambda leaf: _like((queue, *leaf.shape), leaf.dtype), params)
+    starts = jax.tree.map(lambda leaf: _like((queue, *leaf.shape), leaf.dtype), problem.shapes)
     seeds = _like((queue, 2), jnp.uint32)
     waiting = pool.Queue(starts, number((queue,)), number((queue,)), seeds, hyper, whole((pools,)))
     rules = Rules(number(()), number(()), number(()), number(()), whole(()))

@@ -177,10 +177,8 @@ class Streamed:
 
     def _number(self, value: np.ndarray) -> np.ndarray:
         """Means in the dtype of the loss."""
-        loss = jax.eval_shape(self.problem.objective, jax.eval_shape(self.problem.start, jax.random.key(0)),
-                              self.shape.problem.like())
         with np.errstate(over="ignore"):
-            return value.astype(loss.dtype)
+            return value.astype(self.shape.problem.loss_like.dtype)
 
     def _norm(self, gradient: PyTree) -> np.ndarray:
         squares = sum(np.sum(np.square(leaf.reshape(len(leaf), -1)), axis=1) for leaf in jax.tree.leaves(gradient))
@@ -272,7 +270,7 @@ def _summer(
 
     data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype), problem.like())
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes, *leaf.shape), leaf.dtype),
-                          jax.eval_shape(problem.start, jax.random.key(0)))
+                          problem.shapes)
     lowered = jax.jit(total).lower(data, jax.ShapeDtypeStruct((), jnp.int32), params)
     return lowered.compile(placement.compiler_options())
 
