@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gdjax
-from tests.on_devices import SHARDED, SHARED
+from tests.on_devices import EXACT, SHARDED, SHARED
 from tests.once import made_once
 from tests.refusals import LINE, batches, bowl, refused
 
@@ -54,7 +54,7 @@ def _same(name: str, one: Found, asked: object, other: Found, others: object) ->
         assert a.shape == b.shape and a.dtype == b.dtype
         if field == "hit":
             assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
-        elif name in ("valley", "lone") or field in ("steps", "status"):
+        elif name in EXACT or field in ("steps", "status"):
             np.testing.assert_array_equal(a, b, err_msg=f"{name} {field}")
         else:
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=f"{name} {field}")
