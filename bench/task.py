@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 LAST = 2_000  # characters of the output that are brought back
@@ -41,7 +42,7 @@ class ShardTask:
         """Run it to its end; a process that dies takes its shard with it."""
         command = [sys.executable, "-m", "bench.task", *self.arguments]
         done = subprocess.run(command, cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                              stdin=subprocess.DEVNULL)
+                              stdin=subprocess.DEVNULL, env=environment(os.environ))
         return Ended(done.returncode, done.stdout.decode(errors="replace")[-LAST:], os.uname().nodename)
 
     def checkpoint(self) -> object:
@@ -49,6 +50,19 @@ class ShardTask:
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+def environment(found: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a worker without those that Dask gives its own for the sake of many small tasks.
+
+    One thread for BLAS and memory given back at once: a shard would be timed as on another machine.
+    """
+    if "distributed" not in sys.modules:  # no worker of Dask
+        return dict(found)
+    import dask
+
+    given = {key: str(value) for key, value in dask.config.get("distributed.nanny.pre-spawn-environ").items()}
+    return {key: value for key, value in found.items() if given.get(key) != value}
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from bench.bad_input import SuiteError
 from bench.cli import cli
 from bench.cluster import Cluster, cluster_from, run_over
 from bench.suite import config_hash, load_suite, suite_from
-from bench.task import Ended, ShardTask
+from bench.task import Ended, ShardTask, environment
 from tests.bench.merging import REAL, rows
 
 TOML = "\n".join(f"{name} = {value}" for name, value in {
@@ -226,6 +226,15 @@ def test_a_real_sweep_gives_the_tables_of_one_machine(
     capfd.readouterr()
     assert run(suite, "--device", "cpu", *executor, "--shards", "2", "--out", str(out), "--resume") == 0
     assert "is finished and merged" in "".join(capfd.readouterr())
+
+
+@needs["distributed"]
+def test_a_shard_is_timed_as_on_a_machine_without_dask() -> None:
+    import distributed  # noqa: F401 - as in a worker
+
+    given = {"MALLOC_TRIM_THRESHOLD_": "65536", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    assert environment({**given, "PATH": "/bin", "OPENBLAS_NUM_THREADS": "2"}) == {
+        "PATH": "/bin", "OPENBLAS_NUM_THREADS": "2"}
 
 
 @needs["distributed"]
