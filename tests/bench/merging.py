@@ -16,7 +16,7 @@ Folders = list[Path]
 REAL: dict[str, object] = {
     "name": "small", "problems": ["line-fit", "himmelblau"], "batch_sizes": [10, "all"],
     "schedules": ["constant", "linear"], "rates": 2, "horizons": [1.0], "tuning_starts": 2, "starts": 4, "gaps": [0.1],
-    "epochs": 5.0, "min_steps": 20, "marks": 6, "width": 16, "repeats": 2, "min_sample_s": 0.001, "noise_groups": 1,
+    "epochs": 5.0, "min_steps": 20, "marks": 6, "width": 16, "repeats": 2, "min_sample_s": 0.001, "noise_groups": 2,
     "noise_processes": 1, "widenings": 0, "problem": {"himmelblau": {"batch_sizes": ["all"]}},
 }
 
