@@ -23,6 +23,33 @@ from tests.bench.merging import REAL, Folders, edit, into, rows, state
 from tests.bench.test_shards import a_suite, go, groups
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled_quickly")
+def test_real_shards_merge_to_the_tables_of_the_undivided_run(tmp_path: Path, undivided: Path) -> None:
+    suite = suite_from(REAL)
+    folders = [tmp_path / str(number) for number in (1, 2)]
+    for number, folder in enumerate(folders, start=1):
+        assert run_suite(suite, folder, "cpu", False, Shard(number, 2)) == 0
+        assert check_run(folder).code == 0
+        assert f"of shard {number}/2" in (folder / "report.md").read_text()
+    out = tmp_path / "merged"
+    assert merge_folders(folders, out) == 0
+    assert "complete: 6 of 6 cells." in (out / "report.md").read_text()
+    for name in ("lanes", "hits", "curves", "chosen"):
+        pandas.testing.assert_frame_equal(rows(out, name), rows(undivided, name))
+    what = ["problem", "optimizer", "batch_size", "device", "program", "quantity", "process"]
+    timed = [rows(folder, "timing").groupby(what).size() for folder in (out, undivided)]
+    pandas.testing.assert_series_equal(*timed)
+    assert check_run(out).code == 0
+    # line-fit is in both shards: no one of them could choose whose trajectory is followed, the whole can
+    assert not (out / "noise_scale.parquet").exists()
+    parts = state(out / "parts")
+    assert run_suite(suite, out, "cpu", resume=True) == 0
+    assert set(state(out / "parts")) - set(parts) == {
+        f"line-fit.gradients/{name}" for name in ("part.json", "noise_scale.parquet")}
+    pandas.testing.assert_frame_equal(rows(out, "noise_scale"), rows(undivided, "noise_scale"))
+
+
 def test_the_merge_of_the_shards_is_the_run_that_was_not_divided(tmp_path: Path, shards: Folders) -> None:
     before = [state(folder) for folder in shards]
     assert into(shards, tmp_path / "merged") == 0
@@ -181,30 +208,3 @@ def test_the_command_merges_and_reports(
     assert reported == [tmp_path / "a"]
     assert CliRunner().invoke(command_line.cli, ["merge", str(shards[0])]).exit_code == 2  # no --out
     assert CliRunner().invoke(command_line.cli, ["merge", "--out", str(tmp_path / "c")]).exit_code == 2
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("compiled_quickly")
-def test_real_shards_merge_to_the_tables_of_the_undivided_run(tmp_path: Path, undivided: Path) -> None:
-    suite = suite_from(REAL)
-    folders = [tmp_path / str(number) for number in (1, 2)]
-    for number, folder in enumerate(folders, start=1):
-        assert run_suite(suite, folder, "cpu", False, Shard(number, 2)) == 0
-        assert check_run(folder).code == 0
-        assert f"of shard {number}/2" in (folder / "report.md").read_text()
-    out = tmp_path / "merged"
-    assert merge_folders(folders, out) == 0
-    assert "complete: 6 of 6 cells." in (out / "report.md").read_text()
-    for name in ("lanes", "hits", "curves", "chosen"):
-        pandas.testing.assert_frame_equal(rows(out, name), rows(undivided, name))
-    what = ["problem", "optimizer", "batch_size", "device", "program", "quantity", "process"]
-    timed = [rows(folder, "timing").groupby(what).size() for folder in (out, undivided)]
-    pandas.testing.assert_series_equal(*timed)
-    assert check_run(out).code == 0
-    # line-fit is in both shards: no one of them could choose whose trajectory is followed, the whole can
-    assert not (out / "noise_scale.parquet").exists()
-    parts = state(out / "parts")
-    assert run_suite(suite, out, "cpu", resume=True) == 0
-    assert set(state(out / "parts")) - set(parts) == {
-        f"line-fit.gradients/{name}" for name in ("part.json", "noise_scale.parquet")}
-    pandas.testing.assert_frame_equal(rows(out, "noise_scale"), rows(undivided, "noise_scale"))
