@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 SAMPLINGS = ("shuffle", "replacement")
 ROUNDS = 4  # double rounds: adjacent pairs fail a χ² test at 2 and 3 for n near 100, pass at 4 (tests)
-SORTED = 64  # up to here a sort of hashes: a Feistel network on so small a grid knows too few permutations
+RANKED = 64  # up to here an order of hashes: a Feistel network on so small a grid knows too few permutations
 GOLDEN = 0x9E3779B9
 
 
@@ -57,8 +57,8 @@ def batch(
         words = jnp.where(over, late[0], now[0]), jnp.where(over, late[1], now[1])
     if sampling == "replacement":
         return (hash32(hash32(place + words[0]) ^ words[1]) % examples).astype(jnp.int32)
-    if examples <= SORTED:
-        return _sorted(place, over, examples, now, late).astype(jnp.int32)
+    if examples <= RANKED:
+        return _ranked(place, over, examples, now, late).astype(jnp.int32)
     rows, columns = grid(examples)
     beyond = rows * columns - examples
     index = _feistel(place, rows, columns, *words)
@@ -99,17 +99,21 @@ def advance(examples: int, batch_size: int, epoch: jax.Array, position: jax.Arra
     return epoch + over, jnp.where(over, position - examples, position)
 
 
-def _sorted(
+def _ranked(
     place: jax.Array, over: jax.Array, examples: int, now: tuple[jax.Array, jax.Array],
     late: tuple[jax.Array, jax.Array],
 ) -> jax.Array:
-    """Positions -> indices by sorting hashes of all examples.
+    """Positions -> indices: the example at a position is that with so many smaller hashes.
 
-    Exactly uniform but for the hash, dear beyond a few dozen.
+    Exactly uniform but for the hash, dear beyond a few dozen. No two hashes are equal, so this is the order of their
+    sort; counting pairs, many in one instruction, takes a twentieth of the time of XLA's.
     """
     first, second = (jnp.stack(pair)[:, None] for pair in zip(now, late, strict=True))
-    order = jnp.argsort(hash32(hash32(jnp.arange(examples, dtype=jnp.uint32) + first) ^ second), axis=1)
-    return jnp.where(over, order[1, place], order[0, place])
+    every = jnp.arange(examples, dtype=jnp.uint32)
+    hashes = hash32(hash32(every + first) ^ second)
+    smaller = jnp.sum(hashes[:, :, None] < hashes[:, None, :], axis=1, dtype=jnp.uint32)
+    chosen = jnp.where(over[:, None], smaller[1], smaller[0]) == place[:, None]
+    return jnp.sum(jnp.where(chosen, every, 0), axis=1, dtype=jnp.uint32)
 
 
 def _walk(index: jax.Array, examples: int, rows: int, columns: int, first: jax.Array, second: jax.Array) -> jax.Array:
