@@ -12,6 +12,7 @@ import pytest
 
 import gdjax
 from gdjax import schedules
+from gdjax.engine import placement
 
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 PROBLEM = gdjax.problems.get("line-fit")
@@ -117,3 +118,11 @@ def test_what_is_static_compiles_anew(warm):
         with compiled() as seen:
             run(**changed)
         assert seen.count("jit(_on_each)") == 1, changed
+
+
+def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = placement.compiler_options(PROBLEM) or {}
+    assert placement.PRODUCTS.items() <= asked.items()
+    monkeypatch.setattr(placement, "PRODUCTS", {"xla_of_another_release": "1"})
+    assert (placement.compiler_options(PROBLEM) or {}).keys() < asked.keys()
+    assert np.isfinite(run(batch_size=7).final_loss).all()

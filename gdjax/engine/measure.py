@@ -118,4 +118,4 @@ def _scorer(
 
     program = placement.jitted(scorer, mesh, (placement.EXAMPLES, placement.LANES))
     lowered = program.lower(placement.data_on(problem, mesh, field), jax.tree.unflatten(tree, shapes))
-    return lowered.compile(placement.compiler_options())
+    return lowered.compile(placement.compiler_options(problem))

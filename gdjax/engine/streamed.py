@@ -19,7 +19,7 @@ import numpy as np
 from gdjax import stopping
 from gdjax.engine import measure as scores
 from gdjax.engine import placement, pool
-from gdjax.engine.program import example_arguments
+from gdjax.engine.program import compiler_options, example_arguments
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes
 from gdjax.optimizers import scored
@@ -241,7 +241,7 @@ def _stepper(shape: pool.Shape, context: tuple[object, ...]) -> jax.stages.Compi
     slots = jax.eval_shape(_beginner(shape, context), queue, rules)
     stepper = jax.jit(functools.partial(pool.advance, shape), donate_argnums=1)
     lowered = stepper.lower(data, slots, jax.ShapeDtypeStruct((), jnp.int32), rules)
-    return lowered.compile(placement.compiler_options())
+    return lowered.compile(compiler_options(shape))
 
 
 def _advanced(
@@ -272,7 +272,7 @@ def _summer(
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes, *leaf.shape), leaf.dtype),
                           problem.shapes)
     lowered = jax.jit(total).lower(data, jax.ShapeDtypeStruct((), jnp.int32), params)
-    return lowered.compile(placement.compiler_options())
+    return lowered.compile(placement.compiler_options(problem))
 
 
 def _added(

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
 import gdjax
+from gdjax.problems import parts
 
 TOLERANCE = 1e-12  # of Newton's method, on the norm of the gradient
 
@@ -160,3 +162,27 @@ def test_classes_may_exceed_the_labels_seen():
         gdjax.problems.softmax_regression(X, y, classes=2.5)
     with pytest.raises(ValueError, match=r"classes: must be at most 2,147,483,647 \(got 1,000,000,000,001\)"):
         gdjax.problems.softmax_regression(X, np.array([0, 1, 10**12]))
+
+
+@pytest.mark.parametrize("examples", [1, 3, 4, 8, 16, 17, 40])
+def test_the_logarithm_of_a_sum_of_exponentials_is_exact_at_any_batch_size(examples: int) -> None:
+    scores = np.random.default_rng(examples).normal(scale=30, size=(10, examples)).astype(np.float32)
+    exact = scores.astype(np.float64)
+    np.testing.assert_allclose(parts.log_sum_exp(scores), logsumexp(exact, axis=0), rtol=3e-7)
+    chances = jax.grad(lambda scores: parts.log_sum_exp(scores).sum())(jnp.asarray(scores))
+    np.testing.assert_allclose(chances, np.exp(exact - logsumexp(exact, axis=0)), rtol=3e-6, atol=1e-30)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("examples", [4, 16, 17])
+def test_a_score_that_is_no_number_is_seen_in_its_own_example(wrong: float, examples: int) -> None:
+    scores = np.ones((10, examples), np.float32)
+    scores[3, 1] = wrong
+    assert np.isfinite(parts.log_sum_exp(scores)).tolist() == [number != 1 for number in range(examples)]
+
+
+def test_exponentials_in_short_vectors_are_as_exact_as_the_number_format() -> None:
+    z = np.concatenate([np.linspace(-87, 0, 100_001), -np.geomspace(1e-8, 87, 10_001)]).astype(np.float32)
+    exact = np.exp(z.astype(np.float64))
+    assert np.max(np.abs(np.asarray(jax.jit(parts._exp)(z)) / exact - 1)) < np.finfo(np.float32).eps
+    assert (parts._exp(np.array([-90, -1e30, -np.inf], np.float32)) == parts._exp(np.float32(-87))).all()
