@@ -121,8 +121,6 @@ def test_what_is_static_compiles_anew(warm):
 
 
 def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = placement.compiler_options(PROBLEM) or {}
-    assert placement.PRODUCTS.items() <= asked.items()
     monkeypatch.setattr(placement, "PRODUCTS", {"xla_of_another_release": "1"})
-    assert (placement.compiler_options(PROBLEM) or {}).keys() < asked.keys()
+    assert "xla_of_another_release" not in (placement.compiler_options(PROBLEM) or {})
     assert np.isfinite(run(batch_size=7).final_loss).all()
