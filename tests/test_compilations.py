@@ -124,3 +124,12 @@ def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch: pytest.Monkey
     monkeypatch.setattr(placement, "PRODUCTS", {"xla_of_another_release": "1"})
     assert "xla_of_another_release" not in (placement.compiler_options(PROBLEM) or {})
     assert np.isfinite(run(batch_size=7).final_loss).all()
+
+
+def test_options_that_the_user_has_set_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = placement.compiler_options(PROBLEM)
+    if asked is None:
+        pytest.skip("nothing is asked for on this device")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_prefer_vector_width=256")
+    left = placement.compiler_options(PROBLEM)
+    assert left == {name: value for name, value in asked.items() if name in placement.PRODUCTS}

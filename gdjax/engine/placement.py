@@ -75,7 +75,7 @@ def jitted(function: Callable, mesh: Mesh | None, arguments: tuple[PartitionSpec
 
 
 def compiler_options(problem: Problem, vectors: bool = False) -> Options | None:
-    """What XLA is asked for on the default device.
+    """What XLA is asked for on the default device; what the user's own XLA_FLAGS say of an option counts instead.
 
     Args:
         vectors: whether the program's products are of two vectors, lane by lane: XLA makes them reductions, which
@@ -83,9 +83,11 @@ def compiler_options(problem: Problem, vectors: bool = False) -> Options | None:
     """
     if jax.default_backend() != "cpu":
         return None
-    if problem.data is None:
-        return WIDE
-    return WIDE | ROLLED | (PRODUCTS if not vectors and _known(*PRODUCTS.items()) else {})
+    asked = WIDE if problem.data is None else WIDE | ROLLED
+    if problem.data is not None and not vectors and _known(*PRODUCTS.items()):
+        asked |= PRODUCTS
+    flags = os.environ.get("XLA_FLAGS", "")
+    return {name: value for name, value in asked.items() if f"--{name}=" not in flags}
 
 
 @functools.cache
