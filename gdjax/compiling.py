@@ -85,7 +85,8 @@ def _shape(
     queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // at_once)), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
     shape = pool.Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
-                       queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK, warmup=any(each.warmup > 0 for each in kinds),
+                       queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK if waves else 1,
+                       warmup=any(each.warmup > 0 for each in kinds),
                        stall=stall is not None, norm_at_marks=tolerance > 0)
     return shape, mesh
 

@@ -31,16 +31,27 @@ class Rules(NamedTuple):
     max_steps: ArrayLike  # budget in steps, int32
 
 
-def goes_on(rules: Rules, loss: jax.Array, norm: jax.Array | None, decrease: jax.Array | None) -> jax.Array:
-    """Whether nothing ends a lane in a step that sees all data, (): neither divergence, nor convergence, nor a stall.
+def goes_on(
+    rules: Rules, running: jax.Array, loss: jax.Array, norm: Callable[[jax.Array], jax.Array] | None,
+    decrease: jax.Array | None,
+) -> jax.Array:
+    """Whether nothing ends a running lane in a step that sees all data, (): no divergence, convergence or stall.
 
-    `norm` and `decrease` are None where they are not measured. A code (`status`, `why`) in place of this one bit, in
-    every step, took three times as long as the step itself in Rosenbrock's valley.
+    A code (`status`, `why`) in place of this one bit, in every step, took three times as long as the step itself in
+    Rosenbrock's valley.
+
+    Args:
+        norm: the gradient norm of a lane, NaN where its argument is false; None where it is not measured. XLA's CPU
+            compiler keeps a root that several outputs need, and computes anew for each of them what comes after it.
+        decrease: of the loss in the step before; None where it is not measured.
     """
-    sound = _sound(rules, loss, norm)
-    if norm is not None:
-        sound &= norm > rules.tolerance
-    return sound if decrease is None else sound & ~(decrease < rules.stall)
+    sound = running & _sound(rules, loss, None)
+    if decrease is not None:
+        sound &= ~(decrease < rules.stall)
+    if norm is None:
+        return sound
+    size = norm(sound)
+    return (size > rules.tolerance) & (size < jnp.inf)
 
 
 def why(rules: Rules, loss: jax.Array, norm: jax.Array | None, stall: bool) -> jax.Array:

@@ -33,9 +33,11 @@ def why_of(loss=1.0, norm=1.0, stall=True):
     return int(stopping.why(RULES, *numbers(loss, norm), stall))
 
 
-def goes_on(loss=1.0, norm=1.0, decrease=1.0):
+def goes_on(loss=1.0, norm=1.0, decrease=1.0, running=True):
     """Whether a step goes on under the same rules, stall below 0.01."""
-    return bool(stopping.goes_on(RULES, *numbers(loss, norm, decrease)))
+    masked = None if norm is None else lambda sound: jnp.where(sound, jnp.float32(norm), jnp.nan)
+    loss, decrease = numbers(loss, decrease)
+    return bool(stopping.goes_on(RULES, jnp.asarray(running), loss, masked, decrease))
 
 
 def test_statuses_in_their_precedence():
@@ -57,6 +59,7 @@ def test_the_edges_of_the_rules():
     assert status_of(loss=0.5) == TARGET and status_of(loss=0.5001) == RUNNING
     assert status_of(loss=100.0) == RUNNING and status_of(loss=100.1) == DIVERGED
     assert goes_on(norm=0.1001) and not goes_on(norm=0.1)
+    assert not goes_on(running=False)
     assert goes_on(loss=100.0) and not goes_on(loss=100.1)
     assert goes_on(decrease=0.01) and not goes_on(decrease=0.0099)
     for value in (math.nan, math.inf, -math.inf):

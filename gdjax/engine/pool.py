@@ -8,7 +8,6 @@ The queue, the slots and the outcome table are arrays of fixed shape: one execut
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from jax.typing import ArrayLike
 from gdjax import sampling
 from gdjax.engine import layout, sharding
 from gdjax.engine import step as one
+from gdjax.engine.measure import Lane, in_rows, loss_alone, loss_and_norm
 from gdjax.engine.step import Hyper
 from gdjax.optimizers import Optimizer, averages, scored
 from gdjax.problem import Problem, PyTree
@@ -27,7 +27,7 @@ from gdjax.schedules import Formula
 from gdjax.stopping import BUDGET, RUNNING, Rules, goes_on, status, why
 
 NEVER = jnp.iinfo(jnp.int32).max
-SCORE_BLOCK = 16  # lanes scored together: 128 at once took 1.1 times as long on digits-softmax, 2.2 times on digits-mlp
+CHUNK = 64, 1024  # fewest and most steps between looks at the queue
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,6 @@ class Shape:
     def apart(self) -> PyTree | None:
         """Shapes of the parameters where the slots hold each number as an array of its own, see `layout`."""
         return layout.apart(self.problem, self.optimizer)
-
-    @property
-    def chunk(self) -> int:
-        """Steps between looks at the queue: short where lanes end at any step, marks decide elsewhere."""
-        return 64 if self.full_batch else int(NEVER)
 
 
 class Queue(NamedTuple):
@@ -148,16 +143,25 @@ def run(
 def _step_together(
     shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Rules, mesh: Mesh | None
 ) -> tuple[Slots, jax.Array]:
-    """All slots forward to the nearest mark of any of them, at most a chunk."""
+    """All slots forward to the nearest mark of any of them, or to the next look at the queue."""
     busy = jnp.any(slots.seen.status == RUNNING, axis=1)
     to_mark = jnp.minimum(_next_mark(marks, slots.mark), rules.max_steps) - slots.step
     gap = jnp.min(jnp.where(busy, to_mark, NEVER))
-    count = jnp.where(jnp.any(busy), jnp.minimum(gap, shape.chunk), 0)
+    count = jnp.where(jnp.any(busy), jnp.minimum(gap, _chunk(slots.step, busy)) if shape.full_batch else gap, 0)
 
     steps = functools.partial(advance, shape, apart=mesh is not None)
     before = slots.seen.steps + count
     slots = (steps if mesh is None else sharding.with_own_slots(steps, mesh))(data, slots, count, rules)
     return _end(shape, data, slots, before, rules) if shape.full_batch else slots, count
+
+
+def _chunk(step: jax.Array, busy: jax.Array) -> jax.Array:
+    """Steps to the next look at the queue, where lanes end at any step: a 32nd of what those that run have run.
+
+    A lane that has ended waits for the look, which costs as much as some 50 steps in two dimensions.
+    """
+    mean = jnp.sum(jnp.where(busy, step, 0), dtype=jnp.float32) / jnp.sum(busy)
+    return jnp.clip(mean / 32, *CHUNK).astype(jnp.int32)
 
 
 def _end(shape: Shape, data: PyTree, slots: Slots, expected: jax.Array, rules: Rules) -> Slots:
@@ -169,11 +173,7 @@ def _end(shape: Shape, data: PyTree, slots: Slots, expected: jax.Array, rules: R
     ended = (slots.seen.status == RUNNING) & (slots.seen.steps < expected)
 
     def look(seen: Outcome) -> Outcome:
-        def lane(params: PyTree) -> tuple[jax.Array, jax.Array]:
-            loss, gradient = jax.value_and_grad(shape.problem.objective)(params, data)
-            return loss, one.norm(gradient)
-
-        loss, norm = _in_blocks(lane, layout.join(shape.apart, slots.params), ended.shape)
+        loss, norm = _scores(shape, loss_and_norm, layout.join(shape.apart, slots.params), data)
         return seen._replace(loss=jnp.where(ended, loss, seen.loss), status=jnp.where(
             ended, why(rules, loss, None if averages(shape.optimizer) else norm, shape.stall), seen.status))
 
@@ -206,8 +206,10 @@ def _step_group(shape: Shape, batch: PyTree, slot: Slots, ahead: ArrayLike, rule
     running = slot.seen.status == RUNNING
 
     def lane(
-        hyper: Hyper, params: PyTree, state: PyTree, running: jax.Array, loss_before: jax.Array
+        hyper: Hyper, held: PyTree, state: PyTree, running: jax.Array, loss_before: jax.Array
     ) -> tuple[PyTree, PyTree, jax.Array, jax.Array]:
+        params = layout.unpair(shape.apart, held)
+
         def loss_of(params: PyTree) -> jax.Array:
             return one.batch_loss(problem, single, layout.join(shape.apart, params), batch)
 
@@ -216,14 +218,15 @@ def _step_group(shape: Shape, batch: PyTree, slot: Slots, ahead: ArrayLike, rule
         next_params, next_state = one.update(
             shape.optimizer, rate, hyper.numbers, params, state, loss, gradient, loss_of)
         if not shape.full_batch:  # lanes end at marks only; one that has ended runs on unread
-            return next_params, next_state, running, loss_before
+            return layout.pair(shape.apart, next_params), next_state, running, loss_before
         decrease = loss_before - loss if shape.stall else None
         # a mean of iterates ends its lane where it is scored, at marks: this gradient is not its own
-        norm = None if averages(shape.optimizer) else one.norm(gradient)
-        moves = running & goes_on(rules, loss, norm, decrease)
+        norm = None if averages(shape.optimizer) else functools.partial(one.norm, gradient)
+        moves = goes_on(rules, running, loss, norm, decrease)
         params, state = jax.tree.map(
             lambda new, old: jnp.where(moves, new, old), (next_params, next_state), (params, state))
-        return params, state, moves, jnp.where(running, loss, loss_before) if shape.stall else loss_before
+        loss = jnp.where(running, loss, loss_before) if shape.stall else loss_before
+        return layout.pair(shape.apart, params), state, moves, loss
 
     seen = slot.seen
     params, state, moves, loss = jax.vmap(lane)(slot.hyper, slot.params, slot.state, running, seen.loss)
@@ -248,20 +251,12 @@ def _score(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Ru
     at_mark = (slots.step == _next_mark(marks, slots.mark)) & jnp.any(running, axis=1)
     at_end = slots.step >= rules.max_steps
 
-    def lane(params: PyTree) -> tuple[jax.Array, jax.Array]:
-        if not shape.norm_at_marks:
-            loss = shape.problem.objective(params, data)
-            return loss, jnp.full_like(loss, jnp.inf)
-        loss, gradient = jax.value_and_grad(shape.problem.objective)(params, data)
-        return loss, one.norm(gradient)
-
     def score(slots: Slots) -> Slots:
         params = layout.join(shape.apart, scored(shape.optimizer, slots.params, slots.state))
-        loss, norm = _in_blocks(lane, params, running.shape)
+        loss, *norm = _scores(shape, loss_and_norm if shape.norm_at_marks else loss_alone, params, data)
         here = running & at_mark[:, None]
         loss = jnp.where(here, loss, slots.seen.loss)
-        found = jax.vmap(jax.vmap(lambda loss, norm, step: status(
-            rules, loss, norm if shape.norm_at_marks else None, step), (0, 0, None)))(loss, norm, slots.step)
+        found = status(rules, loss, norm[0] if norm else None, jnp.broadcast_to(slots.step[:, None], loss.shape))
         is_mark = jnp.arange(shape.marks) == slots.mark[:, None]
         seen = slots.seen._replace(
             loss=loss,
@@ -278,13 +273,10 @@ def _score(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Ru
     return slots._replace(seen=slots.seen._replace(status=code, steps=steps))
 
 
-def _in_blocks(
-    lane: Callable[[PyTree], tuple[jax.Array, jax.Array]], params: PyTree, lanes: tuple[int, ...]
-) -> tuple[jax.Array, jax.Array]:
-    """A function of one lane's parameters for all lanes, in blocks whose intermediate results stay in the cache."""
-    blocks = max(1, lanes[0] * lanes[1] // SCORE_BLOCK) if lanes[0] * lanes[1] % SCORE_BLOCK == 0 else 1
-    rows = jax.tree.map(lambda leaf: leaf.reshape(blocks, -1, *leaf.shape[2:]), params)
-    return jax.tree.map(lambda leaf: leaf.reshape(lanes), jax.lax.map(jax.vmap(lane), rows))
+def _scores(shape: Shape, lane: Lane, params: PyTree, data: PyTree) -> tuple[jax.Array, ...]:
+    """Numbers of all lanes, (slots, members) each, from their parameters, (slots, members, …) leaves."""
+    lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), params)
+    return tuple(each.reshape(shape.slots, -1) for each in in_rows(shape.problem, lane, lanes, data))
 
 
 def _retire(shape: Shape, slots: Slots, outcome: Outcome) -> tuple[Slots, Outcome]:
@@ -335,6 +327,7 @@ def begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
 
     params, loss = layout.split(shape.apart, jax.tree.map(spread, chosen.params)), spread(chosen.loss)
     state = jax.vmap(jax.vmap(functools.partial(one.begin, shape.optimizer)))(chosen.hyper, params)
+    held = layout.pair(shape.apart, params)
     found = jax.vmap(lambda loss, norm: status(rules, loss, norm, jnp.int32(0)))(chosen.loss, chosen.norm)
     valid = chosen.hyper.valid & (group < queue.length)[:, None]
     code = jnp.where(valid, found[:, None], jnp.int8(BUDGET))
@@ -343,7 +336,7 @@ def begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
     if shape.stall:
         seen = seen._replace(loss=jnp.where(code == RUNNING, jnp.inf, loss))
     drawn = jax.vmap(lambda seed: _draw(shape, seed, jnp.int32(0), jnp.int32(0)))(chosen.seed)
-    return Slots(group, zeros, zeros, zeros, drawn, zeros, chosen.seed, chosen.hyper, params, state, ~valid, seen)
+    return Slots(group, zeros, zeros, zeros, drawn, zeros, chosen.seed, chosen.hyper, held, state, ~valid, seen)
 
 
 def _next_mark(marks: jax.Array, mark: jax.Array) -> jax.Array:

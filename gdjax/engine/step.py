@@ -77,13 +77,16 @@ def update(
     return optax.apply_updates(params, updates), state
 
 
-def norm(gradient: PyTree) -> jax.Array:
-    """Euclidean norm over all leaves.
+def norm(gradient: PyTree, where: jax.Array | None = None) -> jax.Array:
+    """Euclidean norm over all leaves; NaN where `where` is false.
 
     The few numbers of a small leaf are added one by one: a reduction keeps XLA's CPU compiler from taking several lanes
     in one instruction.
     """
-    return jnp.sqrt(sum(_squares(leaf) for leaf in jax.tree.leaves(gradient)))
+    first, *others = jax.tree.leaves(gradient)
+    if where is not None:
+        first = jnp.where(where, first, jnp.nan)
+    return jnp.sqrt(sum(map(_squares, others), _squares(first)))
 
 
 def _squares(leaf: jax.Array) -> jax.Array:
