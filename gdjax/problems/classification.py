@@ -22,6 +22,7 @@ from gdjax.problems.parts import (
     mean_cross_entropy,
     penalty,
     share_of_largest,
+    softplus,
     summary,
 )
 from gdjax.problems.registry import register
@@ -137,7 +138,7 @@ def logistic_regression(
     ridge = check_ridge(ridge)
     train, held_out, _ = check_classified(X, y, held_out, 2)
     return linear_problem(
-        name, lambda z, y: jax.nn.softplus(z) - y * z, train, held_out, ridge=ridge, spread=SPREAD, classifies=True,
+        name, lambda z, y: softplus(z) - y * z, train, held_out, ridge=ridge, spread=SPREAD, classifies=True,
         source=summary("logistic regression", train[0], f"ridge {ridge:g}"),
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from gdjax.problem import Problem
 from gdjax.problems.boxes import box_starts
+from gdjax.problems.parts import softplus
 from gdjax.problems.registry import register
 
 HEADS, FLIPS = 62, 100
@@ -50,7 +51,7 @@ def coin_likelihood() -> Problem:
     odds = np.log(share / (1 - share))
     return Problem(
         name="coin-likelihood",
-        loss=lambda z, y: y * z - jax.nn.softplus(z),
+        loss=lambda z, y: y * z - softplus(z),
         init=jax.random.normal,
         data=np.repeat([1.0, 0.0], [HEADS, FLIPS - HEADS]),
         maximise=True,

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 from sklearn.linear_model import LogisticRegression
 
 import gdjax
@@ -186,3 +186,20 @@ def test_exponentials_in_short_vectors_are_as_exact_as_the_number_format() -> No
     exact = np.exp(z.astype(np.float64))
     assert np.max(np.abs(np.asarray(jax.jit(parts._exp)(z)) / exact - 1)) < np.finfo(np.float32).eps
     assert (parts._exp(np.array([-90, -1e30, -np.inf], np.float32)) == parts._exp(np.float32(-87))).all()
+
+
+def test_softplus_and_its_derivatives_are_as_exact_as_the_number_format() -> None:
+    z = np.concatenate([np.linspace(-80, 80, 100_001), np.linspace(-1, 1, 10_001)]).astype(np.float32)
+    exact = z.astype(np.float64)
+    np.testing.assert_allclose(jax.jit(parts.softplus)(z), np.logaddexp(0, exact), rtol=4e-7)
+    slope = jax.jit(jax.vmap(jax.grad(parts.softplus)))(z)
+    np.testing.assert_allclose(slope, expit(exact), rtol=4e-7)
+    curvature = jax.jit(jax.vmap(jax.hessian(parts.softplus)))(z[abs(z) < 10])
+    np.testing.assert_allclose(curvature, (expit(exact) * expit(-exact))[abs(z) < 10], rtol=2e-3)
+
+
+def test_softplus_of_no_number_and_in_float64(x64) -> None:
+    found = parts.softplus(np.array([np.nan, np.inf, -np.inf, 0], np.float32))
+    np.testing.assert_array_equal(found, np.array([np.nan, np.inf, 0, np.log(2)], np.float32))
+    z = np.linspace(-40, 40, 1001)
+    np.testing.assert_allclose(parts.softplus(z), np.logaddexp(0, z), rtol=1e-15)
