@@ -11,9 +11,10 @@ from jax.sharding import Mesh
 from gdjax import arguments, optimizers
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
-from gdjax.engine import pool, sharding
+from gdjax.engine import sharding
 from gdjax.engine.placement import mesh_of, pools, side_by_side
 from gdjax.engine.program import Program, program_for
+from gdjax.engine.shape import Shape
 from gdjax.engine.streamed import Streamed, window
 from gdjax.engine.width import best_width
 from gdjax.lanes import Setting
@@ -62,7 +63,7 @@ def _shape(
     problem: Problem, batch_size: int, optimizer: Optimizer | str, schedules: Schedules, sampling: str, batches: str,
     marks: int, tolerance: float, stall: float | None, width: int | None, settings: int, starts: int | None,
     hyper: Sequence[str], devices: Devices = None, shard_examples: bool = False,
-) -> tuple[pool.Shape, Mesh | None]:
+) -> tuple[Shape, Mesh | None]:
     """The shape of a program from the arguments of `compile`, and the mesh it runs on."""
     size = arguments.batch_size(problem, batch_size)
     optimizer = optimizers.get(optimizer)
@@ -84,7 +85,7 @@ def _shape(
     waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
     queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // at_once)), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
-    shape = pool.Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
+    shape = Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
                        queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK if waves else 1,
                        warmup=any(each.warmup > 0 for each in kinds),
                        stall=stall is not None, norm_at_marks=tolerance > 0)

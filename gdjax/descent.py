@@ -15,8 +15,8 @@ from gdjax import arguments, compiling, optimizers, stopping, tracing
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.compiling import Devices, Schedules
-from gdjax.engine.pool import NEVER, Outcome
 from gdjax.engine.program import Program
+from gdjax.engine.shape import NEVER, Outcome
 from gdjax.engine.streamed import Streamed
 from gdjax.gap import initial_loss
 from gdjax.lanes import BATCHES, Setting

@@ -9,12 +9,14 @@ carrying an (examples,) array. "Replacement" hashes (seed, step, position in the
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 SAMPLINGS = ("shuffle", "replacement")
 ROUNDS = 4  # double rounds: adjacent pairs fail a χ² test at 2 and 3 for n near 100, pass at 4 (tests)
+FEW = 8  # cells beyond n that are followed once an epoch; where there are more, each index walks on its own
 RANKED = 64  # up to here an order of hashes: a Feistel network on so small a grid knows too few permutations
 GOLDEN = 0x9E3779B9
 
@@ -47,35 +49,54 @@ def batch(
         >>> sorted(gdjax.sampling.batch("shuffle", 5, 5, seed, jnp.int32(0), jnp.int32(0)).tolist())
         [0, 1, 2, 3, 4]
     """
-    place = position + jnp.arange(batch_size, dtype=jnp.int32)
-    over = place >= examples  # in the next epoch
-    place = jnp.where(over, place - examples, place).astype(jnp.uint32)
-    now = words = _words(seed, epoch)
-    late = _words(seed, epoch + 1)
-    edges = examples % batch_size > 0  # else no batch reaches over the epoch's edge
-    if edges:
-        words = jnp.where(over, late[0], now[0]), jnp.where(over, late[1], now[1])
-    if sampling == "replacement":
-        return (hash32(hash32(place + words[0]) ^ words[1]) % examples).astype(jnp.int32)
-    if examples <= RANKED:
-        return _ranked(place, over, examples, now, late).astype(jnp.int32)
+    shared = epoch_of(sampling, examples, seed, epoch), epoch_of(sampling, examples, seed, epoch + 1)
+    return drawn(sampling, examples, batch_size, *shared, position)
+
+
+class Epoch(NamedTuple):
+    """What all draws from one epoch share: it serves many steps, so it is not part of one."""
+
+    words: tuple[jax.Array, jax.Array]
+    landings: tuple[jax.Array, ...] = ()  # where each cell beyond n lands, if those are few
+    places: jax.Array | None = None  # (n,) of each example in the order, up to 64 of them
+
+
+def epoch_of(sampling: str, examples: int, seed: jax.Array, epoch: jax.Array) -> Epoch:
+    """What `drawn` needs of an epoch; arguments as in `batch`."""
+    words = _words(seed, epoch)
     rows, columns = grid(examples)
-    beyond = rows * columns - examples
-    index = _feistel(place, rows, columns, *words)
-    if not beyond:
-        return index.astype(jnp.int32)
-    if beyond > 8 or batch_size <= 4 * beyond > 4:
-        return _walk(index, examples, rows, columns, *words).astype(jnp.int32)
-    # A large batch, or one that meets a single such cell, walks the few cells beyond n, once per epoch in it, and not
-    # itself: a loop would cost more than its turns. A cell that has not landed after as many turns as there are cells
-    # is on a cycle of such cells, which no position enters.
-    first, second = (jnp.stack(pair)[:, None] for pair in zip(*([now, late] if edges else [now]), strict=True))
-    landed = jnp.broadcast_to(jnp.arange(examples, rows * columns, dtype=jnp.uint32), (1 + edges, beyond))
-    for _ in range(beyond):
-        landed = jnp.where(landed >= examples, _feistel(landed, rows, columns, first, second), landed)
-    for cell in range(beyond):
-        lands = jnp.where(over, landed[1, cell], landed[0, cell]) if edges else landed[0, cell]
-        index = jnp.where(index == examples + cell, lands, index)
+    if sampling == "replacement":
+        return Epoch(words)
+    if examples <= RANKED:
+        return Epoch(words, places=_places(examples, *words))
+    return Epoch(words, _landings(examples, rows, columns, *words) if rows * columns - examples <= FEW else ())
+
+
+def drawn(
+    sampling: str, examples: int, batch_size: int, now: Epoch, later: Epoch, position: jax.Array
+) -> jax.Array:
+    """Example indices of a batch that begins at a position of an epoch and may end in the next, (batch_size,) int32."""
+    place = position + jnp.arange(batch_size, dtype=jnp.int32)
+    if examples % batch_size:  # else no batch reaches over the epoch's edge
+        over = place >= examples
+        place = jnp.where(over, place - examples, place)
+
+        def choose(now: jax.Array, later: jax.Array) -> jax.Array:
+            return jnp.where(over.reshape(-1, *[1] * now.ndim), later, now)
+
+        now = jax.tree.map(choose, now, later)
+    place = place.astype(jnp.uint32)
+    if sampling == "replacement":
+        return (hash32(hash32(place + now.words[0]) ^ now.words[1]) % examples).astype(jnp.int32)
+    if now.places is not None:
+        chosen = now.places == place[:, None]
+        return jnp.sum(jnp.where(chosen, jnp.arange(examples, dtype=jnp.int32), 0), axis=1)
+    rows, columns = grid(examples)
+    index = _feistel(place, rows, columns, *now.words)
+    for cell, lands in enumerate(now.landings, start=examples):
+        index = jnp.where(index == cell, lands, index)
+    if not now.landings:
+        index = _walk(index, examples, rows, columns, *now.words)
     return index.astype(jnp.int32)
 
 
@@ -99,21 +120,28 @@ def advance(examples: int, batch_size: int, epoch: jax.Array, position: jax.Arra
     return epoch + over, jnp.where(over, position - examples, position)
 
 
-def _ranked(
-    place: jax.Array, over: jax.Array, examples: int, now: tuple[jax.Array, jax.Array],
-    late: tuple[jax.Array, jax.Array],
-) -> jax.Array:
-    """Positions -> indices: the example at a position is that with so many smaller hashes.
+def _places(examples: int, first: jax.Array, second: jax.Array) -> jax.Array:
+    """The place of each example in the order of an epoch, (n,): so many hashes are smaller.
 
     Exactly uniform but for the hash, dear beyond a few dozen. No two hashes are equal, so this is the order of their
     sort; counting pairs, many in one instruction, takes a twentieth of the time of XLA's.
     """
-    first, second = (jnp.stack(pair)[:, None] for pair in zip(now, late, strict=True))
-    every = jnp.arange(examples, dtype=jnp.uint32)
-    hashes = hash32(hash32(every + first) ^ second)
-    smaller = jnp.sum(hashes[:, :, None] < hashes[:, None, :], axis=1, dtype=jnp.uint32)
-    chosen = jnp.where(over[:, None], smaller[1], smaller[0]) == place[:, None]
-    return jnp.sum(jnp.where(chosen, every, 0), axis=1, dtype=jnp.uint32)
+    hashes = hash32(hash32(jnp.arange(examples, dtype=jnp.uint32) + first) ^ second)
+    return jnp.sum(hashes[:, None] < hashes, axis=0, dtype=jnp.uint32)
+
+
+def _landings(
+    examples: int, rows: int, columns: int, first: jax.Array, second: jax.Array
+) -> tuple[jax.Array, ...]:
+    """Where each cell beyond n lands below it, () each.
+
+    One that has not landed after as many turns as there are cells is on a cycle of such cells, which no position
+    enters.
+    """
+    landed = jnp.arange(examples, rows * columns, dtype=jnp.uint32)
+    for _ in range(landed.size):
+        landed = jnp.where(landed >= examples, _feistel(landed, rows, columns, first, second), landed)
+    return tuple(jnp.unstack(landed))
 
 
 def _walk(index: jax.Array, examples: int, rows: int, columns: int, first: jax.Array, second: jax.Array) -> jax.Array:

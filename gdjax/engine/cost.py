@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from gdjax.engine import pool
+from gdjax.engine.shape import Queue, Shape, Slots
 from gdjax.problem import PyTree
 from gdjax.stopping import Rules
 
@@ -20,7 +21,7 @@ class Cost(NamedTuple):
     bytes: float
 
 
-def step_cost(alone: pool.Shape, arguments: tuple[PyTree, pool.Queue, jax.Array, Rules], width: int) -> Cost:
+def step_cost(alone: Shape, arguments: tuple[PyTree, Queue, jax.Array, Rules], width: int) -> Cost:
     """Operations and bytes of a lane-step.
 
     flops = XLA's count over the step of one group before XLA changes it, shared by the group's lanes: loss, gradient,
@@ -39,8 +40,8 @@ def step_cost(alone: pool.Shape, arguments: tuple[PyTree, pool.Queue, jax.Array,
     problem = alone.problem
     slots = jax.eval_shape(lambda queue, rules: pool.begin(alone, queue, jnp.arange(1), rules), queue, rules)
 
-    def step(data: PyTree, slots: pool.Slots, rules: Rules) -> pool.Slots:
-        return pool.step_groups(alone, data, slots, 0, rules)
+    def step(data: PyTree, slots: Slots, rules: Rules) -> Slots:
+        return pool.advance(alone, data, slots, jnp.int32(1), rules)
 
     counted = jax.jit(step).lower(data, slots, rules).cost_analysis()
     flops = counted.get("flops", math.nan) if isinstance(counted, dict) else math.nan

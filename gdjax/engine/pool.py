@@ -8,8 +8,6 @@ The queue, the slots and the outcome table are arrays of fixed shape: one execut
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,86 +18,13 @@ from gdjax import sampling
 from gdjax.engine import layout, sharding
 from gdjax.engine import step as one
 from gdjax.engine.measure import Lane, in_rows, loss_alone, loss_and_norm
+from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Slots
 from gdjax.engine.step import Hyper
-from gdjax.optimizers import Optimizer, averages, scored
-from gdjax.problem import Problem, PyTree
-from gdjax.schedules import Formula
+from gdjax.optimizers import averages, scored
+from gdjax.problem import PyTree
 from gdjax.stopping import BUDGET, RUNNING, Rules, goes_on, status, why
 
-NEVER = jnp.iinfo(jnp.int32).max
 CHUNK = 64, 1024  # fewest and most steps between looks at the queue
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What is static in a program: everything that, when changed, compiles anew."""
-
-    problem: Problem
-    optimizer: Optimizer
-    batch_size: int
-    formulas: tuple[Formula, ...]
-    numbers: tuple[str, ...]
-    sampling: str
-    slots: int
-    members: int
-    queue: int
-    marks: int
-    warmup: bool = False  # whether any schedule has one
-    stall: bool = False
-    norm_at_marks: bool = False
-
-    @property
-    def full_batch(self) -> bool:
-        """Every step sees all data: its loss and gradient norm are there at every step and can end a lane."""
-        return self.batch_size == self.problem.examples
-
-    @property
-    def apart(self) -> PyTree | None:
-        """Shapes of the parameters where the slots hold each number as an array of its own, see `layout`."""
-        return layout.apart(self.problem, self.optimizer)
-
-
-class Queue(NamedTuple):
-    """Groups waiting for a slot, leading axis (queue,)."""
-
-    params: PyTree  # the start of each group
-    loss: ArrayLike  # (queue,) its full-data loss
-    norm: ArrayLike  # (queue,) its full-data gradient norm
-    seed: ArrayLike  # (queue, 2) uint32, the batch stream
-    hyper: Hyper  # (queue, members)
-    length: ArrayLike  # () groups really there
-
-
-class Outcome(NamedTuple):
-    """What an observer sees of each lane, leading axes (queue, members)."""
-
-    params: PyTree
-    status: jax.Array
-    steps: jax.Array
-    loss: jax.Array  # at the lane's end
-    best: jax.Array  # smallest at any mark, the start and the end
-    curve: jax.Array  # (…, marks), NaN after the end
-
-
-class Slots(NamedTuple):
-    """What the next step needs; leading axis (slots,), lanes (slots, members)."""
-
-    group: jax.Array
-    step: jax.Array
-    epoch: jax.Array  # where the next batch begins
-    position: jax.Array
-    # (slots, batch) its examples. Drawn a step ahead: in the step itself XLA fuses the drawing into the gather and
-    # draws every index again for every feature (B = 128, own batches: 30 against 12 microseconds a lane-step).
-    drawn: jax.Array
-    mark: jax.Array
-    seed: jax.Array
-    hyper: Hyper
-    params: PyTree  # as `layout` holds them
-    state: PyTree
-    done: jax.Array  # outcome written
-    seen: Outcome  # of the lanes in the slots; its params are unused
-
-
 Carry = tuple[Slots, Outcome, jax.Array, jax.Array]
 
 
@@ -182,27 +107,50 @@ def _end(shape: Shape, data: PyTree, slots: Slots, expected: jax.Array, rules: R
 
 def advance(shape: Shape, data: PyTree, slots: Slots, count: jax.Array, rules: Rules, apart: bool = False) -> Slots:
     """All slots so many steps forward; `apart` where the data are one device's part of them."""
-    slots = jax.lax.fori_loop(0, count, lambda ahead, now: step_groups(shape, data, now, ahead, rules, apart), slots)
+    if shape.full_batch:
+        def step(ahead: jax.Array, slots: Slots) -> Slots:
+            return jax.vmap(lambda slot: _step_group(shape, data, slot, ahead, rules))(slots)
+
+        slots = jax.lax.fori_loop(0, count, step, slots)
+    else:
+        through = functools.partial(_through_epoch, shape, data, count, rules, apart)
+        _, slots = jax.lax.while_loop(lambda carry: carry[0] < count, through, (jnp.zeros_like(count), slots))
     return slots._replace(step=slots.step + count)
 
 
-def step_groups(shape: Shape, data: PyTree, slots: Slots, ahead: ArrayLike, rules: Rules, apart: bool = False) -> Slots:
-    """One step of every group, which is so many steps ahead of the slots' own count."""
-    if shape.full_batch:
-        return jax.vmap(lambda slot: _step_group(shape, data, slot, ahead, rules))(slots)
-    take = functools.partial(one.take, shape.problem, data)
-    batches = sharding.fetch(shape.problem, data, slots.drawn) if apart else jax.vmap(take)(slots.drawn)
-    return jax.vmap(lambda slot, batch: _step_group(shape, batch, slot, ahead, rules))(slots, batches)
+def _through_epoch(
+    shape: Shape, data: PyTree, count: jax.Array, rules: Rules, apart: bool, carry: tuple[jax.Array, Slots]
+) -> tuple[jax.Array, Slots]:
+    """Steps up to the last one that draws the next batch from the same epoch, or to `count` of them.
+
+    All slots are at the same step: they begin together, and lanes end at marks only.
+    """
+    done, slots = carry
+    examples, size = shape.problem.examples, shape.batch_size
+    epoch, first = sampling.advance(examples, size, slots.epoch, slots.position)
+    epoch_of = jax.vmap(functools.partial(sampling.epoch_of, shape.sampling, examples))
+    now, later = epoch_of(slots.seed, epoch), epoch_of(slots.seed, epoch + 1)
+    stop = jnp.minimum(count, done + (examples - first[0] + size - 1) // size)
+
+    def step(ahead: jax.Array, slots: Slots) -> Slots:
+        take = functools.partial(one.take, shape.problem, data)
+        batches = sharding.fetch(shape.problem, data, slots.drawn) if apart else jax.vmap(take)(slots.drawn)
+        position = first[0] + (ahead - done) * size
+
+        def group(slot: Slots, batch: PyTree, now: sampling.Epoch, later: sampling.Epoch) -> Slots:
+            drawn = sampling.drawn(shape.sampling, examples, size, now, later, position)
+            return _step_group(shape, batch, slot, ahead, rules)._replace(drawn=drawn)
+
+        return jax.vmap(group)(slots, batches, now, later)
+
+    slots = jax.lax.fori_loop(done, stop, step, slots)
+    return stop, slots._replace(epoch=epoch, position=first + (stop - done - 1) * size)
 
 
 def _step_group(shape: Shape, batch: PyTree, slot: Slots, ahead: ArrayLike, rules: Rules) -> Slots:
     """One step of one group on a batch, which its members share."""
-    problem, examples = shape.problem, shape.problem.examples
+    problem = shape.problem
     single = shape.batch_size == 1 and not shape.full_batch
-    if not shape.full_batch:
-        epoch, position = sampling.advance(examples, shape.batch_size, slot.epoch, slot.position)
-        slot = slot._replace(epoch=epoch, position=position, drawn=_draw(shape, slot.seed, epoch, position))
-
     running = slot.seen.status == RUNNING
 
     def lane(

@@ -20,6 +20,7 @@ from gdjax import lanes as lane_tables
 from gdjax.engine import measure as scores
 from gdjax.engine import placement, pool, sharding
 from gdjax.engine.cost import Cost, step_cost
+from gdjax.engine.shape import NEVER, Outcome, Queue, Shape
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
 from gdjax.problem import Problem, PyTree
@@ -40,7 +41,7 @@ class Program:
         mesh: the devices that share the lanes or the examples; None for the default one.
     """
 
-    shape: pool.Shape
+    shape: Shape
     executable: Callable
     trace_s: float
     compile_s: float
@@ -127,12 +128,12 @@ class Program:
         pace = problem.examples / shape.batch_size
         numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
         hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, max_steps, pace, np.dtype(number))
-        queue = pool.Queue(params, np.zeros(many, number), np.ones(many, number), seeds,
+        queue = Queue(params, np.zeros(many, number), np.ones(many, number), seeds,
                            jax.tree.map(lambda leaf: leaf[table], hyper), np.full(self.pools, shape.slots, np.int32))
         queue = jax.block_until_ready(jax.tree.map(jnp.asarray, self.spread(queue)))
 
         def run(steps: int, marks: int = 0) -> PyTree:
-            at = np.full(shape.marks, pool.NEVER, np.int32)
+            at = np.full(shape.marks, NEVER, np.int32)
             at[:marks] = np.linspace(steps / max(marks, 1), steps, marks).astype(np.int32)
             # nothing ends a lane but the budget
             rules = Rules(number(-1.0), number(-np.inf), number(np.inf), number(-np.inf), np.int32(steps))
@@ -140,7 +141,7 @@ class Program:
 
         return run
 
-    def spread(self, queue: pool.Queue) -> pool.Queue:
+    def spread(self, queue: Queue) -> Queue:
         """A queue of host arrays as the executable takes it: its leading axes over the devices."""
         return placement.placed(queue, self.mesh, placement.LANES)
 
@@ -159,27 +160,27 @@ class Program:
     def run_lanes(
         self, lanes: Lanes, params: PyTree, start_loss: np.ndarray, start_norm: np.ndarray, seeds: np.ndarray,
         hyper: Hyper, marks: np.ndarray, rules: Rules,
-    ) -> tuple[pool.Outcome, int]:
+    ) -> tuple[Outcome, int]:
         """Outcomes of all lanes, host arrays with a leading (lanes,) axis, and the lane-steps that the slots ran.
 
         The queue goes through the executable in pieces of its fixed length.
         """
         shape, pools, total = self.shape, self.pools, len(lanes.origin)
         data = placement.data_on(shape.problem, self.mesh)
-        padded = np.full(shape.marks, pool.NEVER, np.int32)
+        padded = np.full(shape.marks, NEVER, np.int32)
         padded[: len(marks)] = marks
         rest = self.copied(padded, rules)
 
         pieces = [np.array_split(np.arange(first, min(first + pools * shape.queue, total)), pools)
                   for first in range(0, total, pools * shape.queue)]
 
-        def run(parts: list[np.ndarray]) -> tuple[np.ndarray, tuple[pool.Outcome, jax.Array]]:
+        def run(parts: list[np.ndarray]) -> tuple[np.ndarray, tuple[Outcome, jax.Array]]:
             """Where each group of a piece goes, −1 for padding; its outcome, and the steps that its pool ran."""
             rows = np.concatenate([np.resize(part, shape.queue) for part in parts])
             real = np.concatenate([np.arange(shape.queue) < len(part) for part in parts])
             origin, table = lanes.origin[rows], lanes.table[rows]
             chosen = jax.tree.map(lambda leaf: leaf[table], hyper)._replace(valid=cast("jax.Array", table >= 0))
-            queue = pool.Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
+            queue = Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
                                seeds[rows], chosen, np.array([len(part) for part in parts], np.int32))
             outcome, ran = placement.on_host(self.executable(data, self.spread(queue), *rest))
             outcome = outcome._replace(curve=outcome.curve[..., : len(marks)])  # it has room for more marks
@@ -191,7 +192,7 @@ class Program:
         return of_lanes, int(ran[firsts].sum()) * self.width
 
 
-def program_for(shape: pool.Shape, mesh: Mesh | None = None) -> Program:
+def program_for(shape: Shape, mesh: Mesh | None = None) -> Program:
     """The program of a shape on the devices of a mesh, compiled on first use.
 
     x64 and precision are part of the key.
@@ -210,21 +211,21 @@ def program_for(shape: pool.Shape, mesh: Mesh | None = None) -> Program:
         return _programs[key]
 
 
-def compiler_options(shape: pool.Shape) -> placement.Options | None:
+def compiler_options(shape: Shape) -> placement.Options | None:
     """What XLA is asked for in programs that step lanes of a shape."""
     return placement.compiler_options(shape.problem, vectors=shape.batch_size * shape.members == 1)
 
 
 def _on_each(
-    shape: pool.Shape, mesh: Mesh | None, data: PyTree, queue: pool.Queue, marks: jax.Array, rules: Rules
-) -> tuple[pool.Outcome, jax.Array]:
+    shape: Shape, mesh: Mesh | None, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
+) -> tuple[Outcome, jax.Array]:
     """`pool.run` as each device sees it: its part of the queue, of (1,) length; the steps it ran, beside each group."""
     outcome, ran = pool.run(shape, data, queue._replace(length=jnp.asarray(queue.length)[0]), marks, rules,
                             mesh if sharding.over_examples(mesh) and not shape.full_batch else None)
     return outcome, jnp.full(shape.queue, ran)
 
 
-def example_arguments(shape: pool.Shape, mesh: Mesh | None = None) -> tuple[PyTree, pool.Queue, jax.Array, Rules]:
+def example_arguments(shape: Shape, mesh: Mesh | None = None) -> tuple[PyTree, Queue, jax.Array, Rules]:
     """Shapes and dtypes of the arguments of a program."""
     problem, pools = shape.problem, placement.pools(mesh)
     number = functools.partial(_like, dtype=problem.loss_like.dtype)
@@ -235,7 +236,7 @@ def example_arguments(shape: pool.Shape, mesh: Mesh | None = None) -> tuple[PyTr
                   {name: number(many) for name in shape.numbers}, _like(many, jnp.bool))
     starts = jax.tree.map(lambda leaf: _like((queue, *leaf.shape), leaf.dtype), problem.shapes)
     seeds = _like((queue, 2), jnp.uint32)
-    waiting = pool.Queue(starts, number((queue,)), number((queue,)), seeds, hyper, whole((pools,)))
+    waiting = Queue(starts, number((queue,)), number((queue,)), seeds, hyper, whole((pools,)))
     rules = Rules(number(()), number(()), number(()), number(()), whole(()))
     return placement.data_like(problem, mesh), waiting, whole((shape.marks,)), rules
 

@@ -20,6 +20,7 @@ from gdjax import stopping
 from gdjax.engine import measure as scores
 from gdjax.engine import placement, pool
 from gdjax.engine.program import compiler_options, example_arguments
+from gdjax.engine.shape import Outcome, Queue, Shape, Slots
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes
 from gdjax.optimizers import scored
@@ -51,11 +52,11 @@ class Streamed:
     """
 
     problem: Problem
-    shape: pool.Shape
+    shape: Shape
     reader: Reader
 
     @classmethod
-    def of(cls, problem: Problem, shape: pool.Shape, block: int, words: np.ndarray) -> Streamed:
+    def of(cls, problem: Problem, shape: Shape, block: int, words: np.ndarray) -> Streamed:
         """For the shape of a program on a `window` of the problem.
 
         Args:
@@ -85,7 +86,7 @@ class Streamed:
     def run_lanes(
         self, lanes: Lanes, params: PyTree, start_loss: np.ndarray, start_norm: np.ndarray, seeds: np.ndarray,
         hyper: Hyper, marks: np.ndarray, rules: Rules,
-    ) -> tuple[pool.Outcome, int]:
+    ) -> tuple[Outcome, int]:
         """Outcomes of all lanes, host arrays with a leading (lanes,) axis, and the lane-steps that were run."""
         shape, budget = self.shape, int(np.asarray(rules.max_steps))
         pieces = self._begun(lanes, params, start_loss, start_norm, seeds, hyper, rules)
@@ -118,22 +119,22 @@ class Streamed:
     def _begun(
         self, lanes: Lanes, params: PyTree, start_loss: np.ndarray, start_norm: np.ndarray, seeds: np.ndarray,
         hyper: Hyper, rules: Rules,
-    ) -> list[pool.Slots]:
+    ) -> list[Slots]:
         """All groups at step 0, a width of lanes at a time; the last piece is filled up with lanes that never run."""
         begin, slots, groups = _beginner(self.shape, placement.context()), self.shape.slots, len(lanes.origin)
 
-        def begun(first: int) -> pool.Slots:
+        def begun(first: int) -> Slots:
             length = min(slots, groups - first)
             rows = first + np.resize(np.arange(length), slots)
             origin, table = lanes.origin[rows], lanes.table[rows]
             chosen = jax.tree.map(lambda leaf: leaf[table], hyper)._replace(valid=cast("jax.Array", table >= 0))
-            return begin(pool.Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin],
+            return begin(Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin],
                                     start_norm[origin], seeds[rows], chosen, np.int32(length)), rules)
 
         return [begun(first) for first in range(0, groups, slots)]
 
     def _look(
-        self, pieces: Sequence[pool.Slots], seen: Sequence[_Seen], mark: int, step: int, rules: Rules
+        self, pieces: Sequence[Slots], seen: Sequence[_Seen], mark: int, step: int, rules: Rules
     ) -> None:
         """Score running lanes at a mark, and note those that end there."""
         if not pieces:
@@ -151,7 +152,7 @@ class Streamed:
             each.mark(mark, losses[here])
             each.end(each.running & (code != RUNNING), code, step, params)
 
-    def _scored(self, piece: pool.Slots) -> PyTree:
+    def _scored(self, piece: Slots) -> PyTree:
         """The parameters that are looked at, on the host, (width, …) leaves."""
         params = scored(self.shape.optimizer, piece.params, piece.state)
         return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:]), params)
@@ -197,7 +198,7 @@ class _Seen:
     curve: np.ndarray
 
     @classmethod
-    def of(cls, piece: pool.Slots, marks: int) -> _Seen:
+    def of(cls, piece: Slots, marks: int) -> _Seen:
         """Of lanes at step 0."""
         status, steps, loss, best = (np.array(each).ravel() for each in piece.seen[1:5])
         status[np.asarray(piece.done).ravel()] = BUDGET  # padding
@@ -221,20 +222,20 @@ class _Seen:
         for held, leaf in zip(jax.tree.leaves(self.params), jax.tree.leaves(params), strict=True):
             held[ended] = leaf[ended]
 
-    def outcome(self) -> pool.Outcome:
+    def outcome(self) -> Outcome:
         """The same as the pool gives it."""
         arrays = self.params, self.status, self.steps, self.loss, self.best, self.curve
-        return pool.Outcome(*cast("tuple[jax.Array, ...]", arrays))
+        return Outcome(*cast("tuple[jax.Array, ...]", arrays))
 
 
 @functools.lru_cache(maxsize=64)
-def _beginner(shape: pool.Shape, context: tuple[object, ...]) -> Callable[..., pool.Slots]:
+def _beginner(shape: Shape, context: tuple[object, ...]) -> Callable[..., Slots]:
     """A function (queue, rules) -> the piece of lanes at step 0."""
     return jax.jit(lambda queue, rules: pool.begin(shape, queue, jnp.arange(shape.slots), rules))
 
 
 @functools.lru_cache(maxsize=64)
-def _stepper(shape: pool.Shape, context: tuple[object, ...]) -> jax.stages.Compiled:
+def _stepper(shape: Shape, context: tuple[object, ...]) -> jax.stages.Compiled:
     """The executable that takes a piece of lanes so many steps forward on one buffer."""
     data, queue, _, rules = example_arguments(shape)
     queue = queue._replace(length=np.int32(shape.slots))
@@ -245,8 +246,8 @@ def _stepper(shape: pool.Shape, context: tuple[object, ...]) -> jax.stages.Compi
 
 
 def _advanced(
-    advance: Callable[..., pool.Slots], data: PyTree, count: int, rules: Rules, piece: pool.Slots
-) -> pool.Slots:
+    advance: Callable[..., Slots], data: PyTree, count: int, rules: Rules, piece: Slots
+) -> Slots:
     """A piece after so many steps, waited for: the buffer is let go next."""
     return jax.block_until_ready(advance(data, piece, np.int32(count), rules))
 
