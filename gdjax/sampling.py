@@ -58,7 +58,7 @@ class Epoch(NamedTuple):
 
     words: tuple[jax.Array, jax.Array]
     landings: tuple[jax.Array, ...] = ()  # where each cell beyond n lands, if those are few
-    places: jax.Array | None = None  # (n,) of each example in the order, up to 64 of them
+    places: jax.Array | None = None  # (n, 1), of each example in the order, up to 64 of them
 
 
 def epoch_of(sampling: str, examples: int, seed: jax.Array, epoch: jax.Array) -> Epoch:
@@ -75,22 +75,23 @@ def epoch_of(sampling: str, examples: int, seed: jax.Array, epoch: jax.Array) ->
 def drawn(
     sampling: str, examples: int, batch_size: int, now: Epoch, later: Epoch, position: jax.Array
 ) -> jax.Array:
-    """Example indices of a batch that begins at a position of an epoch and may end in the next, (batch_size,) int32."""
+    """Example indices of a batch that begins at a position of an epoch and may end in the next, (batch_size,) int32.
+
+    For many streams at the same position, (batch_size, streams), where leaves of their epochs have such a last axis:
+    XLA's CPU compiler draws many in one instruction along the last axis, and a short one index by index.
+    """
     place = position + jnp.arange(batch_size, dtype=jnp.int32)
+    place = place.reshape(-1, *[1] * now.words[0].ndim)
     if examples % batch_size:  # else no batch reaches over the epoch's edge
         over = place >= examples
         place = jnp.where(over, place - examples, place)
-
-        def choose(now: jax.Array, later: jax.Array) -> jax.Array:
-            return jnp.where(over.reshape(-1, *[1] * now.ndim), later, now)
-
-        now = jax.tree.map(choose, now, later)
+        now = jax.tree.map(lambda now, later: jnp.where(over, later, now), now, later)  # places: (n, batch, …)
     place = place.astype(jnp.uint32)
     if sampling == "replacement":
         return (hash32(hash32(place + now.words[0]) ^ now.words[1]) % examples).astype(jnp.int32)
     if now.places is not None:
-        chosen = now.places == place[:, None]
-        return jnp.sum(jnp.where(chosen, jnp.arange(examples, dtype=jnp.int32), 0), axis=1)
+        examples_first = jnp.arange(examples, dtype=jnp.int32).reshape(-1, *[1] * place.ndim)
+        return jnp.sum(jnp.where(now.places == place, examples_first, 0), axis=0)
     rows, columns = grid(examples)
     index = _feistel(place, rows, columns, *now.words)
     for cell, lands in enumerate(now.landings, start=examples):
@@ -121,13 +122,13 @@ def advance(examples: int, batch_size: int, epoch: jax.Array, position: jax.Arra
 
 
 def _places(examples: int, first: jax.Array, second: jax.Array) -> jax.Array:
-    """The place of each example in the order of an epoch, (n,): so many hashes are smaller.
+    """The place of each example in the order of an epoch, (n, 1): so many hashes are smaller.
 
     Exactly uniform but for the hash, dear beyond a few dozen. No two hashes are equal, so this is the order of their
     sort; counting pairs, many in one instruction, takes a twentieth of the time of XLA's.
     """
     hashes = hash32(hash32(jnp.arange(examples, dtype=jnp.uint32) + first) ^ second)
-    return jnp.sum(hashes[:, None] < hashes, axis=0, dtype=jnp.uint32)
+    return jnp.sum(hashes[:, None] < hashes, axis=0, dtype=jnp.uint32)[:, None]
 
 
 def _landings(

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gdjax.engine.products import summed
 from gdjax.engine.scalarise import scalarise
 from gdjax.engine.step import SMALL
 from gdjax.optimizers import Optimizer
@@ -82,8 +83,10 @@ def unpair(shapes: PyTree | None, held: PyTree) -> PyTree:
 
 
 def value_and_grad(
-    shapes: PyTree | None, loss_of: Callable[[PyTree], jax.Array], params: PyTree
+    shapes: PyTree | None, loss_of: Callable[[PyTree], jax.Array], params: PyTree, own: bool
 ) -> tuple[jax.Array, PyTree]:
     """Loss and gradient at parameters as the problem has them, or at their numbers alone."""
     both = jax.value_and_grad(loss_of)
+    if own:
+        return summed(both)(params)
     return both(params) if shapes is None else scalarise(both)(params)

@@ -74,17 +74,12 @@ def jitted(function: Callable, mesh: Mesh | None, arguments: tuple[PartitionSpec
     return jax.jit(function, in_shardings=kinds, out_shardings=_kind(mesh, LANES))
 
 
-def compiler_options(problem: Problem, vectors: bool = False) -> Options | None:
-    """What XLA is asked for on the default device; what the user's own XLA_FLAGS say of an option counts instead.
-
-    Args:
-        vectors: whether the program's products are of two vectors, lane by lane: XLA makes them reductions, which
-            YNNPACK does in half the time.
-    """
+def compiler_options(problem: Problem) -> Options | None:
+    """What XLA is asked for on the default device; what the user's own XLA_FLAGS say of an option counts instead."""
     if jax.default_backend() != "cpu":
         return None
     asked = WIDE if problem.data is None else WIDE | ROLLED
-    if problem.data is not None and not vectors and _known(*PRODUCTS.items()):
+    if problem.data is not None and _known(*PRODUCTS.items()):
         asked |= PRODUCTS
     flags = os.environ.get("XLA_FLAGS", "")
     return {name: value for name, value in asked.items() if f"--{name}=" not in flags}

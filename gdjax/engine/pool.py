@@ -128,23 +128,21 @@ def _through_epoch(
     done, slots = carry
     examples, size = shape.problem.examples, shape.batch_size
     epoch, first = sampling.advance(examples, size, slots.epoch, slots.position)
-    epoch_of = jax.vmap(functools.partial(sampling.epoch_of, shape.sampling, examples))
+    epoch_of = jax.vmap(functools.partial(sampling.epoch_of, shape.sampling, examples), out_axes=-1)
     now, later = epoch_of(slots.seed, epoch), epoch_of(slots.seed, epoch + 1)
     stop = jnp.minimum(count, done + (examples - first[0] + size - 1) // size)
 
-    def step(ahead: jax.Array, slots: Slots) -> Slots:
+    def step(ahead: jax.Array, carry: tuple[jax.Array, Slots]) -> tuple[jax.Array, Slots]:
+        index, slots = carry
         take = functools.partial(one.take, shape.problem, data)
-        batches = sharding.fetch(shape.problem, data, slots.drawn) if apart else jax.vmap(take)(slots.drawn)
+        batches = sharding.fetch(shape.problem, data, index.T) if apart else jax.vmap(take, 1)(index)
+        slots = jax.vmap(lambda slot, batch: _step_group(shape, batch, slot, ahead, rules))(slots, batches)
         position = first[0] + (ahead - done) * size
+        return sampling.drawn(shape.sampling, examples, size, now, later, position), slots
 
-        def group(slot: Slots, batch: PyTree, now: sampling.Epoch, later: sampling.Epoch) -> Slots:
-            drawn = sampling.drawn(shape.sampling, examples, size, now, later, position)
-            return _step_group(shape, batch, slot, ahead, rules)._replace(drawn=drawn)
-
-        return jax.vmap(group)(slots, batches, now, later)
-
-    slots = jax.lax.fori_loop(done, stop, step, slots)
-    return stop, slots._replace(epoch=epoch, position=first + (stop - done - 1) * size)
+    # (batch, slots) in the loop: see `sampling.drawn`
+    index, slots = jax.lax.fori_loop(done, stop, step, (slots.drawn.T, slots))
+    return stop, slots._replace(epoch=epoch, position=first + (stop - done - 1) * size, drawn=index.T)
 
 
 def _step_group(shape: Shape, batch: PyTree, slot: Slots, ahead: ArrayLike, rules: Rules) -> Slots:
@@ -161,7 +159,8 @@ def _step_group(shape: Shape, batch: PyTree, slot: Slots, ahead: ArrayLike, rule
         def loss_of(params: PyTree) -> jax.Array:
             return one.batch_loss(problem, single, layout.join(shape.apart, params), batch)
 
-        loss, gradient = layout.value_and_grad(shape.apart, loss_of, params)
+        own = shape.members == 1 and not shape.full_batch
+        loss, gradient = layout.value_and_grad(shape.apart, loss_of, params, own)
         rate = one.rate_at(shape.formulas, shape.warmup, hyper, slot.step + ahead).astype(loss.dtype)
         next_params, next_state = one.update(
             shape.optimizer, rate, hyper.numbers, params, state, loss, gradient, loss_of)

@@ -204,16 +204,11 @@ def program_for(shape: Shape, mesh: Mesh | None = None) -> Program:
             program = placement.jitted(functools.partial(_on_each, shape, mesh), mesh, PARTS)
             lowered = program.lower(*example_arguments(shape, mesh))
             traced = time.perf_counter()
-            executable = lowered.compile(compiler_options(shape))
+            executable = lowered.compile(placement.compiler_options(shape.problem))
             if len(_programs) >= KEPT:
                 del _programs[next(iter(_programs))]
             _programs[key] = Program(shape, executable, traced - began, time.perf_counter() - traced, mesh)
         return _programs[key]
-
-
-def compiler_options(shape: Shape) -> placement.Options | None:
-    """What XLA is asked for in programs that step lanes of a shape."""
-    return placement.compiler_options(shape.problem, vectors=shape.batch_size * shape.members == 1)
 
 
 def _on_each(

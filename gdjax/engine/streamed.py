@@ -19,7 +19,7 @@ import numpy as np
 from gdjax import stopping
 from gdjax.engine import measure as scores
 from gdjax.engine import placement, pool
-from gdjax.engine.program import compiler_options, example_arguments
+from gdjax.engine.program import example_arguments
 from gdjax.engine.shape import Outcome, Queue, Shape, Slots
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes
@@ -242,7 +242,7 @@ def _stepper(shape: Shape, context: tuple[object, ...]) -> jax.stages.Compiled:
     slots = jax.eval_shape(_beginner(shape, context), queue, rules)
     stepper = jax.jit(functools.partial(pool.advance, shape), donate_argnums=1)
     lowered = stepper.lower(data, slots, jax.ShapeDtypeStruct((), jnp.int32), rules)
-    return lowered.compile(compiler_options(shape))
+    return lowered.compile(placement.compiler_options(shape.problem))
 
 
 def _advanced(
