@@ -162,3 +162,18 @@ def test_more_settings_than_a_group_holds_share_alike(batches, streams):
     assert np.array_equal(lanes.origin[group], lanes.start)
     if batches == "per-start":
         assert all(len(np.unique(names[lanes.start == start], axis=0)) == 1 for start in range(5))
+
+
+@pytest.mark.parametrize("examples", [5, 64, 100, 442, 569])
+@pytest.mark.parametrize("kind", sampling.SAMPLINGS)
+def test_many_streams_at_once_draw_what_each_draws_alone(kind, examples):
+    seeds = np.arange(12, dtype=np.uint32).reshape(6, 2)
+    for batch_size in (1, 4, 5):
+        # the last whole batch, or one over the edge
+        last = examples // batch_size * batch_size - (1 if examples % batch_size else batch_size)
+        place = jnp.int32(3), jnp.int32(last)
+        epochs = [jax.vmap(lambda seed, epoch=epoch: sampling.epoch_of(kind, examples, seed, epoch), out_axes=-1)(seeds)
+                  for epoch in (place[0], place[0] + 1)]
+        many = sampling.drawn(kind, examples, batch_size, *epochs, place[1])
+        each = [sampling.batch(kind, examples, batch_size, seed, *place) for seed in jnp.asarray(seeds)]
+        np.testing.assert_array_equal(many.T, np.stack(each))

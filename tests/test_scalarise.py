@@ -101,3 +101,16 @@ def test_a_run_is_that_of_plain_gradient_descent() -> None:
         slope = y - x * x
         x, y = x - 1e-3 * (-2 * (1 - x) - 400 * x * slope), y - 1e-3 * 200 * slope
     np.testing.assert_allclose(runs.params, np.stack([x, y], 1), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_numbers_are_held_in_pairs_and_come_back_as_they_were(count: int) -> None:
+    params = {"x": jnp.arange(3 * count, dtype=jnp.float32).reshape(3, count)}
+    shapes = {"x": jax.ShapeDtypeStruct((count,), jnp.float32)}
+    numbers = layout.split(shapes, params)
+    held = layout.pair(shapes, numbers)
+    assert [each.dtype.kind for each in held["x"]] == ["c"] * (count // 2) + ["f"] * (count % 2)
+    for found, wanted in zip(layout.unpair(shapes, held)["x"], numbers["x"], strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(layout.join(shapes, held)["x"], params["x"])
+    assert layout.pair(None, params) is layout.unpair(None, params) is params

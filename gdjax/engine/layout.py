@@ -85,7 +85,10 @@ def unpair(shapes: PyTree | None, held: PyTree) -> PyTree:
 def value_and_grad(
     shapes: PyTree | None, loss_of: Callable[[PyTree], jax.Array], params: PyTree, own: bool
 ) -> tuple[jax.Array, PyTree]:
-    """Loss and gradient at parameters as the problem has them, or at their numbers alone."""
+    """Loss and gradient at parameters as the problem has them, or at their numbers alone.
+
+    `own` says whether a lane has its batch to itself: small products become sums, see `products`.
+    """
     both = jax.value_and_grad(loss_of)
     if own:
         return summed(both)(params)

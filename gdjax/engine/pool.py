@@ -159,7 +159,7 @@ def _step_group(shape: Shape, batch: PyTree, slot: Slots, ahead: ArrayLike, rule
         def loss_of(params: PyTree) -> jax.Array:
             return one.batch_loss(problem, single, layout.join(shape.apart, params), batch)
 
-        own = shape.members == 1 and not shape.full_batch
+        own = shape.members == 1 and not shape.full_batch and jax.default_backend() == "cpu"
         loss, gradient = layout.value_and_grad(shape.apart, loss_of, params, own)
         rate = one.rate_at(shape.formulas, shape.warmup, hyper, slot.step + ahead).astype(loss.dtype)
         next_params, next_state = one.update(
