@@ -12,7 +12,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Jaxpr, Literal
+
+from gdjax.engine.rewriting import bind, evaluate, rewritten
 
 VECTOR = 16  # float32 numbers in one instruction
 LONGEST = 2 * VECTOR  # numbers along an axis: from 64 on routines were faster however few there are
@@ -21,31 +22,17 @@ MOST = 512  # multiplications of a product that becomes sums; half as many where
 
 def summed(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function, its small products as sums of products; arguments and results are pytrees of arrays."""
-    def evaluated(*arguments: Any) -> Any:
-        closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        found = _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(arguments))
-        return jax.tree.unflatten(jax.tree.structure(shape), found)
-
-    return evaluated
-
-
-def _evaluate(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Any]) -> list[Any]:
-    known: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
-    for equation in jaxpr.eqns:
-        values = [atom.val if isinstance(atom, Literal) else known[atom] for atom in equation.invars]
-        known.update(zip(equation.outvars, _apply(equation, values), strict=True))
-    return [atom.val if isinstance(atom, Literal) else known[atom] for atom in jaxpr.outvars]
+    return rewritten(function, _apply)
 
 
 def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
     name, params = equation.primitive.name, equation.params
     if name in ("jit", "pjit"):
-        return _evaluate(params["jaxpr"].jaxpr, params["jaxpr"].consts, values)
+        return evaluate(params["jaxpr"].jaxpr, params["jaxpr"].consts, values, _apply)
     if name == "dot_general" and _is_small(equation):
         left, right = values
         return [_sum_of_products(left, right, params["dimension_numbers"][0])]
-    found = equation.primitive.bind(*values, **equation.primitive.get_bind_params(params))
-    return list(found) if equation.primitive.multiple_results else [found]
+    return bind(equation, values)
 
 
 def _is_small(equation: Any) -> bool:

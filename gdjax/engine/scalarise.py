@@ -12,8 +12,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Jaxpr, Literal
 
+from gdjax.engine.rewriting import bind, evaluate, rewritten
 from gdjax.engine.step import SMALL
 
 Few = tuple[jax.Array, ...]  # the numbers of an array of one axis
@@ -29,31 +29,14 @@ ELEMENTWISE = frozenset((
 
 def scalarise(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function with the same operations in the same order; arguments and results are pytrees of arrays."""
-    def evaluated(*arguments: Any) -> Any:
-        closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
-        found = _evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(arguments))
-        return jax.tree.unflatten(jax.tree.structure(shape), [_whole(each) for each in found])
-
-    return evaluated
-
-
-def _evaluate(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Value]) -> list[Value]:
-    known: dict[Any, Value] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
-
-    def read(atom: Any) -> Value:
-        return atom.val if isinstance(atom, Literal) else known[atom]
-
-    for equation in jaxpr.eqns:
-        found = _apply(equation, [read(atom) for atom in equation.invars])
-        known.update(zip(equation.outvars, found, strict=True))
-    return [read(atom) for atom in jaxpr.outvars]
+    return rewritten(function, _apply, _whole)
 
 
 def _apply(equation: Any, values: list[Value]) -> Sequence[Value]:
     name, params = equation.primitive.name, equation.params
     inside = {"jit": "jaxpr", "pjit": "jaxpr", "custom_jvp_call": "call_jaxpr"}.get(name)
     if inside is not None:
-        return _evaluate(params[inside].jaxpr, params[inside].consts, values)
+        return evaluate(params[inside].jaxpr, params[inside].consts, values, _apply)
     if name == "stack" and _is_few(equation.outvars[0]):
         return [tuple(map(_whole, values))]
     if name == "broadcast_in_dim" and _is_few(equation.outvars[0]) and jnp.ndim(_whole(values[0])) == 0:
@@ -77,11 +60,9 @@ def _apply(equation: Any, values: list[Value]) -> Sequence[Value]:
     return _bind(equation, values)
 
 
-def _bind(equation: Any, values: Sequence[Value]) -> list[Value]:
+def _bind(equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     """The operation itself on whole arrays."""
-    params = equation.primitive.get_bind_params(equation.params)
-    found = equation.primitive.bind(*map(_whole, values), **params)
-    return list(found) if equation.primitive.multiple_results else [found]
+    return bind(equation, [_whole(value) for value in values])
 
 
 def _whole(value: Value) -> jax.Array:

@@ -1,0 +1,47 @@
+"""A function evaluated operation by operation, some of them written otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.extend.core import Jaxpr, Literal
+
+Apply = Callable[[Any, list[Any]], Sequence[Any]]
+"""An equation of a jaxpr and the values it is applied to -> its results."""
+
+
+def rewritten(
+    function: Callable[..., Any], apply: Apply, finish: Callable[[Any], Any] = lambda value: value
+) -> Callable[..., Any]:
+    """A function whose every operation is done by `apply`; arguments and results are pytrees of arrays.
+
+    Args:
+        finish: what makes an array of a result, if `apply` holds values in another form.
+    """
+    def evaluated(*arguments: Any) -> Any:
+        closed, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
+        found = evaluate(closed.jaxpr, closed.consts, jax.tree.leaves(arguments), apply)
+        return jax.tree.unflatten(jax.tree.structure(shape), map(finish, found))
+
+    return evaluated
+
+
+def evaluate(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Any], apply: Apply) -> list[Any]:
+    """Results of a jaxpr."""
+    known: dict[Any, Any] = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
+
+    def read(atom: Any) -> Any:
+        return atom.val if isinstance(atom, Literal) else known[atom]
+
+    for equation in jaxpr.eqns:
+        found = apply(equation, [read(atom) for atom in equation.invars])
+        known.update(zip(equation.outvars, found, strict=True))
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def bind(equation: Any, values: Sequence[jax.Array]) -> list[jax.Array]:
+    """The operation as it is."""
+    found = equation.primitive.bind(*values, **equation.primitive.get_bind_params(equation.params))
+    return list(found) if equation.primitive.multiple_results else [found]
