@@ -26,7 +26,7 @@ from gdjax.schedules import Schedule
 
 Schedules = str | Schedule | Sequence[str | Schedule]
 Devices = int | Sequence[int] | None
-MARK_BLOCK = 32  # marks of a program are a multiple of this, so that one more mark compiles nothing
+MARK_BLOCK = 32  # marks of a program are a multiple of this or one, so that one more mark seldom compiles anything
 QUEUE = 1 << 16  # groups that wait on the device at once: a longer queue takes memory and saves no time
 
 
@@ -85,10 +85,10 @@ def _shape(
     waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
     queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // at_once)), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
-    shape = Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
-                       queue, marks=-(-marks // MARK_BLOCK) * MARK_BLOCK if waves else 1,
-                       warmup=any(each.warmup > 0 for each in kinds),
-                       stall=stall is not None, norm_at_marks=tolerance > 0)
+    room = -(-marks // MARK_BLOCK) * MARK_BLOCK if waves else 1  # each look at a queue copies the marks of its slots
+    shape = Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members, queue,
+                  marks=room, warmup=any(each.warmup > 0 for each in kinds), stall=stall is not None,
+                  norm_at_marks=tolerance > 0)
     return shape, mesh
 
 

@@ -90,14 +90,14 @@ def drawn(
     if sampling == "replacement":
         return (hash32(hash32(place + now.words[0]) ^ now.words[1]) % examples).astype(jnp.int32)
     if now.places is not None:
-        examples_first = jnp.arange(examples, dtype=jnp.int32).reshape(-1, *[1] * place.ndim)
-        return jnp.sum(jnp.where(now.places == place, examples_first, 0), axis=0)
+        every = jnp.arange(examples, dtype=jnp.int32).reshape(-1, *[1] * place.ndim)
+        return jnp.sum(jnp.where(now.places == place, every, 0), axis=0)
     rows, columns = grid(examples)
     index = _feistel(place, rows, columns, *now.words)
+    if rows * columns - examples > FEW:
+        index = _walk(index, examples, rows, columns, *now.words)
     for cell, lands in enumerate(now.landings, start=examples):
         index = jnp.where(index == cell, lands, index)
-    if not now.landings:
-        index = _walk(index, examples, rows, columns, *now.words)
     return index.astype(jnp.int32)
 
 
@@ -131,9 +131,7 @@ def _places(examples: int, first: jax.Array, second: jax.Array) -> jax.Array:
     return jnp.sum(hashes[:, None] < hashes, axis=0, dtype=jnp.uint32)[:, None]
 
 
-def _landings(
-    examples: int, rows: int, columns: int, first: jax.Array, second: jax.Array
-) -> tuple[jax.Array, ...]:
+def _landings(examples: int, rows: int, columns: int, first: jax.Array, second: jax.Array) -> tuple[jax.Array, ...]:
     """Where each cell beyond n lands below it, () each.
 
     One that has not landed after as many turns as there are cells is on a cycle of such cells, which no position
