@@ -77,8 +77,7 @@ def drawn(
 ) -> jax.Array:
     """Example indices of a batch that begins at a position of an epoch and may end in the next, (batch_size,) int32.
 
-    For many streams at the same position, (batch_size, streams), where leaves of their epochs have such a last axis:
-    XLA's CPU compiler draws many in one instruction along the last axis, and a short one index by index.
+    For many streams at the same position, (batch_size, streams), where leaves of their epochs have such a last axis.
     """
     place = position + jnp.arange(batch_size, dtype=jnp.int32)
     place = place.reshape(-1, *[1] * now.words[0].ndim)

@@ -128,7 +128,12 @@ def _through_epoch(
     done, slots = carry
     examples, size = shape.problem.examples, shape.batch_size
     epoch, first = sampling.advance(examples, size, slots.epoch, slots.position)
-    epoch_of = jax.vmap(functools.partial(sampling.epoch_of, shape.sampling, examples), out_axes=-1)
+    # XLA's CPU compiler draws along the last axis, and a short one index by index
+    streams_last = shape.slots >= size
+    epoch_of = jax.vmap(functools.partial(sampling.epoch_of, shape.sampling, examples),
+                        out_axes=-1 if streams_last else 0)
+    draw = functools.partial(sampling.drawn, shape.sampling, examples, size)
+    draw = draw if streams_last else jax.vmap(draw, (0, 0, None), 1)
     now, later = epoch_of(slots.seed, epoch), epoch_of(slots.seed, epoch + 1)
     stop = jnp.minimum(count, done + (examples - first[0] + size - 1) // size)
 
@@ -137,10 +142,8 @@ def _through_epoch(
         take = functools.partial(one.take, shape.problem, data)
         batches = sharding.fetch(shape.problem, data, index.T) if apart else jax.vmap(take, 1)(index)
         slots = jax.vmap(lambda slot, batch: _step_group(shape, batch, slot, ahead, rules))(slots, batches)
-        position = first[0] + (ahead - done) * size
-        return sampling.drawn(shape.sampling, examples, size, now, later, position), slots
+        return draw(now, later, first[0] + (ahead - done) * size), slots
 
-    # (batch, slots) in the loop: see `sampling.drawn`
     index, slots = jax.lax.fori_loop(done, stop, step, (slots.drawn.T, slots))
     return stop, slots._replace(epoch=epoch, position=first + (stop - done - 1) * size, drawn=index.T)
 
