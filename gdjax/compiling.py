@@ -85,7 +85,8 @@ def _shape(
     waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
     queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // at_once)), QUEUE))
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
-    room = -(-marks // MARK_BLOCK) * MARK_BLOCK if waves else 1  # each look at a queue copies the marks of its slots
+    # each look at a queue copies the marks of its slots
+    room = -(-marks // MARK_BLOCK) * MARK_BLOCK if queue == slots else 1
     shape = Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members, queue,
                   marks=room, warmup=any(each.warmup > 0 for each in kinds), stall=stall is not None,
                   norm_at_marks=tolerance > 0)

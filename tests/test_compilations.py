@@ -133,3 +133,18 @@ def test_options_that_the_user_has_set_are_left_to_them(monkeypatch: pytest.Monk
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_prefer_vector_width=256")
     left = placement.compiler_options(PROBLEM)
     assert left == {name: value for name, value in asked.items() if name in placement.PRODUCTS}
+
+
+def test_marks_of_a_call_compile_nothing_where_no_lane_waits() -> None:
+    problem = gdjax.problems.get("himmelblau")
+    alone, scored = (gdjax.compile(problem, batch_size=1, starts=16, marks=marks) for marks in (1, 20))
+    assert alone is scored
+    waiting, marked = (gdjax.compile(problem, batch_size=1, starts=4096, marks=marks) for marks in (1, 20))
+    assert waiting is not marked and waiting.shape.marks == 1
+
+
+def test_a_program_says_how_many_marks_it_has_room_for() -> None:
+    program = gdjax.compile(gdjax.problems.get("himmelblau"), batch_size=1, starts=4096)
+    run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.01)])
+    with pytest.raises(ValueError, match=r"marks: the program has room for 1 \(got 4\). Compile it with marks=4"):
+        run(10, marks=4)

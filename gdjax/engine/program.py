@@ -133,6 +133,9 @@ class Program:
         queue = jax.block_until_ready(jax.tree.map(jnp.asarray, self.spread(queue)))
 
         def run(steps: int, marks: int = 0) -> PyTree:
+            if marks > shape.marks:
+                raise ValueError(f"marks: the program has room for {shape.marks} (got {marks}). "
+                                 f"Compile it with marks={marks}.")
             at = np.full(shape.marks, NEVER, np.int32)
             at[:marks] = np.linspace(steps / max(marks, 1), steps, marks).astype(np.int32)
             # nothing ends a lane but the budget
