@@ -180,7 +180,10 @@ def _measurer(problem: gdjax.Problem, method: str) -> Callable[..., tuple[jax.Ar
         loss, whole = jax.value_and_grad(problem.objective)(params, data)
         return loss, _square(whole), spread(problem, data, key, params, whole)
 
-    return jax.jit(lambda data, keys, params: jax.lax.map(lambda each: start(data, *each), (keys, params)))
+    def many(data: object, keys: jax.Array, params: object) -> tuple[jax.Array, jax.Array, jax.Array]:
+        return jax.lax.map(lambda each: start(data, *each), (keys, params))
+
+    return jax.jit(gdjax.lapack.one_by_one(many))
 
 
 def _exact_noise(problem: gdjax.Problem, data: object, key: jax.Array, params: object, whole: object) -> jax.Array:

@@ -14,6 +14,7 @@ import numpy as np
 
 from gdjax import blocks
 from gdjax.engine.step import Hyper
+from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Formula, Schedule, pad_shape
 
@@ -165,4 +166,4 @@ def _drawer(problem: Problem, block: int) -> Callable[[jax.Array, jax.Array], Py
         index = first + jnp.arange(block, dtype=jnp.uint32)
         return jax.vmap(lambda i: problem.start(jax.random.fold_in(key, i)))(index)
 
-    return jax.jit(draw)
+    return jax.jit(one_by_one(draw))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.eigen import eigh
+from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
 
 DENSE = 200  # parameters up to which the Hessian is written out; above, Lanczos on Hessian-vector products
@@ -131,7 +131,7 @@ def lanczos(product: Callable[[jax.Array], jax.Array], start: jax.Array, count: 
     first, _ = unit(basis, start, jnp.zeros((), start.dtype), -1 + jnp.uint32(0))
     begun = basis.at[0].set(first), jnp.zeros((count, count), start.dtype), jnp.zeros((), start.dtype)
     basis, matrix, _ = jax.lax.fori_loop(0, count, step, begun)
-    values, vectors = eigh(matrix)
+    values, vectors = jnp.linalg.eigh(matrix)
     return values, basis.T @ vectors
 
 
@@ -177,13 +177,13 @@ def _program(
 
         return jax.vmap(one)(points) if places[-1] <= DENSE else jax.lax.map(one, points)
 
-    return jax.jit(many)
+    return jax.jit(one_by_one(many))
 
 
 def _spectrum(loss: Callable[[jax.Array], jax.Array], x: jax.Array, start: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Eigenvalues, ascending, and eigenvectors of the Hessian; of many parameters those that Lanczos sees."""
     if len(x) <= DENSE:
-        return eigh(jax.hessian(loss)(x))
+        return jnp.linalg.eigh(jax.hessian(loss)(x))
     return lanczos(lambda v: jax.jvp(jax.grad(loss), (x,), (v,))[1], start, min(KRYLOV, len(x)))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from gdjax.engine import sharding
+from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
 from gdjax.threads import as_here
 
@@ -64,6 +65,7 @@ def jitted(function: Callable, mesh: Mesh | None, arguments: tuple[PartitionSpec
     Args:
         arguments: for each whether it is split over the devices (EXAMPLES, LANES) or seen by all (WHOLE).
     """
+    function = one_by_one(function)
     if mesh is None:
         return jax.jit(function)
     kinds = tuple(_kind(mesh, part) for part in arguments)

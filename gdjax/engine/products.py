@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.engine.rewriting import bind, evaluate, rewritten
+from gdjax.rewriting import bind, evaluate, rewritten
 
 VECTOR = 16  # float32 numbers in one instruction
 LONGEST = 2 * VECTOR  # numbers along an axis: from 64 on routines were faster however few there are

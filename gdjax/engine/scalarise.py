@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gdjax.engine.rewriting import bind, evaluate, rewritten
 from gdjax.engine.step import SMALL
+from gdjax.rewriting import bind, evaluate, rewritten
 
 Few = tuple[jax.Array, ...]  # the numbers of an array of one axis
 Value = jax.Array | Few

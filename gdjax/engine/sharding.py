@@ -17,6 +17,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from gdjax.engine import step as one
+from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
 
 Tree = TypeVar("Tree")
@@ -87,8 +88,8 @@ def with_own_slots(steps: Callable[..., Tree], mesh: Mesh) -> Callable[..., Tree
     """
     everywhere = PartitionSpec()
     # check_vma: the step's constants would count as unvarying; no gradient is summed over devices here
-    each = jax.shard_map(steps, mesh=mesh, in_specs=(SHARDED, SHARDED, everywhere, everywhere), out_specs=SHARDED,
-                         check_vma=False)
+    each = jax.shard_map(one_by_one(steps), mesh=mesh, in_specs=(SHARDED, SHARDED, everywhere, everywhere),
+                         out_specs=SHARDED, check_vma=False)
 
     def all_slots(slots: Tree) -> Tree:
         return jax.lax.with_sharding_constraint(slots, NamedSharding(mesh, everywhere))

@@ -23,6 +23,7 @@ from gdjax.engine.program import example_arguments
 from gdjax.engine.shape import Outcome, Queue, Shape, Slots
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes
+from gdjax.lapack import one_by_one
 from gdjax.optimizers import scored
 from gdjax.problem import Problem, PyTree
 from gdjax.reading import Reader
@@ -231,7 +232,7 @@ class _Seen:
 @functools.lru_cache(maxsize=64)
 def _beginner(shape: Shape, context: tuple[object, ...]) -> Callable[..., Slots]:
     """A function (queue, rules) -> the piece of lanes at step 0."""
-    return jax.jit(lambda queue, rules: pool.begin(shape, queue, jnp.arange(shape.slots), rules))
+    return jax.jit(one_by_one(lambda queue, rules: pool.begin(shape, queue, jnp.arange(shape.slots), rules)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -240,7 +241,7 @@ def _stepper(shape: Shape, context: tuple[object, ...]) -> jax.stages.Compiled:
     data, queue, _, rules = example_arguments(shape)
     queue = queue._replace(length=np.int32(shape.slots))
     slots = jax.eval_shape(_beginner(shape, context), queue, rules)
-    stepper = jax.jit(functools.partial(pool.advance, shape), donate_argnums=1)
+    stepper = jax.jit(one_by_one(functools.partial(pool.advance, shape)), donate_argnums=1)
     lowered = stepper.lower(data, slots, jax.ShapeDtypeStruct((), jnp.int32), rules)
     return lowered.compile(placement.compiler_options(shape.problem))
 
@@ -272,7 +273,7 @@ def _summer(
     data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype), problem.like())
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes, *leaf.shape), leaf.dtype),
                           problem.shapes)
-    lowered = jax.jit(total).lower(data, jax.ShapeDtypeStruct((), jnp.int32), params)
+    lowered = jax.jit(one_by_one(total)).lower(data, jax.ShapeDtypeStruct((), jnp.int32), params)
     return lowered.compile(placement.compiler_options(problem))
 
 

@@ -13,7 +13,6 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
-from gdjax.eigen import eigh
 from gdjax.optimizers.making import AT_LEAST_1, SHARE, SHARE_OR_0, within
 
 HALVINGS = 40  # of a backtracking search: a step 1e-12 of the first one is none
@@ -156,7 +155,7 @@ def newton(rate: ArrayLike, damping: ArrayLike = 1e-6) -> optax.GradientTransfor
         assert callable(value_fn)
         point, as_tree = ravel_pytree(params)
         slope, _ = ravel_pytree(updates)
-        curvature, axes = eigh(jax.hessian(lambda x: value_fn(as_tree(x)))(point))
+        curvature, axes = jnp.linalg.eigh(jax.hessian(lambda x: value_fn(as_tree(x)))(point))
         size = jnp.abs(curvature)
         tiny = jnp.finfo(size.dtype).tiny
         step = axes @ ((axes.T @ slope) / jnp.maximum(size, jnp.maximum(damping * size.max(), tiny)))
