@@ -7,7 +7,6 @@ matrix is done at once.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -37,10 +36,10 @@ def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     every = rewritten(function, _apply)
 
-    @functools.wraps(function)
     def called(*arguments: Any) -> Any:
         return (every if jax.default_backend() == "cpu" else function)(*arguments)
 
+    called.__name__ = getattr(getattr(function, "func", function), "__name__", "called")  # XLA's name for the program
     return called
 
 

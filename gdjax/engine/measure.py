@@ -10,24 +10,27 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jax.typing import ArrayLike
 
 from gdjax import blocks
 from gdjax.engine import placement, sharding
 from gdjax.engine import step as one
+from gdjax.engine.width import FEWEST, lane_bytes, power_within
 from gdjax.problem import Problem, PyTree
 
 Lane = Callable[[Problem, PyTree, PyTree], tuple[jax.Array, ...]]
 """Numbers, () each, of a problem's parameters on a batch."""
 
-SCORES = 1 << 16  # examples × lanes scored together, about what a second-level cache holds of their outputs
+SCORES = 1 << 16  # numbers of outputs scored together, about what a second-level cache holds
 ROW = 16  # lanes scored together where there are data: 128 took 1.1 times as long on digits-softmax, 2.2 on digits-mlp
+BLOCK = 4096  # most lanes of one call
 
 
 def measure(problem: Problem, params: PyTree, mesh: Mesh | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Losses and gradient norms over all data, (lanes,) each; params (lanes, …) leaves.
 
-    In blocks whose size depends on the problem only, so that a lane's numbers do not depend on how many there are;
-    each device that shares the lanes takes blocks of its own.
+    In blocks and rows whose size depends on the problem only, so that a lane's numbers do not depend on how many there
+    are; each device that shares the lanes takes blocks of its own, and rows without a lane are left out.
     """
     loss, norm = _in_blocks(problem, loss_and_norm, params, mesh)
     return loss, norm
@@ -84,12 +87,28 @@ def in_rows(problem: Problem, lane: Lane, params: PyTree, batch: PyTree) -> tupl
     Where there are data, in rows of lanes whose outputs for all examples stay in the cache, if the lanes make up whole
     rows.
     """
-    many = jax.vmap(functools.partial(lane, problem), (0, None))
     lanes = jax.tree.leaves(params)[0].shape[0]
     if problem.data is None or lanes % ROW:
-        return many(params, batch)
-    rows = jax.tree.map(lambda leaf: jnp.reshape(leaf, (lanes // ROW, ROW, *leaf.shape[1:])), params)
-    return jax.tree.map(jnp.ravel, jax.lax.map(lambda row: many(row, batch), rows))
+        return jax.vmap(functools.partial(lane, problem), (0, None))(params, batch)
+    return _rows(problem, lane, params, batch, ROW, lanes // ROW)
+
+
+def _rows(
+    problem: Problem, lane: Lane, params: PyTree, batch: PyTree, row: int, count: int | jax.Array
+) -> tuple[jax.Array, ...]:
+    """Numbers of the lanes of the first rows, (lanes,) each; zeros for the others."""
+    many = jax.vmap(functools.partial(lane, problem), (0, None))
+
+    def part(place: int | jax.Array) -> PyTree:
+        return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, place * row, row), params)
+
+    def score(place: jax.Array, found: tuple[jax.Array, ...]) -> tuple[jax.Array, ...]:
+        return tuple(jax.lax.dynamic_update_slice_in_dim(whole, numbers, place * row, 0)
+                     for whole, numbers in zip(found, many(part(place), batch), strict=True))
+
+    lanes = jax.tree.leaves(params)[0].shape[0]
+    none = tuple(jnp.zeros(lanes, each.dtype) for each in jax.eval_shape(many, part(0), batch))
+    return jax.lax.fori_loop(0, count, score, none)
 
 
 def block_of(leaf: np.ndarray, first: int, block: int) -> np.ndarray:
@@ -103,35 +122,42 @@ def _in_blocks(
     problem: Problem, lane: Lane, params: PyTree, mesh: Mesh | None, field: str = "data"
 ) -> tuple[np.ndarray, ...]:
     leaves, tree = jax.tree.flatten(params)
-    lanes = leaves[0].shape[0]
-    block = int(np.clip(1 << (SCORES // problem.examples).bit_length(), ROW, 4096)) * placement.pools(mesh)
+    lanes, devices = leaves[0].shape[0], placement.pools(mesh)
+    if problem.data is None:
+        own, row = BLOCK, power_within(SCORES * 4 // lane_bytes(problem), FEWEST, BLOCK)
+    else:
+        own, row = power_within(2 * (SCORES // problem.examples), ROW, BLOCK), ROW
+    block = own * devices
     shapes = tuple(jax.ShapeDtypeStruct((block, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
-    scorer = _scorer(problem, lane, field, shapes, tree, mesh, placement.context())
+    scorer = _scorer(problem, lane, field, row, shapes, tree, mesh, placement.context())
     batch = placement.data_on(problem, mesh, field)
 
     def scores(first: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         part = jax.tree.map(functools.partial(block_of, first=first, block=block), params)
-        found = placement.on_host(scorer(batch, placement.placed(part, mesh, placement.LANES)))
-        return blocks.places(first, block, lanes), cast("tuple[np.ndarray, ...]", found)
+        rows = -(-np.clip(lanes - first - own * np.arange(devices), 0, own) // row)
+        given = placement.placed((part, rows.astype(np.int32)), mesh, placement.LANES)
+        return blocks.places(first, block, lanes), cast(
+            "tuple[np.ndarray, ...]", placement.on_host(scorer(batch, *given)))
 
     return blocks.in_places(placement.mapped(scores, range(0, lanes, block), mesh), lanes)
 
 
 @functools.lru_cache(maxsize=64)
 def _scorer(
-    problem: Problem, lane: Lane, field: str, shapes: tuple[jax.ShapeDtypeStruct, ...], tree: jax.tree_util.PyTreeDef,
-    mesh: Mesh | None, context: tuple[object, ...],
-) -> Callable[[PyTree, PyTree], tuple[jax.Array, ...]]:
-    """The executable for a block of lanes, with data in rows that stay in the cache.
+    problem: Problem, lane: Lane, field: str, row: int, shapes: tuple[jax.ShapeDtypeStruct, ...],
+    tree: jax.tree_util.PyTreeDef, mesh: Mesh | None, context: tuple[object, ...],
+) -> Callable[[PyTree, PyTree, ArrayLike], tuple[jax.Array, ...]]:
+    """The executable for a block of lanes and each device's number of rows.
 
     Compiled before its threads start, which have no share in the caller's `context`: x64, precision, backend.
     """
 
-    def scorer(batch: PyTree, params: PyTree) -> tuple[jax.Array, ...]:
+    def scorer(batch: PyTree, params: PyTree, rows: jax.Array) -> tuple[jax.Array, ...]:
         if problem.data is not None:
             batch = sharding.unpadded(batch, len(jax.tree.leaves(getattr(problem, field))[0]))
-        return in_rows(problem, lane, params, batch)
+        return _rows(problem, lane, params, batch, row, rows[0])
 
-    program = placement.jitted(scorer, mesh, (placement.EXAMPLES, placement.LANES))
-    lowered = program.lower(placement.data_on(problem, mesh, field), jax.tree.unflatten(tree, shapes))
+    program = placement.jitted(scorer, mesh, (placement.EXAMPLES, placement.LANES, placement.LANES))
+    rows = jax.ShapeDtypeStruct((placement.pools(mesh),), jnp.int32)
+    lowered = program.lower(placement.data_on(problem, mesh, field), jax.tree.unflatten(tree, shapes), rows)
     return lowered.compile(placement.compiler_options(problem))

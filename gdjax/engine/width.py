@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import jax
 
 from gdjax.problem import Problem
@@ -15,24 +18,59 @@ PLAIN = 512, 10 << 10
 BATCHES = 512, 192 << 10
 FULL = 64, 192 << 10  # full batches: outputs for every example and lane fill the cache first
 GPU_LANES, GPU_SHARE = 1 << 16, 1 / 64  # of its memory; results, gradients and outputs take many times the parameters
+LANES = 4099  # a prime: an axis as long as this is that of the lanes
 
 
 def best_width(problem: Problem, batch_size: int) -> int:
     """The width for a problem and batch size on the default device: the largest power of two that the limits allow.
 
-    Depends on the device, the number of parameters and whether batches are full, so a call gets the same width every
-    time.
+    Depends on the device, the number of parameters (without data: of the largest array made of them) and whether
+    batches are full, so a call gets the same width every time.
 
     Example:
         >>> best_width(gdjax.problems.get("himmelblau"), 1), best_width(gdjax.problems.get("digits-softmax"), 32)
         (512, 64)
     """
     if problem.data is None:
-        most, room = PLAIN
+        (most, room), held = PLAIN, lane_bytes(problem)
     else:
-        most, room = FULL if batch_size == problem.examples else BATCHES
+        (most, room), held = FULL if batch_size == problem.examples else BATCHES, problem.parameter_bytes
     if jax.default_backend() != "cpu":
         stats = jax.local_devices()[0].memory_stats() or {}
         most, room = GPU_LANES, int(stats.get("bytes_limit", 0) * GPU_SHARE)
-    lanes = min(most, max(room // max(problem.parameter_bytes, 1), FEWEST))
-    return 1 << (lanes.bit_length() - 1)
+    return power_within(room // max(held, 1), FEWEST, most)
+
+
+def power_within(number: int, least: int, most: int) -> int:
+    """The largest power of two of at most a number, but from `least` to `most`.
+
+    >>> power_within(100, 16, 512), power_within(3, 16, 512), power_within(9999, 16, 512)
+    (64, 16, 512)
+    """
+    return 1 << (min(most, max(number, least)).bit_length() - 1)
+
+
+def lane_bytes(problem: Problem) -> int:
+    """Bytes of the largest array that loss and gradient make of one lane's parameters, of a problem without data.
+
+    Example:
+        >>> lane_bytes(gdjax.problems.get("himmelblau"))
+        8
+    """
+    def largest() -> int:
+        lanes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((LANES, *leaf.shape), leaf.dtype), problem.shapes)
+        many = jax.vmap(lambda params: jax.value_and_grad(problem.objective)(params, None))
+        return max(problem.parameter_bytes, _largest(jax.make_jaxpr(many)(lanes).jaxpr))
+
+    return problem.once("lane bytes", largest)
+
+
+def _largest(jaxpr: Any) -> int:
+    """Bytes a lane of the largest array with an axis of lanes in a program and in those of its loops and branches."""
+    found = [0]
+    for equation in jaxpr.eqns:
+        found += [math.prod(each.aval.shape) // LANES * each.aval.dtype.itemsize for each in equation.outvars
+                  if LANES in getattr(each.aval, "shape", ())]
+        inner = [getattr(each, "jaxpr", each) for each in jax.tree.leaves(list(equation.params.values()))]
+        found += [_largest(each) for each in inner if hasattr(each, "eqns")]
+    return max(found)
