@@ -98,6 +98,9 @@ def _rows(
 ) -> tuple[jax.Array, ...]:
     """Numbers of the lanes of the first rows, (lanes,) each; zeros for the others."""
     many = jax.vmap(functools.partial(lane, problem), (0, None))
+    lanes = jax.tree.leaves(params)[0].shape[0]
+    if lanes == row:
+        return many(params, batch)
 
     def part(place: int | jax.Array) -> PyTree:
         return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, place * row, row), params)
@@ -106,7 +109,6 @@ def _rows(
         return tuple(jax.lax.dynamic_update_slice_in_dim(whole, numbers, place * row, 0)
                      for whole, numbers in zip(found, many(part(place), batch), strict=True))
 
-    lanes = jax.tree.leaves(params)[0].shape[0]
     none = tuple(jnp.zeros(lanes, each.dtype) for each in jax.eval_shape(many, part(0), batch))
     return jax.lax.fori_loop(0, count, score, none)
 

@@ -14,6 +14,9 @@ FEWEST = 16  # lanes: results are bit-equal in any order at multiples of it
 # from 16 to 4,096 (AMD EPYC, caches of 48 KiB and 1 MiB a core), within 1.3 times the best everywhere.
 # Without data: beyond it XLA shares one step of a few microseconds between cores, which costs more than the step.
 PLAIN = 512, 10 << 10
+# The same, where a loss makes large arrays of a lane: no more than this of one of them. With 20 × 20, 60 × 60 and
+# 150 × 150 numbers of a lane (Gaussian processes) within 1.1 times the best of 16, 64 and 512 lanes.
+ARRAYS = 1 << 20
 # With data: parameters, gradient and update stay in the second-level cache.
 BATCHES = 512, 192 << 10
 FULL = 64, 192 << 10  # full batches: outputs for every example and lane fill the cache first
@@ -24,21 +27,23 @@ LANES = 4099  # a prime: an axis as long as this is that of the lanes
 def best_width(problem: Problem, batch_size: int) -> int:
     """The width for a problem and batch size on the default device: the largest power of two that the limits allow.
 
-    Depends on the device, the number of parameters (without data: of the largest array made of them) and whether
-    batches are full, so a call gets the same width every time.
+    Depends on the device, the number of parameters, whether batches are full and, without data, the largest array that
+    the loss makes of a lane; so a call gets the same width every time.
 
     Example:
         >>> best_width(gdjax.problems.get("himmelblau"), 1), best_width(gdjax.problems.get("digits-softmax"), 32)
         (512, 64)
     """
     if problem.data is None:
-        (most, room), held = PLAIN, lane_bytes(problem)
+        (most, room), largest = PLAIN, lane_bytes(problem)
     else:
-        (most, room), held = FULL if batch_size == problem.examples else BATCHES, problem.parameter_bytes
+        (most, room), largest = FULL if batch_size == problem.examples else BATCHES, 1
+    arrays = ARRAYS
     if jax.default_backend() != "cpu":
         stats = jax.local_devices()[0].memory_stats() or {}
         most, room = GPU_LANES, int(stats.get("bytes_limit", 0) * GPU_SHARE)
-    return power_within(room // max(held, 1), FEWEST, most)
+        arrays = room
+    return power_within(min(room // max(problem.parameter_bytes, 1), arrays // max(largest, 1)), FEWEST, most)
 
 
 def power_within(number: int, least: int, most: int) -> int:
