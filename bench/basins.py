@@ -176,6 +176,7 @@ def _steepness(problem: gdjax.Problem, box: np.ndarray) -> float:
     data = problem.device_data()
 
     @jax.jit
+    @gdjax.lapack.one_by_one
     def norms(params: object) -> jax.Array:
         gradients = jax.vmap(jax.grad(problem.objective), (0, None))(params, data)
         return jnp.sqrt(sum(jnp.sum(leaf.reshape(leaf.shape[0], -1) ** 2, axis=1)
@@ -201,6 +202,7 @@ def _paths(problem: gdjax.Problem, optimizer: str, rate: float, steps: int, star
         return (optax.apply_updates(params, changes), state), params
 
     @jax.jit
+    @gdjax.lapack.one_by_one
     def path(params: object) -> object:
         return jax.vmap(lambda one: jax.lax.scan(step, (one, made.init(one)), length=steps + 1)[1])(params)
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
 
 SCHEMES = ("central", "forward")
@@ -126,8 +127,8 @@ def check_gradient(
     _check_step(h)
     with jax.enable_x64(dtype == "float64"):
         data = jax.tree.map(jnp.asarray, problem.data)
-        objective = jax.jit(problem.objective)
-        gradient = jax.jit(jax.grad(problem.objective))(_as_jax(tree, leaves), data)
+        objective = jax.jit(one_by_one(problem.objective))
+        gradient = jax.jit(one_by_one(jax.grad(problem.objective)))(_as_jax(tree, leaves), data)
         automatic = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(gradient)]
         slopes = _differences(lambda moved: float(objective(_as_jax(tree, moved), data)), leaves, places, h, "central")
     checked = np.array([automatic[leaf][index] for leaf, index in places])

@@ -7,13 +7,13 @@ matrix is done at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from gdjax.rewriting import bind, evaluate, rewritten
+from gdjax.rewriting import bind, evaluate, programs, rewritten
 
 # axes of one problem's first operand; those in front of it are the batch
 AXES = dict.fromkeys((
@@ -47,8 +47,7 @@ def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
     if _batch(equation):
         return _each(equation, values)
     if _calls(equation):
-        params = {name: _again(value) for name, value in equation.params.items()}
-        equation = equation.replace(params=params)
+        equation = equation.replace(params=jax.tree.map(_again, equation.params))
     return bind(equation, values)
 
 
@@ -60,17 +59,7 @@ def _batch(equation: Any) -> tuple[int, ...]:
 
 def _calls(equation: Any) -> bool:
     """Whether an equation's own programs, those of a loop or a branch, hand LAPACK a batch."""
-    return any(_batch(each) or _calls(each) for inner in _inside(equation.params.values()) for each in inner.eqns)
-
-
-def _inside(params: Iterable[Any]) -> Iterator[Jaxpr]:
-    for param in params:
-        if isinstance(param, tuple):
-            yield from _inside(param)
-        elif isinstance(param, ClosedJaxpr):
-            yield param.jaxpr
-        elif isinstance(param, Jaxpr):
-            yield param
+    return any(_batch(each) or _calls(each) for inner in programs(equation) for each in inner.eqns)
 
 
 def _each(equation: Any, values: list[jax.Array]) -> list[jax.Array]:
@@ -82,10 +71,7 @@ def _each(equation: Any, values: list[jax.Array]) -> list[jax.Array]:
 
 
 def _again(param: Any) -> Any:
-    """A parameter of an equation, its programs rewritten."""
-    if isinstance(param, tuple):
-        changed = map(_again, param)
-        return type(param)(*changed) if hasattr(param, "_fields") else tuple(changed)
+    """A parameter of an equation, rewritten where it is a program."""
     if not isinstance(param, ClosedJaxpr | Jaxpr):
         return param
     closed = param if isinstance(param, ClosedJaxpr) else ClosedJaxpr(param, ())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 Apply = Callable[[Any, list[Any]], Sequence[Any]]
 """An equation of a jaxpr and the values it is applied to -> its results."""
@@ -45,3 +45,12 @@ def bind(equation: Any, values: Sequence[jax.Array]) -> list[jax.Array]:
     """The operation as it is."""
     found = equation.primitive.bind(*values, **equation.primitive.get_bind_params(equation.params))
     return list(found) if equation.primitive.multiple_results else [found]
+
+
+def programs(equation: Any) -> Iterator[Jaxpr]:
+    """What an equation runs itself: the programs of a loop, a branch, a call."""
+    for param in jax.tree.leaves(list(equation.params.values())):
+        if isinstance(param, ClosedJaxpr):
+            yield param.jaxpr
+        elif isinstance(param, Jaxpr):
+            yield param

@@ -32,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "reading": LOW | {"sampling", "threads"},
     "problem": {"reading"},
     "data": LOW | {"problem"},
-    "gradients": {"problem"},
+    "gradients": {"lapack", "problem"},
     "problems": LOW | {"problem", "data", "problems"},
     "schedules": LOW,
     "optimizers": LOW | {"problem", "sampling"},

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from gdjax.problem import Problem
+from gdjax.rewriting import programs
 
 FEWEST = 16  # lanes: results are bit-equal in any order at multiples of it
 # Most lanes, and bytes of parameters that they may have together, on a CPU. Measured by CPU time per lane-step, widths
@@ -76,6 +77,5 @@ def _largest(jaxpr: Any) -> int:
     for equation in jaxpr.eqns:
         found += [math.prod(each.aval.shape) // LANES * each.aval.dtype.itemsize for each in equation.outvars
                   if LANES in getattr(each.aval, "shape", ())]
-        inner = [getattr(each, "jaxpr", each) for each in jax.tree.leaves(list(equation.params.values()))]
-        found += [_largest(each) for each in inner if hasattr(each, "eqns")]
+        found += map(_largest, programs(equation))
     return max(found)
