@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from gdjax.rewriting import bind, evaluate, programs, rewritten
+from gdjax.rewriting import again, bind, programs, rewritten
 
 # axes of one problem's first operand; those in front of it are the batch
 AXES = dict.fromkeys((
@@ -47,7 +46,7 @@ def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
     if _batch(equation):
         return _each(equation, values)
     if _calls(equation):
-        equation = equation.replace(params=jax.tree.map(_again, equation.params))
+        equation = equation.replace(params=again(equation.params, _apply))
     return bind(equation, values)
 
 
@@ -68,13 +67,3 @@ def _each(equation: Any, values: list[jax.Array]) -> list[jax.Array]:
     found = jax.lax.map(lambda one: tuple(bind(equation, one)),
                         tuple(value.reshape(-1, *value.shape[len(batch):]) for value in values))
     return [value.reshape(*batch, *value.shape[1:]) for value in found]
-
-
-def _again(param: Any) -> Any:
-    """A parameter of an equation, rewritten where it is a program."""
-    if not isinstance(param, ClosedJaxpr | Jaxpr):
-        return param
-    closed = param if isinstance(param, ClosedJaxpr) else ClosedJaxpr(param, ())
-    like = [jax.ShapeDtypeStruct(each.shape, each.dtype, weak_type=each.weak_type) for each in closed.in_avals]
-    again = jax.make_jaxpr(lambda *values: evaluate(closed.jaxpr, closed.consts, values, _apply))(*like)
-    return again if closed is param else again.jaxpr

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import reading
+from gdjax.windows import sliced
 
 PyTree = object
 """Any nesting of dicts, lists, tuples and registered classes with arrays as leaves."""
@@ -181,16 +182,16 @@ class Problem:
     def objective(self, params: PyTree, batch: PyTree | None) -> jax.Array:
         """Mean loss over a batch: a pytree like `data`, (examples, …) leaves, or None for a problem without data."""
         if batch is not None and self.batch_loss is not None:
-            return self._signed(self.batch_loss(params, batch))
+            return self._signed(sliced(self.batch_loss)(params, batch))
         assert self.loss is not None  # one of the two is given, and batch_loss needs data
         if batch is None:
-            return self._signed(self.loss(params))
-        return self._signed(jnp.mean(jax.vmap(self.loss, (None, 0))(params, batch)))
+            return self._signed(sliced(self.loss)(params))
+        return self._signed(jnp.mean(jax.vmap(sliced(self.loss), (None, 0))(params, batch)))
 
     def example_objective(self, params: PyTree, example: PyTree) -> jax.Array:
         """J of one example, a pytree like `data` without its leading axis; the problem has a `loss`."""
         assert self.loss is not None
-        return self._signed(self.loss(params, example))
+        return self._signed(sliced(self.loss)(params, example))
 
     def _signed(self, value: jax.Array) -> jax.Array:
         return -value if self.maximise else value

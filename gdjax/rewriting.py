@@ -54,3 +54,18 @@ def programs(equation: Any) -> Iterator[Jaxpr]:
             yield param.jaxpr
         elif isinstance(param, Jaxpr):
             yield param
+
+
+def again(params: dict[str, Any], apply: Apply) -> dict[str, Any]:
+    """Parameters of an equation with every operation of its own programs done by `apply`."""
+    return jax.tree.map(lambda param: _program_again(param, apply), params)
+
+
+def _program_again(param: Any, apply: Apply) -> Any:
+    if not isinstance(param, ClosedJaxpr | Jaxpr):
+        return param
+    closed = param if isinstance(param, ClosedJaxpr) else ClosedJaxpr(param, ())
+    like = [jax.ShapeDtypeStruct(each.shape, each.dtype, weak_type=each.weak_type) for each in closed.in_avals]
+    traced = jax.make_jaxpr(lambda *values: evaluate(closed.jaxpr, closed.consts, values, apply))(*like)
+    assert closed is param or not traced.consts, "what operations are written as makes no arrays of its own"
+    return traced if closed is param else traced.jaxpr

@@ -17,6 +17,7 @@ from gdjax.engine import placement, sharding
 from gdjax.engine import step as one
 from gdjax.engine.width import FEWEST, lane_bytes, power_within
 from gdjax.problem import Problem, PyTree
+from gdjax.windows import sliced
 
 Lane = Callable[[Problem, PyTree, PyTree], tuple[jax.Array, ...]]
 """Numbers, () each, of a problem's parameters on a batch."""
@@ -78,7 +79,7 @@ def _held_out_loss_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> 
 
 
 def _accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
-    return () if problem.accuracy is None else (problem.accuracy(params, batch),)
+    return () if problem.accuracy is None else (sliced(problem.accuracy)(params, batch),)
 
 
 def in_rows(problem: Problem, lane: Lane, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
