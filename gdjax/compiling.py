@@ -73,14 +73,14 @@ def _shape(
     members = lane_tables.members_for(settings, batches, full)
     mesh = mesh_of(arguments.devices(devices), arguments.shard_examples(problem, shard_examples, devices))
     apart = mesh.size if sharding.over_examples(mesh) and not full else 1  # devices that each step slots of their own
-    widest = best_width(problem, size) if width is None else arguments.positive_int("width", width, "lanes")
+    at_once = side_by_side() if mesh is None else pools(mesh)
+    share = None if starts is None else -(-starts * settings // at_once)
+    widest = best_width(problem, size, share) if width is None else arguments.positive_int("width", width, "lanes")
     members = min(members, widest)
     groups = None if starts is None else starts * -(-settings // members)
     slots = max(1, widest // members)
-    at_once = side_by_side() if mesh is None else pools(mesh)
     if groups is not None and width is None:  # every core or device gets a share
-        share = _power(-(-groups // at_once))
-        slots = min(slots, max(share, min(slots, -(-16 // members))))
+        slots = min(slots, max(_power(-(-groups // at_once)), min(slots, -(-16 // members))))
     slots = -(-slots // apart) * apart
     waves = not full or marks > 1  # lanes end together: a longer queue would gain nothing, and marks would not line up
     queue = slots if waves or groups is None else max(slots, min(_power(-(-groups // at_once)), QUEUE))

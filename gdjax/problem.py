@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax import reading
+from gdjax import reading, sizes, tiles
 from gdjax.windows import sliced
 
 PyTree = object
@@ -181,12 +181,30 @@ class Problem:
 
     def objective(self, params: PyTree, batch: PyTree | None) -> jax.Array:
         """Mean loss over a batch: a pytree like `data`, (examples, …) leaves, or None for a problem without data."""
-        if batch is not None and self.batch_loss is not None:
-            return self._signed(sliced(self.batch_loss)(params, batch))
-        assert self.loss is not None  # one of the two is given, and batch_loss needs data
         if batch is None:
+            assert self.loss is not None  # one of the two is given, and batch_loss needs data
             return self._signed(sliced(self.loss)(params))
-        return self._signed(jnp.mean(jax.vmap(sliced(self.loss), (None, 0))(params, batch)))
+        if self.loss is None:
+            return self._signed(self._mean(params, batch))
+        return self._signed(tiles.mean(self._mean, params, batch, self.example_bytes))
+
+    def _mean(self, params: PyTree, batch: PyTree) -> jax.Array:
+        """Mean loss over a batch, of all its examples at once."""
+        if self.batch_loss is not None:
+            return sliced(self.batch_loss)(params, batch)
+        assert self.loss is not None
+        return jnp.mean(jax.vmap(sliced(self.loss), (None, 0))(params, batch))
+
+    @property
+    def example_bytes(self) -> int:
+        """Bytes of the largest array that loss and gradient make of one example.
+
+        >>> gdjax.problems.get("digits-softmax").example_bytes  # its 64 pixels, float32
+        256
+        """
+        return self.once("example bytes", lambda: sizes.bytes_of_one(
+            jax.value_and_grad(self._mean), self.shapes,
+            sizes.long(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.like()))))
 
     def example_objective(self, params: PyTree, example: PyTree) -> jax.Array:
         """J of one example, a pytree like `data` without its leading axis; the problem has a `loss`."""

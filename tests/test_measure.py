@@ -29,18 +29,18 @@ def points(lanes: int) -> np.ndarray:
 
 
 def test_the_largest_array_of_a_lane_bounds_how_many_go_together() -> None:
-    assert lane_bytes(problem(wide)) == 4 * WIDE
+    assert lane_bytes(problem(wide), 1) == 4 * WIDE
     assert best_width(problem(wide), 1) == 16
     square = problem(lambda w: jnp.sum(jnp.sin(w[0] * jnp.ones((60, 60)) + w[1])))
     assert best_width(square, 1) == 64
     looped = problem(lambda w: jax.lax.fori_loop(0, 3, lambda i, x: x + jnp.sum(jnp.outer(w, jnp.ones(99))), w[0]))
-    assert lane_bytes(looped) >= 4 * 2 * 99, "loops are looked into"
+    assert lane_bytes(looped, 1) >= 4 * 2 * 99, "loops are looked into"
 
 
 @pytest.mark.parametrize("name", [name for name in gdjax.problems.names() if gdjax.problems.get(name).data is None])
 def test_shipped_problems_without_data_hold_nothing_larger_than_their_parameters(name: str) -> None:
     shipped = gdjax.problems.get(name)
-    assert lane_bytes(shipped) == shipped.parameter_bytes  # what their widths were measured for
+    assert lane_bytes(shipped, 1) == shipped.parameter_bytes  # what their widths were measured for
 
 
 @pytest.mark.parametrize(("lanes", "scored"), [(1, 16), (16, 16), (17, 32), (40, 48)])

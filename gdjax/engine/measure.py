@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 from gdjax import blocks
 from gdjax.engine import placement, sharding
 from gdjax.engine import step as one
-from gdjax.engine.width import FEWEST, lane_bytes, power_within
+from gdjax.engine.width import FEWEST, alone, lane_bytes, power_within
 from gdjax.problem import Problem, PyTree
 from gdjax.windows import sliced
 
@@ -23,7 +23,8 @@ Lane = Callable[[Problem, PyTree, PyTree], tuple[jax.Array, ...]]
 """Numbers, () each, of a problem's parameters on a batch."""
 
 SCORES = 1 << 16  # numbers of outputs scored together, about what a second-level cache holds
-ROW = 16  # lanes scored together where there are data: 128 took 1.1 times as long on digits-softmax, 2.2 on digits-mlp
+# Lanes scored together where there are data: 128 took 1.1 times as long on digits-softmax, 2.2 on digits-mlp.
+ROW = 16
 BLOCK = 4096  # most lanes of one call
 
 
@@ -88,10 +89,21 @@ def in_rows(problem: Problem, lane: Lane, params: PyTree, batch: PyTree) -> tupl
     Where there are data, in rows of lanes whose outputs for all examples stay in the cache, if the lanes make up whole
     rows.
     """
-    lanes = jax.tree.leaves(params)[0].shape[0]
-    if problem.data is None or lanes % ROW:
+    lanes, row = jax.tree.leaves(params)[0].shape[0], row_of(problem)
+    if problem.data is None or lanes % row:
         return jax.vmap(functools.partial(lane, problem), (0, None))(params, batch)
-    return _rows(problem, lane, params, batch, ROW, lanes // ROW)
+    return _rows(problem, lane, params, batch, row, lanes // row)
+
+
+def row_of(problem: Problem) -> int:
+    """Lanes that are scored together.
+
+    >>> row_of(gdjax.problems.get("digits-softmax"))
+    16
+    """
+    if alone(problem, problem.examples):
+        return 1
+    return ROW if problem.data is not None else power_within(SCORES * 4 // lane_bytes(problem, 1), FEWEST, BLOCK)
 
 
 def _rows(
@@ -126,23 +138,25 @@ def _in_blocks(
 ) -> tuple[np.ndarray, ...]:
     leaves, tree = jax.tree.flatten(params)
     lanes, devices = leaves[0].shape[0], placement.pools(mesh)
-    if problem.data is None:
-        own, row = BLOCK, power_within(SCORES * 4 // lane_bytes(problem), FEWEST, BLOCK)
-    else:
-        own, row = power_within(2 * (SCORES // problem.examples), ROW, BLOCK), ROW
+    row = row_of(problem)
+    own = BLOCK if problem.data is None else power_within(2 * (SCORES // problem.examples), row, BLOCK)
+    own = own if row > 1 else 1
     block = own * devices
+    # where all lanes fit into one block, each core takes its share of the rows
+    share = block if mesh is not None else min(block, row * -(-lanes // (row * placement.side_by_side())))
     shapes = tuple(jax.ShapeDtypeStruct((block, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
     scorer = _scorer(problem, lane, field, row, shapes, tree, mesh, placement.context())
     batch = placement.data_on(problem, mesh, field)
 
     def scores(first: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
         part = jax.tree.map(functools.partial(block_of, first=first, block=block), params)
-        rows = -(-np.clip(lanes - first - own * np.arange(devices), 0, own) // row)
+        end = min(first + share, lanes)
+        rows = -(-np.clip(end - first - own * np.arange(devices), 0, own) // row)
         given = placement.placed((part, rows.astype(np.int32)), mesh, placement.LANES)
-        return blocks.places(first, block, lanes), cast(
+        return blocks.places(first, block, end), cast(
             "tuple[np.ndarray, ...]", placement.on_host(scorer(batch, *given)))
 
-    return blocks.in_places(placement.mapped(scores, range(0, lanes, block), mesh), lanes)
+    return blocks.in_places(placement.mapped(scores, range(0, lanes, share), mesh), lanes)
 
 
 @functools.lru_cache(maxsize=64)

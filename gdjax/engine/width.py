@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import jax
 
-from gdjax.problem import Problem
-from gdjax.rewriting import programs
+from gdjax import sizes
+from gdjax.problem import Problem, PyTree
 
 FEWEST = 16  # lanes: results are bit-equal in any order at multiples of it
 # Most lanes, and bytes of parameters that they may have together, on a CPU. Measured by CPU time per lane-step, widths
@@ -21,22 +18,37 @@ ARRAYS = 1 << 20
 # With data: parameters, gradient and update stay in the second-level cache.
 BATCHES = 512, 192 << 10
 FULL = 64, 192 << 10  # full batches: outputs for every example and lane fill the cache first
+# On a CPU a lane runs and is scored by itself where it has more parameters than this, bytes, or a step makes a larger
+# array and computes a good deal with each example: two lanes would not stay in a second-level cache. Networks of 5,000
+# to 200,000 parameters: steps of 1 to 64 examples 0.4 to 1.1 times 16 lanes, scores 0.3 to 1. (What computes little,
+# softmax regression on thousands of examples, gains from 16 that read the data once.)
+ALONE, MUCH = 256 << 10, 1 << 14
+# So do lanes of which each core gets only a few, and whose step takes longer than a program takes to begin it: a
+# program of 16 lanes is as slow with one as with 16. Operations of a step, and lanes a core.
+HEAVY, FEW = 1 << 17, 8
 GPU_LANES, GPU_SHARE = 1 << 16, 1 / 64  # of its memory; results, gradients and outputs take many times the parameters
-LANES = 4099  # a prime: an axis as long as this is that of the lanes
 
 
-def best_width(problem: Problem, batch_size: int) -> int:
+def best_width(problem: Problem, batch_size: int, share: int | None = None) -> int:
     """The width for a problem and batch size on the default device: the largest power of two that the limits allow.
 
-    Depends on the device, the number of parameters, whether batches are full and, without data, the largest array that
-    the loss makes of a lane; so a call gets the same width every time.
+    Depends on the device, the number of parameters, whether batches are full, the largest array that a step makes of a
+    lane and, where they are few and large, the number of lanes; so a call gets the same width every time.
+
+    Args:
+        share: lanes that each core gets; None where they fill any width.
 
     Example:
         >>> best_width(gdjax.problems.get("himmelblau"), 1), best_width(gdjax.problems.get("digits-softmax"), 32)
         (512, 64)
+        >>> best_width(gdjax.problems.get("digits-mlp"), 1797, share=4)
+        1
     """
+    few = share is not None and share <= FEW and jax.default_backend() == "cpu"
+    if alone(problem, batch_size) or (few and step_operations(problem, batch_size) > HEAVY):
+        return 1
     if problem.data is None:
-        (most, room), largest = PLAIN, lane_bytes(problem)
+        (most, room), largest = PLAIN, lane_bytes(problem, 1)
     else:
         (most, room), largest = FULL if batch_size == problem.examples else BATCHES, 1
     arrays = ARRAYS
@@ -45,6 +57,19 @@ def best_width(problem: Problem, batch_size: int) -> int:
         most, room = GPU_LANES, int(stats.get("bytes_limit", 0) * GPU_SHARE)
         arrays = room
     return power_within(min(room // max(problem.parameter_bytes, 1), arrays // max(largest, 1)), FEWEST, most)
+
+
+def alone(problem: Problem, batch_size: int) -> bool:
+    """Whether a lane is better off without neighbours, however many there are.
+
+    Example:
+        >>> alone(gdjax.problems.get("digits-mlp"), 32)
+        False
+    """
+    if jax.default_backend() != "cpu":
+        return False
+    much = step_operations(problem, batch_size) > MUCH * batch_size
+    return problem.parameter_bytes > ALONE or (much and lane_bytes(problem, batch_size) > ALONE)
 
 
 def power_within(number: int, least: int, most: int) -> int:
@@ -56,26 +81,27 @@ def power_within(number: int, least: int, most: int) -> int:
     return 1 << (min(most, max(number, least)).bit_length() - 1)
 
 
-def lane_bytes(problem: Problem) -> int:
-    """Bytes of the largest array that loss and gradient make of one lane's parameters, of a problem without data.
+def lane_bytes(problem: Problem, batch_size: int) -> int:
+    """Bytes of the largest array that loss and gradient make of one lane's parameters and a batch.
 
     Example:
-        >>> lane_bytes(gdjax.problems.get("himmelblau"))
-        8
+        >>> lane_bytes(gdjax.problems.get("himmelblau"), 1), lane_bytes(gdjax.problems.get("digits-mlp"), 1797)
+        (8, 230016)
     """
     def largest() -> int:
-        lanes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((LANES, *leaf.shape), leaf.dtype), problem.shapes)
-        many = jax.vmap(lambda params: jax.value_and_grad(problem.objective)(params, None))
-        return max(problem.parameter_bytes, _largest(jax.make_jaxpr(many)(lanes).jaxpr))
+        many = jax.vmap(jax.value_and_grad(problem.objective), (0, None))
+        return max(problem.parameter_bytes,
+                   sizes.bytes_of_one(many, sizes.long(problem.shapes), _batch(problem, batch_size)))
 
-    return problem.once("lane bytes", largest)
+    return problem.once(("lane bytes", batch_size), largest)
 
 
-def _largest(jaxpr: Any) -> int:
-    """Bytes a lane of the largest array with an axis of lanes in a program and in those of its loops and branches."""
-    found = [0]
-    for equation in jaxpr.eqns:
-        found += [math.prod(each.aval.shape) // LANES * each.aval.dtype.itemsize for each in equation.outvars
-                  if LANES in getattr(each.aval, "shape", ())]
-        found += map(_largest, programs(equation))
-    return max(found)
+def step_operations(problem: Problem, batch_size: int) -> int:
+    """Operations of loss and gradient of one lane on a batch, see `sizes.operations`."""
+    return problem.once(("operations", batch_size), lambda: sizes.operations(
+        jax.value_and_grad(problem.objective), problem.shapes, _batch(problem, batch_size)))
+
+
+def _batch(problem: Problem, batch_size: int) -> PyTree:
+    """Shapes of a batch, None without data."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), problem.like())

@@ -1,0 +1,154 @@
+"""Losses that compute much and make large arrays: examples in tiles, lanes by themselves, the same numbers as ever."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax
+from gdjax import sizes, tiles
+from gdjax.engine.measure import measure, row_of
+from gdjax.engine.placement import side_by_side
+from gdjax.engine.width import ALONE, FEW, alone, best_width, lane_bytes, step_operations
+
+SIDE = 64  # of the square that a loss makes of an example, 16 KiB: 256 of them are as much as goes at once
+
+
+def squares(params: jax.Array, example: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """The mean of a square that every parameter and the example shape."""
+    x, y = example
+    return jnp.mean(jnp.tanh(params[0] * jnp.outer(x, x) + params[1] * x) ** 2) + (params[2] - y) ** 2
+
+
+def examples(count: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(count, SIDE)).astype(np.float32), rng.normal(size=count).astype(np.float32)
+
+
+def problem(count: int, loss: Callable[..., jax.Array] = squares) -> gdjax.Problem:
+    return gdjax.Problem(name="squares", loss=loss, init=lambda key: jax.random.normal(key, (3,)),
+                         data=examples(count))
+
+
+def whole(params: jax.Array, batch: object) -> jax.Array:
+    """The mean over all examples at once."""
+    return jnp.mean(jax.vmap(squares, (None, 0))(params, batch))
+
+
+def test_what_an_example_and_a_lane_take() -> None:
+    one = problem(300)
+    assert one.example_bytes == 4 * SIDE**2
+    assert lane_bytes(one, 8) == 8 * one.example_bytes
+    assert lane_bytes(one, 300) == 60 * one.example_bytes, "of a tile"
+    assert 8 * 6 * SIDE**2 < step_operations(one, 8) < 8 * 20 * SIDE**2
+
+
+@pytest.mark.parametrize(("function", "count"), [
+    (lambda x: x @ x, 2 * 30**3),
+    (lambda x: jax.lax.scan(lambda x, _: (x @ x, None), x, length=7)[0], 7 * 2 * 30**3),
+    (lambda x: jnp.linalg.cholesky(x, symmetrize_input=False), 30**3),
+    (lambda x: jax.lax.conv(x[None, None], x[None, None, :3, :3], (1, 1), "VALID"), 2 * 9 * 28**2),
+    (jnp.sin, 30**2),
+])
+def test_operations_of_what_is_known(function: Callable[[jax.Array], jax.Array], count: int) -> None:
+    assert count <= sizes.operations(function, jax.ShapeDtypeStruct((30, 30), "float32")) <= 1.3 * count
+
+
+@pytest.mark.parametrize("count", [300, 307], ids=["tiles of 60", "tiles of 64 and a rest"])
+def test_a_mean_in_tiles_is_the_mean_with_its_derivatives(count: int) -> None:
+    assert tiles.tile_of(count, 4 * SIDE**2) == {300: 60, 307: 64}[count]
+    batch, params = examples(count), jnp.array([[0.3, -0.5, 1.2], [1.0, 0.2, -3.0]])
+    mean = functools.partial(tiles.mean, whole, batch=batch, example_bytes=4 * SIDE**2)
+    plain = functools.partial(whole, batch=batch)
+    for derivative in (lambda f: f, jax.grad, jax.hessian):
+        found, want = (jax.jit(jax.vmap(derivative(f)))(params) for f in (mean, plain))
+        np.testing.assert_allclose(found, want, rtol=2e-5, atol=1e-6)
+
+
+def test_a_gradient_in_tiles_keeps_no_more_than_a_few_tiles() -> None:
+    batch = examples(3000)
+
+    def kept(mean: Callable[..., jax.Array]) -> int:
+        plan = jax.jit(jax.grad(mean)).lower(jnp.ones(3), batch).compile().memory_analysis()
+        assert plan is not None
+        return plan.temp_size_in_bytes
+
+    assert kept(whole) > 3000 * 4 * SIDE**2
+    assert kept(functools.partial(tiles.mean, whole, example_bytes=4 * SIDE**2)) < 8 * tiles.CPU[1]
+
+
+def test_all_examples_go_at_once_where_they_fit() -> None:
+    for name in gdjax.problems.names():
+        shipped = gdjax.problems.get(name)
+        if shipped.loss is not None and shipped.data is not None:
+            assert tiles.tile_of(shipped.examples, shipped.example_bytes) == shipped.examples
+
+
+def test_a_loss_that_does_not_split_is_not_cut() -> None:
+    median = gdjax.Problem(name="median", init=lambda key: jnp.ones(3), data=examples(300),
+                           batch_loss=lambda params, batch: jnp.median(jax.vmap(squares, (None, 0))(params, batch)))
+    want = np.median(jax.vmap(squares, (None, 0))(jnp.ones(3), median.device_data()))
+    assert float(median.objective(jnp.ones(3), median.device_data())) == pytest.approx(float(want), rel=1e-6)
+
+
+def test_descent_and_scores_in_tiles_are_those_of_a_plain_loop() -> None:
+    one, params = problem(307), np.array([[0.3, -0.5, 1.2], [0.1, 0.2, -0.3]], np.float32)
+    runs = gdjax.bgd(one, rates=0.1, starts=params, key=0, max_steps=4, marks=4)
+    at, step = jnp.asarray(params), jax.jit(jax.vmap(jax.grad(functools.partial(whole, batch=one.device_data()))))
+    for _ in range(4):
+        at = at - 0.1 * step(at)
+    np.testing.assert_allclose(runs.params, at, rtol=1e-5)
+    np.testing.assert_allclose(runs.final_loss, [whole(each, one.device_data()) for each in at], rtol=1e-5)
+    np.testing.assert_allclose(runs.grad_norm, jnp.linalg.norm(step(at), axis=1), rtol=1e-4)
+
+
+def test_lanes_with_large_arrays_run_and_are_scored_by_themselves() -> None:
+    large = problem(300)
+    assert lane_bytes(large, 100) > ALONE and best_width(large, 100) == 1 and row_of(large) == 1
+    assert best_width(large, 1) > 1, "a step of one example makes none"
+    many = gdjax.Problem(name="many", loss=lambda w, x: jnp.sum((w - x) ** 2), data=np.ones((9, 1)),
+                         init=lambda key: jnp.zeros(ALONE // 4 + 1))
+    assert alone(many, 1) and row_of(many) == 1, "the parameters are such an array"
+    thin = gdjax.Problem(name="thin", loss=lambda w, x: (w @ x) ** 2, data=np.ones((ALONE, 3)),
+                         init=lambda key: jnp.zeros(3))
+    assert lane_bytes(thin, ALONE) > ALONE and not alone(thin, ALONE), "reading the data is most of its work"
+
+
+def test_each_lane_is_scored_once() -> None:
+    seen: list[float] = []
+
+    def loss(params: jax.Array, example: tuple[jax.Array, jax.Array]) -> jax.Array:
+        jax.debug.callback(lambda first: seen.append(float(first)), params[0])
+        return squares(params, example)
+
+    large = problem(100, loss=loss)
+    params = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    measure(large, params)
+    jax.effects_barrier()
+    assert sorted(seen) == sorted(params[:, 0].tolist())
+
+
+def test_a_lane_by_itself_has_the_same_bits_however_many_there_are() -> None:
+    large = problem(300)
+    five, two = (gdjax.minibatch(large, batch_size=100, rates=[0.1, 0.2], starts=starts, key=0, max_steps=3)
+                 for starts in (5, 2))
+    assert five.width == two.width == 1
+    assert np.asarray(five.params)[:4].tobytes() == np.asarray(two.params).tobytes()
+    assert five.final_loss[:4].tobytes() == two.final_loss.tobytes()
+
+
+def test_few_lanes_with_much_to_compute_run_by_themselves() -> None:
+    digits, cores = gdjax.problems.get("digits-mlp"), side_by_side()
+    few = gdjax.minibatch(digits, batch_size=128, rates=[0.1, 0.3], starts=cores, key=0, max_steps=3)
+    many = gdjax.minibatch(digits, batch_size=128, rates=[0.1, 0.3], starts=8 * cores, key=0, max_steps=3)
+    assert few.width == 1 and many.width >= 16
+    jax.tree.map(lambda left, right: np.testing.assert_allclose(left, right[: 2 * cores], atol=1e-5),
+                 few.params, many.params)
+    assert best_width(digits, 128, FEW + 1) == best_width(digits, 128), "not where each core has enough"
+    light = gdjax.problems.get("cancer-logistic")
+    assert best_width(light, 8, 1) == best_width(light, 8) >= 16, "nor where a step is soon done"
