@@ -23,7 +23,7 @@ WORKLOADS = {
     "valley-16384": "bench.peers.valley", "valley-4096": "bench.peers.valley",
     **{f"digits-{kind}-{size}": "bench.peers.digits" for kind in ("shared", "own") for size in SIZES},
     "sgd-scikit-learn": "bench.peers.compiled_loops", "bgd-matmul": "bench.peers.compiled_loops",
-    "quick-grid": "bench.peers.grid",
+    "quick-grid": "bench.peers.grid", "digits-cnn-32": "bench.peers.convolutions",
 }
 NEEDED = ("torch", "optimistix", "sklearn")
 WORKER, TABLE = "bench.peers.worker", "peers"

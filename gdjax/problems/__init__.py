@@ -9,6 +9,7 @@ from pkgutil import iter_modules
 from gdjax.problems.classification import logistic_regression, softmax_regression
 from gdjax.problems.counts import poisson_regression
 from gdjax.problems.curves import hidden_layer_regression
+from gdjax.problems.images import convolutional
 from gdjax.problems.margins import squared_hinge_regression
 from gdjax.problems.networks import one_hidden_layer, two_hidden_layers
 from gdjax.problems.noise import noisy_double_well
@@ -19,10 +20,10 @@ from gdjax.problems.robust import huber_regression
 from gdjax.problems.valleys import rosenbrock
 
 __all__ = [
-    "conditioned_quadratic", "get", "hidden_layer_regression", "huber_regression", "linear_regression",
-    "logistic_regression", "names", "noisy_double_well", "noisy_quadratic", "one_hidden_layer", "poisson_regression",
-    "quadratic", "register", "ridge_regression", "rosenbrock", "rotated_quadratic", "softmax_regression",
-    "squared_hinge_regression", "two_hidden_layers",
+    "conditioned_quadratic", "convolutional", "get", "hidden_layer_regression", "huber_regression",
+    "linear_regression", "logistic_regression", "names", "noisy_double_well", "noisy_quadratic", "one_hidden_layer",
+    "poisson_regression", "quadratic", "register", "ridge_regression", "rosenbrock", "rotated_quadratic",
+    "softmax_regression", "squared_hinge_regression", "two_hidden_layers",
 ]
 
 for _module in iter_modules(__path__):

@@ -39,12 +39,12 @@ def start_losses(name):
 def test_the_promised_problems_are_there():
     assert {
         "ackley", "beale", "booth", "bowl", "cancer-hinge", "cancer-logistic", "coin-likelihood", "coupled-quadratic",
-        "diabetes-huber", "diabetes-linear", "diabetes-raw", "diabetes-ridge", "digits-held-out", "digits-mlp",
-        "digits-softmax", "goldstein-price", "griewank", "himmelblau", "ill-conditioned-quadratic", "iris-softmax",
-        "levy", "line-fit", "linnerud-poisson", "matyas", "monkey-saddle", "noisy-double-well", "noisy-quadratic",
-        "parabola", "plateau", "quadratic-10", "quadratic-1000", "rastrigin", "rosenbrock", "rosenbrock-10",
-        "rotated-quadratic", "saddle", "sine-network", "six-hump-camel", "softmax-2x3", "styblinski-tang",
-        "three-hump-camel", "two-prices", "wavy-curve", "wine-two-layers",
+        "diabetes-huber", "diabetes-linear", "diabetes-raw", "diabetes-ridge", "digits-cnn", "digits-held-out",
+        "digits-mlp", "digits-softmax", "goldstein-price", "griewank", "himmelblau", "ill-conditioned-quadratic",
+        "iris-softmax", "levy", "line-fit", "linnerud-poisson", "matyas", "monkey-saddle", "noisy-double-well",
+        "noisy-quadratic", "parabola", "plateau", "quadratic-10", "quadratic-1000", "rastrigin", "rosenbrock",
+        "rosenbrock-10", "rotated-quadratic", "saddle", "sine-network", "six-hump-camel", "softmax-2x3",
+        "styblinski-tang", "three-hump-camel", "two-prices", "wavy-curve", "wine-two-layers",
     } <= set(NAMES)
 
 

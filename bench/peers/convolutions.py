@@ -1,0 +1,134 @@
+"""A network of convolutions on the digits: many trainings, each with batches of its own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from torch.nn import functional
+
+import gdjax
+from bench.peers.workload import RIDGE, Entry, Workload, random_starts, relative
+from gdjax.problems.images import LAYOUT, POOL
+
+PROBLEM, STARTS, BATCH, RATE, STEPS = "digits-cnn", 32, 32, 0.05, 300
+PART = 10  # a peer's run is so many times shorter
+CHECKED = 10  # steps on the same batches
+
+Params = dict[str, np.ndarray]
+"""(starts, …) leaves by name, as `digits-cnn` has them."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every peer gets: images (n, 8, 8, 1), labels (n,), starts, and the batches of all steps or None."""
+
+    X: np.ndarray
+    y: np.ndarray
+    starts: Params
+    steps: int
+    batches: np.ndarray | None = None  # (steps, starts, batch); None: drawn by the peer
+
+
+def build(name: str) -> Workload:
+    """The one there is."""
+    problem = gdjax.problems.get(PROBLEM)
+    X, y = (np.asarray(leaf) for leaf in problem.data)
+    starts = random_starts(problem, STARTS)
+    job = Job(X.astype(np.float32).reshape(-1, 8, 8, 1), y.astype(np.int32), starts, STEPS // PART)
+
+    def entry(words: str, ready: Callable[[Job], Callable[[], Params]], goal: float) -> Entry:
+        return Entry(words, ready(job), None, functools.partial(disagreement, job, ready), goal, 1 / PART)
+
+    return Workload(
+        name, f"SGD on {PROBLEM}, batch size {BATCH}, {STARTS} starts, each with batches of its own, {STEPS} steps",
+        Entry("gdjax.minibatch", functools.partial(run_ours, starts, STEPS), None),
+        (entry("JAX: jit(vmap(scan)), batch loss, threefry", mapped, 4.0),
+         entry("PyTorch, vmap(grad)", batched, 4.0)))
+
+
+def run_ours(starts: Params, steps: int) -> gdjax.Runs:
+    """The job by one call of gdjax."""
+    return gdjax.minibatch(gdjax.problems.get(PROBLEM), batch_size=BATCH, starts=starts, rates=RATE, key=0,
+                           max_steps=steps, batches="independent")
+
+
+def disagreement(job: Job, ready: Callable[[Job], Callable[[], Params]]) -> float:
+    """The largest relative difference of a lane's loss after a few steps on the same batches."""
+    problem = gdjax.problems.get(PROBLEM)
+    name = np.stack([np.arange(STARTS), np.ones(STARTS, np.int64)], 1)
+    seeds = gdjax.lanes.streams(jax.random.fold_in(jax.random.key(0), gdjax.lanes.KEY_BATCHES), name)
+
+    def drawn(seed: jax.Array, position: jax.Array) -> jax.Array:
+        return gdjax.sampling.batch("shuffle", len(job.X), BATCH, seed, jnp.int32(0), position)
+
+    batches = jax.vmap(jax.vmap(drawn, (0, None)), (None, 0))(seeds, jnp.arange(CHECKED, dtype=jnp.int32) * BATCH)
+    ends = ready(replace(job, steps=CHECKED, batches=np.asarray(batches)))()
+    losses = jax.jit(lambda ends: jax.lax.map(lambda end: problem.objective(end, problem.device_data()), ends))(ends)
+    return relative(np.asarray(losses), run_ours(job.starts, CHECKED).final_loss)
+
+
+def mapped(job: Job) -> Callable[[], Params]:
+    """All lanes at once in JAX."""
+    X, y = jnp.asarray(job.X), jnp.asarray(job.y)
+    draws = (jax.random.split(jax.random.key(2), STARTS) if job.batches is None
+             else jnp.asarray(np.swapaxes(job.batches, 0, 1)))
+
+    def loss(params: dict[str, jax.Array], images: jax.Array, labels: jax.Array) -> jax.Array:
+        units = images
+        for layer in (1, 2):
+            mixed = jax.lax.conv_general_dilated(units, params[f"K{layer}"], (1, 1), "SAME", dimension_numbers=LAYOUT)
+            units = jax.nn.relu(mixed + params[f"b{layer}"])
+            units = jax.lax.reduce_window(units, -jnp.inf, jax.lax.max, POOL, POOL, "VALID")
+        scores = units.reshape(len(images), -1) @ params["W"].T + params["b"]
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(scores), labels[:, None], 1)
+        return -chosen.mean() + RIDGE / 2 * sum(jnp.sum(params[name] ** 2) for name in ("K1", "K2", "W"))
+
+    def train(params: dict[str, jax.Array], draws: jax.Array) -> dict[str, jax.Array]:
+        def step(params: dict[str, jax.Array], at: jax.Array) -> tuple[dict[str, jax.Array], None]:
+            index = draws[at] if job.batches is not None else jax.random.randint(
+                jax.random.fold_in(draws, at), (BATCH,), 0, len(X))
+            slopes = jax.grad(loss)(params, X[index], y[index])
+            return jax.tree.map(lambda leaf, slope: leaf - RATE * slope, params, slopes), None
+
+        return jax.lax.scan(step, params, jnp.arange(job.steps))[0]
+
+    starts = jax.tree.map(jnp.asarray, job.starts)
+    run = jax.jit(jax.vmap(train)).lower(starts, draws).compile()
+    return lambda: run(starts, draws)
+
+
+def batched(job: Job) -> Callable[[], Params]:
+    """All lanes at once in PyTorch: a gradient for each by `torch.func`."""
+    X, y = torch.tensor(job.X).permute(0, 3, 1, 2), torch.tensor(job.y).long()
+    given = None if job.batches is None else torch.tensor(job.batches).long()
+    starts = {name: torch.tensor(np.asarray(leaf)) for name, leaf in job.starts.items()}
+    starts |= {name: starts[name].permute(0, 4, 3, 1, 2) for name in ("K1", "K2")}
+    torch.manual_seed(0)
+
+    def loss(params: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        units = images
+        for layer in (1, 2):
+            mixed = functional.conv2d(units, params[f"K{layer}"], params[f"b{layer}"], padding=1)
+            units = functional.max_pool2d(functional.relu(mixed), 2)
+        scores = units.permute(0, 2, 3, 1).flatten(1) @ params["W"].T + params["b"]
+        return functional.cross_entropy(scores, labels) + RIDGE / 2 * sum(
+            (params[name] ** 2).sum() for name in ("K1", "K2", "W"))
+
+    slopes = torch.func.vmap(torch.func.grad(loss))
+
+    def run() -> Params:
+        params = dict(starts)
+        for step in range(job.steps):
+            index = torch.randint(len(X), (STARTS, BATCH)) if given is None else given[step]
+            found = slopes(params, X[index], y[index])
+            params = {name: leaf - RATE * found[name] for name, leaf in params.items()}
+        params |= {name: params[name].permute(0, 3, 4, 2, 1) for name in ("K1", "K2")}
+        return {name: leaf.numpy() for name, leaf in params.items()}
+
+    return run
