@@ -133,7 +133,7 @@ class Problem:
         return self._on_device("held_out")
 
     def _on_device(self, field: str) -> PyTree | None:
-        with jax.ensure_compile_time_eval():  # what is kept must be arrays, even if a function that is traced asks first
+        with jax.ensure_compile_time_eval():  # what is kept must be arrays, even if a traced function asks first
             return self.once(("on device", field), lambda: jax.tree.map(self._device_leaf, getattr(self, field)))
 
     def like(self, field: str = "data") -> PyTree | None:

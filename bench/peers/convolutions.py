@@ -42,14 +42,14 @@ def build(name: str) -> Workload:
     starts = random_starts(problem, STARTS)
     job = Job(X.astype(np.float32).reshape(-1, 8, 8, 1), y.astype(np.int32), starts, STEPS // PART)
 
-    def entry(words: str, ready: Callable[[Job], Callable[[], Params]], goal: float) -> Entry:
-        return Entry(words, ready(job), None, functools.partial(disagreement, job, ready), goal, 1 / PART)
+    def entry(words: str, ready: Callable[[Job], Callable[[], Params]]) -> Entry:
+        return Entry(words, ready(job), None, functools.partial(disagreement, job, ready), share=1 / PART)
 
     return Workload(
         name, f"SGD on {PROBLEM}, batch size {BATCH}, {STARTS} starts, each with batches of its own, {STEPS} steps",
         Entry("gdjax.minibatch", functools.partial(run_ours, starts, STEPS), None),
-        (entry("JAX: jit(vmap(scan)), batch loss, threefry", mapped, 4.0),
-         entry("PyTorch, vmap(grad)", batched, 4.0)))
+        (entry("JAX: jit(vmap(scan)), batch loss, threefry", mapped),
+         entry("PyTorch, vmap(grad)", batched)))
 
 
 def run_ours(starts: Params, steps: int) -> gdjax.Runs:
