@@ -11,7 +11,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -74,26 +74,27 @@ def _changes(equation: Any) -> bool:
     return any(_changes(each) for inner in programs(equation) for each in inner.eqns)
 
 
-def _slices(
-    array: jax.Array, window: Sequence[int], strides: Sequence[int], padding: Sequence[tuple[int, int]],
-    spread: Sequence[int], apart: Sequence[int], fill: float,
-) -> Iterator[jax.Array]:
-    """For each place of a window, row-major, the numbers that are there as the window moves.
+class _Window(NamedTuple):
+    """How a window moves over an array; a number for each axis."""
 
-    Args:
-        padding: numbers `fill` before and after each axis.
-        spread: distance between neighbours of the array; what comes between is `fill`.
-        apart: distance between neighbours of the window.
-    """
-    padded = _padded(array, padding, spread, fill)
-    reach = [(size - 1) * step for size, step in zip(window, apart, strict=True)]
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]  # what is filled in before and after an axis
+    spread: tuple[int, ...]  # distance between neighbours of the array; what comes between is filled in
+    apart: tuple[int, ...]  # distance between neighbours of the window
+
+
+def _slices(array: jax.Array, window: _Window, fill: float) -> Iterator[jax.Array]:
+    """For each place of a window, row-major, the numbers that are there as the window moves."""
+    padded = _padded(array, window.padding, window.spread, fill)
+    reach = [(size - 1) * step for size, step in zip(window.size, window.apart, strict=True)]
     counts = [max(0, (size - far - 1) // stride + 1)
-              for size, far, stride in zip(padded.shape, reach, strides, strict=True)]
-    for place in itertools.product(*map(range, window)):
-        first = [at * step for at, step in zip(place, apart, strict=True)]
+              for size, far, stride in zip(padded.shape, reach, window.strides, strict=True)]
+    for place in itertools.product(*map(range, window.size)):
+        first = [at * step for at, step in zip(place, window.apart, strict=True)]
         last = [start + max(0, (count - 1) * stride + 1)
-                for start, count, stride in zip(first, counts, strides, strict=True)]
-        yield jax.lax.slice(padded, first, [max(pair) for pair in zip(first, last, strict=True)], strides)
+                for start, count, stride in zip(first, counts, window.strides, strict=True)]
+        yield jax.lax.slice(padded, first, [max(pair) for pair in zip(first, last, strict=True)], window.strides)
 
 
 def _padded(
@@ -111,11 +112,10 @@ def _convolution(equation: Any, left: jax.Array, kernel: jax.Array) -> jax.Array
     left = jnp.transpose(left, (images, *axes, channels))
     outputs, inputs, *axes = of_kernel
     kernel = jnp.transpose(kernel, (*axes, inputs, outputs))
-    *window, inputs, outputs = kernel.shape
-    groups, ones = params["feature_group_count"], (1,)
-    places = list(_slices(
-        left, (1, *window, 1), (1, *params["window_strides"], 1), ((0, 0), *params["padding"], (0, 0)),
-        ones + params["lhs_dilation"] + ones, ones + params["rhs_dilation"] + ones, 0))
+    *size, inputs, outputs = kernel.shape
+    window = _Window((1, *size, 1), (1, *params["window_strides"], 1), ((0, 0), *params["padding"], (0, 0)),
+                     (1, *params["lhs_dilation"], 1), (1, *params["rhs_dilation"], 1))
+    places, groups = list(_slices(left, window, 0)), params["feature_group_count"]
     exact = {"precision": params["precision"], "preferred_element_type": params["preferred_element_type"]}
     if groups == 1:
         patches = jnp.concatenate(places, -1)
@@ -137,15 +137,17 @@ def _convolution(equation: Any, left: jax.Array, kernel: jax.Array) -> jax.Array
 def _largest(equation: Any, array: jax.Array) -> jax.Array:
     """Of equal numbers the first, as in XLA's gradient; NaN where there is one."""
     least = -jnp.inf if jnp.issubdtype(array.dtype, jnp.floating) else jnp.iinfo(array.dtype).min
-    if _apart(equation):
+    window = _window(equation)
+    if _side_by_side(window):
         return _largest_of_blocks(_blocks(equation, array, least))
-    return _first_of_largest(_slices(array, *_window(equation), least))[0]
+    return _first_of_largest(_slices(array, window, least))[0]
 
 
 def _sum(equation: Any, array: jax.Array) -> jax.Array:
-    if _apart(equation):
-        return sum(_places(_blocks(equation, array, 0)))
-    return functools.reduce(jnp.add, _slices(array, *_window(equation), 0))
+    window = _window(equation)
+    side_by_side = _side_by_side(window)
+    return functools.reduce(
+        jnp.add, _places(_blocks(equation, array, 0)) if side_by_side else _slices(array, window, 0))
 
 
 @jax.custom_jvp
@@ -178,27 +180,25 @@ def _first_of_largest(places: Iterable[jax.Array]) -> tuple[jax.Array, jax.Array
     return first, which
 
 
-def _window(equation: Any) -> tuple[Sequence[Any], ...]:
-    """Of a pool: window, strides, padding, and the distances between neighbours of the array and of the window."""
-    params = equation.params
-    return tuple(params[name] for name in ("window_dimensions", "window_strides", "padding", "base_dilation",
-                                           "window_dilation"))
+def _window(equation: Any) -> _Window:
+    """The window of a pool."""
+    return _Window(*(equation.params[name] for name in (
+        "window_dimensions", "window_strides", "padding", "base_dilation", "window_dilation")))
 
 
-def _apart(equation: Any) -> bool:
-    """Whether windows lie side by side: no number is in two of them."""
-    window, strides, *_, apart = _window(equation)
-    return strides == window and set(apart) == {1}
+def _side_by_side(window: _Window) -> bool:
+    """Whether no number is in two windows."""
+    return window.strides == window.size and set(window.apart) == {1}
 
 
 def _blocks(equation: Any, array: jax.Array, fill: float) -> jax.Array:
     """Windows that lie side by side: each axis cut in two, which window and where in it."""
-    counts = equation.outvars[0].aval.shape
-    window, _, padding, spread, _ = _window(equation)
+    counts, window = equation.outvars[0].aval.shape, _window(equation)
     rest = [count * size - before - (length - 1) * step - 1 for count, size, (before, _), length, step in zip(
-        counts, window, padding, array.shape, spread, strict=True)]  # what the last window lacks, or what is left over
-    whole = _padded(array, [(before, after) for (before, _), after in zip(padding, rest, strict=True)], spread, fill)
-    return whole.reshape([length for pair in zip(counts, window, strict=True) for length in pair])
+        counts, window.size, window.padding, array.shape, window.spread, strict=True)]  # what the last window lacks
+    padding = [(before, after) for (before, _), after in zip(window.padding, rest, strict=True)]
+    whole = _padded(array, padding, window.spread, fill)
+    return whole.reshape([length for pair in zip(counts, window.size, strict=True) for length in pair])
 
 
 def _places(blocks: jax.Array) -> list[jax.Array]:

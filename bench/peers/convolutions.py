@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 import gdjax
-from bench.peers.workload import RIDGE, Entry, Workload, random_starts, relative
+from bench.peers.workload import RIDGE, Entry, Workload, examples, random_starts, relative
 from gdjax.problems.images import LAYOUT, POOL
 
 PROBLEM, STARTS, BATCH, RATE, STEPS = "digits-cnn", 32, 32, 0.05, 300
@@ -38,9 +38,9 @@ class Job:
 def build(name: str) -> Workload:
     """The one there is."""
     problem = gdjax.problems.get(PROBLEM)
-    X, y = (np.asarray(leaf) for leaf in problem.data)
+    X, y = examples(problem)
     starts = random_starts(problem, STARTS)
-    job = Job(X.astype(np.float32).reshape(-1, 8, 8, 1), y.astype(np.int32), starts, STEPS // PART)
+    job = Job(X.reshape(-1, 8, 8, 1), y.astype(np.int32), starts, STEPS // PART)
 
     def entry(words: str, ready: Callable[[Job], Callable[[], Params]]) -> Entry:
         return Entry(words, ready(job), None, functools.partial(disagreement, job, ready), share=1 / PART)
@@ -67,7 +67,8 @@ def disagreement(job: Job, ready: Callable[[Job], Callable[[], Params]]) -> floa
     def drawn(seed: jax.Array, position: jax.Array) -> jax.Array:
         return gdjax.sampling.batch("shuffle", len(job.X), BATCH, seed, jnp.int32(0), position)
 
-    batches = jax.vmap(jax.vmap(drawn, (0, None)), (None, 0))(seeds, jnp.arange(CHECKED, dtype=jnp.int32) * BATCH)
+    positions = BATCH * jnp.arange(CHECKED, dtype=jnp.int32)
+    batches = jax.vmap(jax.vmap(drawn, (0, None)), (None, 0))(jnp.asarray(seeds), positions)
     ends = ready(replace(job, steps=CHECKED, batches=np.asarray(batches)))()
     losses = jax.jit(lambda ends: jax.lax.map(lambda end: problem.objective(end, problem.device_data()), ends))(ends)
     return relative(np.asarray(losses), run_ours(job.starts, CHECKED).final_loss)

@@ -34,6 +34,13 @@ def test_on_the_same_batches_every_peer_has_the_same_losses(size, paired):
     assert max(digits.disagreement(size, paired, peer) for peer in peers) < 1e-5
 
 
+def test_on_the_same_batches_networks_of_convolutions_have_the_same_losses():
+    from bench.peers import convolutions
+
+    work = convolutions.build("digits-cnn-32")
+    assert [peer.difference() < 1e-4 for peer in work.peers] == [True, True]
+
+
 def test_other_batches_are_seen():
     """The check can fail: batches of another seed give other losses."""
     job, settings = digits.job_of(8, True, digits.CHECKED)
