@@ -70,6 +70,14 @@ def test_step_of_independent_batches(benchmark: BenchmarkFixture, batch_size: in
     _measure(benchmark, run, LANES)
 
 
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_step_of_convolutions(benchmark: BenchmarkFixture, batch_size: int) -> None:
+    """A step of the full width of digits-cnn, every lane with a batch of its own."""
+    program = gdjax.compile(gdjax.problems.get("digits-cnn"), batch_size=batch_size, batches="independent")
+    run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.01)], max_steps=10_000)
+    _measure(benchmark, run, program.width)
+
+
 @pytest.mark.parametrize("batch_size", [1, 32, 128])
 def test_sampling(benchmark: BenchmarkFixture, batch_size: int) -> None:
     """Drawing the batches of 16 streams from 1,797 examples."""

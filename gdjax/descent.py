@@ -66,7 +66,8 @@ def minibatch(
             a `gdjax.Stream`: examples are read in shuffled blocks from memory-mapped arrays.
         batches: "per-start" (the settings of a start share its batches), "independent" or "common" (one for all lanes).
         stop_at_target: end a lane at the lowest target.
-        width: lanes side by side, a multiple of 16 for bit-equal results in any order; None lets the device choose.
+        width: lanes side by side, a multiple of 16, or 1, for bit-equal results in any order; None lets the device
+            choose: 1 where steps make large arrays, and on a CPU where a few lanes compute much.
         stall: end a lane when the loss falls by less than this in one step; with B = n and constant schedules only.
         hyper: further numbers of the optimizer by name, {"momentum": [0.5, 0.9]}; every combination runs with every
             rate. They are data of the lanes: a new value compiles nothing. `optimizers.accepted` lists an optimizer's.
