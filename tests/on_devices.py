@@ -41,6 +41,7 @@ SHARDED = {  # name -> call whose devices share the examples, and how many do: t
                                      "optimizer": "averaged", "sampling": "replacement", "batches": "independent",
                                      "tolerance": 0.05, "width": 16}, 3),
     "own": ("own", {"batch_size": 10, "rates": None, "starts": 3, "max_epochs": 3}, 3),
+    "large": ("large", {"batch_size": 509, "rates": 0.1, "starts": 3, "max_steps": 4, "marks": 2, "width": 1}, 3),
 }
 
 
@@ -51,11 +52,12 @@ def main(path: Path, devices: int, hosts: list[str]) -> None:
     import optax
 
     import gdjax
+    from tests.test_large_losses import problem as large_problem
 
     if hosts:
         jax.distributed.initialize(hosts[0], num_processes=int(hosts[2]), process_id=int(hosts[1]))
     all_there_are = jax.device_count()
-    problems = {"own": _own_problem()}
+    problems = {"own": _own_problem(), "large": large_problem(509)}
     wrapped = {"averaged": gdjax.optimizers.averaged(optax.sgd)}
     found = {}
     for name, (problem, call, *number) in (SHARED | SHARDED).items():

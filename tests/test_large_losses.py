@@ -82,6 +82,14 @@ def test_a_gradient_in_tiles_keeps_no_more_than_a_few_tiles() -> None:
     assert kept(functools.partial(tiles.mean, whole, example_bytes=4 * SIDE**2)) < 8 * tiles.CPU[1]
 
 
+def test_nothing_is_cut_where_devices_share_the_examples() -> None:
+    large = problem(300)
+    seen = [str(jax.make_jaxpr(large.objective)(jnp.ones(3), large.device_data()))]
+    with tiles.untiled():
+        seen.append(str(jax.make_jaxpr(large.objective)(jnp.ones(3), large.device_data())))
+    assert ["scan[" in each for each in seen] == [True, False]
+
+
 def test_all_examples_go_at_once_where_they_fit() -> None:
     for name in gdjax.problems.names():
         shipped = gdjax.problems.get(name)

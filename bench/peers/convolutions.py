@@ -14,11 +14,11 @@ from torch.nn import functional
 
 import gdjax
 from bench.peers.workload import RIDGE, Entry, Workload, examples, random_starts, relative
-from gdjax.problems.images import LAYOUT, POOL
 
 PROBLEM, STARTS, BATCH, RATE, STEPS = "digits-cnn", 32, 32, 0.05, 300
 PART = 10  # a peer's run is so many times shorter
 CHECKED = 10  # steps on the same batches
+LAYOUT, POOL = ("NHWC", "HWIO", "NHWC"), (1, 2, 2, 1)
 
 Params = dict[str, np.ndarray]
 """(starts, …) leaves by name, as `digits-cnn` has them."""

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from gdjax import tiles
 from gdjax.engine import sharding
 from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
@@ -68,6 +69,8 @@ def jitted(function: Callable, mesh: Mesh | None, arguments: tuple[PartitionSpec
     function = one_by_one(function)
     if mesh is None:
         return jax.jit(function)
+    if sharding.over_examples(mesh):
+        function = tiles.untiled()(function)
     kinds = tuple(_kind(mesh, part) for part in arguments)
     if not sharding.over_examples(mesh):
         # check_vma: the loop's carry begins with constants, which it would call unvarying; nothing is summed over lanes
