@@ -32,14 +32,23 @@ def sliced(function: Callable[..., Any]) -> Callable[..., Any]:
         >>> sliced(blur)(jnp.ones((1, 1, 2, 2))).tolist()
         [[[[4.0, 4.0], [4.0, 4.0]]]]
     """
-    every = rewritten(function, _apply)
-
     def called(*arguments: Any) -> Any:
-        if jax.default_backend() != "cpu" or not any(map(_changes, jax.make_jaxpr(function)(*arguments).jaxpr.eqns)):
+        if jax.default_backend() != "cpu" or not _has_windows(function, arguments):
             return function(*arguments)
-        return every(*arguments)
+        return rewritten(_anew(function), _apply)(*arguments)
 
     return called
+
+
+def _anew(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same as another object: what JAX keeps of a trace, by the function, is wrong where x64 has changed since."""
+    return lambda *arguments: function(*arguments)
+
+
+def _has_windows(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
+    """Whether a function holds what is written with slices."""
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)), arguments)
+    return any(map(_changes, jax.make_jaxpr(_anew(function))(*like).jaxpr.eqns))
 
 
 def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
