@@ -82,7 +82,7 @@ def convolutional(
     Example:
         >>> problem = gdjax.problems.convolutional(np.eye(16), np.arange(16) % 2, shape=(4, 4), channels=[5])
         >>> {name: leaf.shape for name, leaf in problem.start(jax.random.key(0)).items()}
-        {'K1': (3, 3, 1, 5), 'W': (2, 20), 'b1': (5,), 'b': (2,)}
+        {'K1': (3, 3, 1, 5), 'W': (2, 20), 'b': (2,), 'b1': (5,)}
 
     Source: LeCun et al. 1998, "Gradient-based learning applied to document recognition", Proc. IEEE 86; starts by He et
     al. 2015, "Delving deep into rectifiers", ICCV, equation 10.
