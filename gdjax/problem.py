@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax import reading, sizes, tiles
-from gdjax.windows import sliced
+from gdjax import reading, sizes, tiles, windows
+from gdjax.sizes import Sizes
 
 PyTree = object
 """Any nesting of dicts, lists, tuples and registered classes with arrays as leaves."""
@@ -182,35 +182,45 @@ class Problem:
 
     def objective(self, params: PyTree, batch: PyTree | None) -> jax.Array:
         """Mean loss over a batch: a pytree like `data`, (examples, …) leaves, or None for a problem without data."""
-        if batch is None:
-            assert self.loss is not None  # one of the two is given, and batch_loss needs data
-            return self._signed(sliced(self.loss)(params))
-        if self.loss is None:
+        if batch is None or self.loss is None:
             return self._signed(self._mean(params, batch))
-        return self._signed(tiles.mean(self._mean, params, batch, self.example_bytes))
+        return self._signed(tiles.mean(self._mean, params, batch, self.sizes.example_bytes))
 
-    def _mean(self, params: PyTree, batch: PyTree) -> jax.Array:
+    def _mean(self, params: PyTree, batch: PyTree | None) -> jax.Array:
         """Mean loss over a batch, of all its examples at once."""
+        if batch is None:
+            return self.written("loss")(params)
         if self.batch_loss is not None:
-            return sliced(self.batch_loss)(params, batch)
-        assert self.loss is not None
-        return jnp.mean(jax.vmap(sliced(self.loss), (None, 0))(params, batch))
-
-    @property
-    def example_bytes(self) -> int:
-        """Bytes of the largest array that loss and gradient make of one example.
-
-        >>> gdjax.problems.get("digits-softmax").example_bytes  # its 64 pixels, float32
-        256
-        """
-        return self.once("example bytes", lambda: sizes.bytes_of_one(
-            jax.value_and_grad(self._mean), self.shapes,
-            sizes.long(jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.like()))))
+            return self.written("batch_loss")(params, batch)
+        return jnp.mean(jax.vmap(self.written("loss"), (None, 0))(params, batch))
 
     def example_objective(self, params: PyTree, example: PyTree) -> jax.Array:
         """J of one example, a pytree like `data` without its leading axis; the problem has a `loss`."""
-        assert self.loss is not None
-        return self._signed(sliced(self.loss)(params, example))
+        return self._signed(self.written("loss")(params, example))
+
+    def written(self, field: str) -> Callable[..., jax.Array]:
+        """`loss`, `batch_loss` or `accuracy` as it is computed: where it has windows, with these as slices."""
+        function = getattr(self, field)
+        assert function is not None, "a problem has a loss of examples or of batches, and batches only with data"
+
+        def looked_at() -> bool:
+            batch = self._example() if field == "loss" else self.like()
+            return windows.has_windows(function, self.shapes, *() if batch is None else (batch,))
+
+        return windows.sliced(function) if self.once(("windows", field), looked_at) else function
+
+    @property
+    def sizes(self) -> Sizes:
+        """How large the arrays of loss and gradient become, and how much they compute; traced once.
+
+        >>> gdjax.problems.get("digits-softmax").sizes.lane_example_bytes  # a float32 for each of 10 classes
+        40
+        """
+        return self.once("sizes", lambda: sizes.of(self._mean, self.shapes, self._example()))
+
+    def _example(self) -> PyTree | None:
+        """Shapes of one example, None without data."""
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.like())
 
     def _signed(self, value: jax.Array) -> jax.Array:
         return -value if self.maximise else value

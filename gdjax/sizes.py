@@ -1,10 +1,10 @@
-"""How large the arrays of a loss become, and how much it computes: what widths and pieces are chosen by."""
+"""How large the arrays of a loss become, and how much it computes: what widths and tiles are chosen by."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 from jax.extend.core import Jaxpr
@@ -12,51 +12,84 @@ from jax.extend.core import Jaxpr
 from gdjax.lapack import AXES
 from gdjax.rewriting import programs
 
-AXIS = 4099  # a prime: an axis as long as this is that of the lanes, or of the examples
+LANES, EXAMPLES = 4099, 4111  # primes: an axis as long as one of them is that of the lanes, or of the examples
 
 
-def long(tree: Any) -> Any:
-    """Shapes of many pytrees of arrays, (AXIS, …) leaves."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((AXIS, *leaf.shape), leaf.dtype), tree)
+class Sizes(NamedTuple):
+    """Of a loss and its gradient."""
+
+    lane_bytes: int  # of the largest array of one lane that has no axis of examples
+    lane_example_bytes: int  # of the largest that has one, for each example
+    example_bytes: int  # the same with arrays that all lanes share
+    operations: int  # of one lane, whatever the batch
+    example_operations: int  # and for each example of it
 
 
-def bytes_of_one(function: Callable[..., Any], *arguments: Any) -> int:
-    """Bytes, for one of AXIS lanes or examples, of the largest array with such an axis that a function makes.
+def of(function: Callable[[Any, Any], jax.Array], params: Any, batch: Any) -> Sizes:
+    """Sizes of a loss, from one trace of many lanes on many examples.
 
-    >>> bytes_of_one(lambda x: (x[:, :, None] * x[:, None]).sum(), long(jax.ShapeDtypeStruct((10,), "float32")))
-    400
+    Operations are, about: 2 a multiplication and addition of a product, n a number where matrices of n × n are
+    decomposed or solved, 1 a number of any other result. A loop of unknown length counts once.
+
+    Args:
+        function: (params, batch) -> (), the loss of one lane.
+        params: shapes of the parameters of one lane.
+        batch: shapes of one example, None without data.
+
+    Example:
+        >>> matrix, row = jax.ShapeDtypeStruct((9, 7), "float32"), jax.ShapeDtypeStruct((7,), "float32")
+        >>> found = of(lambda w, x: jnp.sum(w @ x.T), matrix, row)
+        >>> found.lane_example_bytes, found.example_operations >= 4 * 9 * 7  # the product, and that of its gradient
+        (36, True)
     """
-    return _largest(jax.make_jaxpr(function)(*arguments).jaxpr)
+    many = jax.vmap(jax.value_and_grad(function), (0, None))
+    jaxpr = jax.make_jaxpr(many)(_long(params, LANES), _long(batch, EXAMPLES)).jaxpr
+    lane, lane_example, shared = [0], [0], [0]
+    for array in _arrays(jaxpr):
+        size = math.prod(array.shape) * array.dtype.itemsize
+        if LANES in array.shape:
+            kind, size = (lane_example, size // EXAMPLES) if EXAMPLES in array.shape else (lane, size)
+            kind.append(size // LANES)
+        elif EXAMPLES in array.shape:
+            shared.append(size // EXAMPLES)
+    fixed, each = _operations(jaxpr)
+    return Sizes(max(lane), max(lane_example), max(lane_example + shared), fixed, each)
 
 
-def _largest(jaxpr: Jaxpr) -> int:
-    found = [0]
+def _long(tree: Any, length: int) -> Any:
+    """Shapes of so many pytrees of arrays."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((length, *leaf.shape), leaf.dtype), tree)
+
+
+def _arrays(jaxpr: Jaxpr) -> Iterator[Any]:
+    """What a program makes, and what those of its loops and branches do."""
     for equation in jaxpr.eqns:
-        made: list[Any] = [each.aval for each in equation.outvars]
-        found += [math.prod(each.shape) // AXIS * each.dtype.itemsize for each in made
-                  if AXIS in getattr(each, "shape", ())]
-        found += map(_largest, programs(equation))
-    return max(found)
+        yield from (each.aval for each in equation.outvars if hasattr(each.aval, "shape"))
+        for inner in programs(equation):
+            yield from _arrays(inner)
 
 
-def operations(function: Callable[..., Any], *arguments: Any) -> int:
-    """Operations of a function, about: 2 a multiplication and addition of a product, n a number where matrices of
-    n × n are decomposed or solved, 1 a number of any other result. A loop of unknown length counts once.
-
-    >>> operations(lambda x: x @ x + 1, jax.ShapeDtypeStruct((10, 10), "float32"))
-    2100
-    """
-    return _operations(jax.make_jaxpr(function)(*arguments).jaxpr)
-
-
-def _operations(jaxpr: Jaxpr) -> int:
-    return sum(map(_operations_of, jaxpr.eqns))
+def _operations(jaxpr: Jaxpr) -> tuple[int, int]:
+    """Of one lane: whatever the batch, and for each example."""
+    fixed = each = 0
+    for equation in jaxpr.eqns:
+        inner = [_operations(program) for program in programs(equation)]
+        if inner:
+            times = equation.params.get("length", 1)
+            fixed += times * sum(one for one, _ in inner)
+            each += times * sum(one for _, one in inner)
+            continue
+        count = _operations_of(equation)
+        count = count // LANES if count % LANES == 0 else count
+        if count % EXAMPLES == 0:
+            each += count // EXAMPLES
+        else:
+            fixed += count
+    return fixed, each
 
 
 def _operations_of(equation: Any) -> int:
-    inner = sum(map(_operations, programs(equation)))
-    if inner:
-        return inner * equation.params.get("length", 1)
+    """Of an equation that runs no program itself."""
     numbers = sum(math.prod(getattr(each.aval, "shape", ())) for each in equation.outvars)
     name, first = equation.primitive.name, equation.invars[0].aval.shape if equation.invars else ()
     if name == "dot_general":

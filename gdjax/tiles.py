@@ -68,7 +68,11 @@ def tile_of(examples: int, example_bytes: int) -> int:
     >>> tile_of(1797, 40), tile_of(60_000, 1024), tile_of(60_013, 1024)
     (1797, 1000, 1024)
     """
-    whole, most = CPU if jax.default_backend() == "cpu" else GPU
+    return _tile_of(examples, example_bytes, *(CPU if jax.default_backend() == "cpu" else GPU))
+
+
+@functools.lru_cache
+def _tile_of(examples: int, example_bytes: int, whole: int, most: int) -> int:
     if examples * example_bytes <= whole:
         return examples
     fits = max(1, most // example_bytes)

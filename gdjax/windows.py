@@ -33,22 +33,19 @@ def sliced(function: Callable[..., Any]) -> Callable[..., Any]:
         [[[[4.0, 4.0], [4.0, 4.0]]]]
     """
     def called(*arguments: Any) -> Any:
-        if jax.default_backend() != "cpu" or not _has_windows(function, arguments):
-            return function(*arguments)
-        return rewritten(_anew(function), _apply)(*arguments)
+        return (rewritten(_anew(function), _apply) if jax.default_backend() == "cpu" else function)(*arguments)
 
     return called
+
+
+def has_windows(function: Callable[..., Any], *arguments: Any) -> bool:
+    """Whether `sliced` makes something else of a function of such arguments, arrays or their shapes."""
+    return any(map(_changes, jax.make_jaxpr(_anew(function))(*arguments).jaxpr.eqns))
 
 
 def _anew(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same as another object: what JAX keeps of a trace, by the function, is wrong where x64 has changed since."""
     return lambda *arguments: function(*arguments)
-
-
-def _has_windows(function: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
-    """Whether a function holds what is written with slices."""
-    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)), arguments)
-    return any(map(_changes, jax.make_jaxpr(_anew(function))(*like).jaxpr.eqns))
 
 
 def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
@@ -145,18 +142,20 @@ def _convolution(equation: Any, left: jax.Array, kernel: jax.Array) -> jax.Array
 
 def _largest(equation: Any, array: jax.Array) -> jax.Array:
     """Of equal numbers the first, as in XLA's gradient; NaN where there is one."""
-    least = -jnp.inf if jnp.issubdtype(array.dtype, jnp.floating) else jnp.iinfo(array.dtype).min
     window = _window(equation)
+    least = -jnp.inf if jnp.issubdtype(array.dtype, jnp.floating) else jnp.iinfo(array.dtype).min
     if _side_by_side(window):
-        return _largest_of_blocks(_blocks(equation, array, least))
+        return _largest_of_blocks(_blocks(array, window, equation.outvars[0].aval.shape, least))
     return _first_of_largest(_slices(array, window, least))[0]
 
 
 def _sum(equation: Any, array: jax.Array) -> jax.Array:
     window = _window(equation)
-    side_by_side = _side_by_side(window)
-    return functools.reduce(
-        jnp.add, _places(_blocks(equation, array, 0)) if side_by_side else _slices(array, window, 0))
+    if _side_by_side(window):
+        places: Iterable[jax.Array] = _places(_blocks(array, window, equation.outvars[0].aval.shape, 0))
+    else:
+        places = _slices(array, window, 0)
+    return functools.reduce(jnp.add, places)
 
 
 @jax.custom_jvp
@@ -200,9 +199,8 @@ def _side_by_side(window: _Window) -> bool:
     return window.strides == window.size and set(window.apart) == {1}
 
 
-def _blocks(equation: Any, array: jax.Array, fill: float) -> jax.Array:
-    """Windows that lie side by side: each axis cut in two, which window and where in it."""
-    counts, window = equation.outvars[0].aval.shape, _window(equation)
+def _blocks(array: jax.Array, window: _Window, counts: tuple[int, ...], fill: float) -> jax.Array:
+    """Windows that lie side by side, so many along each axis; each axis cut in two, which window and where in it."""
     rest = [count * size - before - (length - 1) * step - 1 for count, size, (before, _), length, step in zip(
         counts, window.size, window.padding, array.shape, window.spread, strict=True)]  # what the last window lacks
     padding = [(before, after) for (before, _), after in zip(window.padding, rest, strict=True)]

@@ -43,7 +43,7 @@ ARROWS: dict[str, set[str]] = {
     "engine.step": {"problem", "schedules", "optimizers"},
     "lanes": {"blocks", "lapack", "problem", "schedules", "engine.step"},
     "engine": {"blocks", "lapack", "problem", "schedules", "optimizers", "sampling", "stopping", "lanes", "engine",
-               "reading", "rewriting", "sizes", "threads", "tiles", "windows"},
+               "reading", "rewriting", "threads", "tiles"},
     "arguments": LOW | {"problem", "reading", "sampling", "schedules", "optimizers", "lanes"},
     "tracing": {"problem", "schedules", "optimizers", "lanes"},
     "compiling": {"arguments", "problem", "reading", "sampling", "schedules", "optimizers", "lanes", "engine"},

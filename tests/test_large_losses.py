@@ -42,9 +42,9 @@ def whole(params: jax.Array, batch: object) -> jax.Array:
 
 def test_what_an_example_and_a_lane_take() -> None:
     one = problem(300)
-    assert one.example_bytes == 4 * SIDE**2
-    assert lane_bytes(one, 8) == 8 * one.example_bytes
-    assert lane_bytes(one, 300) == 60 * one.example_bytes, "of a tile"
+    assert one.sizes.lane_example_bytes == one.sizes.example_bytes == 4 * SIDE**2
+    assert lane_bytes(one, 8) == 8 * 4 * SIDE**2
+    assert lane_bytes(one, 300) == 60 * 4 * SIDE**2, "of a tile"
     assert 8 * 6 * SIDE**2 < step_operations(one, 8) < 8 * 20 * SIDE**2
 
 
@@ -56,7 +56,14 @@ def test_what_an_example_and_a_lane_take() -> None:
     (jnp.sin, 30**2),
 ])
 def test_operations_of_what_is_known(function: Callable[[jax.Array], jax.Array], count: int) -> None:
-    assert count <= sizes.operations(function, jax.ShapeDtypeStruct((30, 30), "float32")) <= 1.3 * count
+    jaxpr = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((30, 30), "float32")).jaxpr
+    assert count <= sum(sizes._operations(jaxpr)) <= 1.3 * count
+
+
+def test_what_all_lanes_share_is_no_lane_s_but_takes_memory() -> None:
+    features = gdjax.Problem(name="features", loss=lambda w, x: w @ jnp.outer(x, x).ravel(), data=np.ones((20, 9)),
+                             init=lambda key: jnp.zeros(81))
+    assert features.sizes.example_bytes == 4 * 81 > features.sizes.lane_example_bytes
 
 
 @pytest.mark.parametrize("count", [300, 307], ids=["tiles of 60", "tiles of 64 and a rest"])
@@ -91,10 +98,10 @@ def test_nothing_is_cut_where_devices_share_the_examples() -> None:
 
 
 def test_all_examples_go_at_once_where_they_fit() -> None:
-    for name in gdjax.problems.names():
-        shipped = gdjax.problems.get(name)
-        if shipped.loss is not None and shipped.data is not None and name != "digits-cnn":
-            assert tiles.tile_of(shipped.examples, shipped.example_bytes) == shipped.examples
+    shipped = [gdjax.problems.get(name) for name in gdjax.problems.names()]
+    cut = [each.name for each in shipped if each.loss is not None and each.data is not None
+           and tiles.tile_of(each.examples, each.sizes.example_bytes) != each.examples]
+    assert cut == ["digits-cnn"]
 
 
 def test_a_loss_that_does_not_split_is_not_cut() -> None:

@@ -144,12 +144,13 @@ def test_a_window_of_many_places_stays() -> None:
     assert windows_left(sliced(wide), numbers(1, 1, 100)) == 1
 
 
-def test_without_windows_a_program_is_what_it_was() -> None:
-    problem = gdjax.problems.get("digits-mlp")
-    example = jax.tree.map(lambda leaf: leaf[0], problem.device_data())
-    params = problem.start(jax.random.key(0))
-    assert str(jax.make_jaxpr(sliced(problem.loss))(params, example)) == str(
-        jax.make_jaxpr(problem.loss)(params, example))
+def test_only_a_function_with_windows_is_written_otherwise() -> None:
+    assert gdjax.problems.get("digits-mlp").written("batch_loss") is gdjax.problems.get("digits-mlp").batch_loss
+    network = digits_network()
+    assert network.written("loss") is not network.loss and network.written("accuracy") is not network.accuracy
+    plain_ones = [name for name in gdjax.problems.names() if gdjax.problems.get(name).loss is not None
+                  and gdjax.problems.get(name).written("loss") is gdjax.problems.get(name).loss]
+    assert set(gdjax.problems.names()) - set(plain_ones) == {"digits-cnn"}
 
 
 def digits_network(held_out: bool = False) -> gdjax.Problem:

@@ -17,14 +17,12 @@ from gdjax.engine import placement, sharding
 from gdjax.engine import step as one
 from gdjax.engine.width import FEWEST, alone, lane_bytes, power_within
 from gdjax.problem import Problem, PyTree
-from gdjax.windows import sliced
 
 Lane = Callable[[Problem, PyTree, PyTree], tuple[jax.Array, ...]]
 """Numbers, () each, of a problem's parameters on a batch."""
 
 SCORES = 1 << 16  # numbers of outputs scored together, about what a second-level cache holds
-# Lanes scored together where there are data: 128 took 1.1 times as long on digits-softmax, 2.2 on digits-mlp.
-ROW = 16
+ROW = 16  # lanes scored together where there are data: 128 took 1.1 times as long on digits-softmax, 2.2 on digits-mlp
 BLOCK = 4096  # most lanes of one call
 
 
@@ -80,7 +78,7 @@ def _held_out_loss_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> 
 
 
 def _accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
-    return () if problem.accuracy is None else (sliced(problem.accuracy)(params, batch),)
+    return () if problem.accuracy is None else (problem.written("accuracy")(params, batch),)
 
 
 def in_rows(problem: Problem, lane: Lane, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:

@@ -69,10 +69,10 @@ def jitted(function: Callable, mesh: Mesh | None, arguments: tuple[PartitionSpec
     function = one_by_one(function)
     if mesh is None:
         return jax.jit(function)
+    kinds = tuple(_kind(mesh, part) for part in arguments)
     if sharding.over_examples(mesh):
         function = tiles.untiled()(function)
-    kinds = tuple(_kind(mesh, part) for part in arguments)
-    if not sharding.over_examples(mesh):
+    else:
         # check_vma: the loop's carry begins with constants, which it would call unvarying; nothing is summed over lanes
         function = jax.shard_map(function, mesh=mesh, in_specs=tuple(kind.spec for kind in kinds), out_specs=LANES,
                                  check_vma=False)

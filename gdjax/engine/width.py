@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import jax
 
-from gdjax import sizes
-from gdjax.problem import Problem, PyTree
+from gdjax.problem import Problem
+from gdjax.tiles import tile_of
 
 FEWEST = 16  # lanes: results are bit-equal in any order at multiples of it
 # Most lanes, and bytes of parameters that they may have together, on a CPU. Measured by CPU time per lane-step, widths
@@ -88,20 +88,11 @@ def lane_bytes(problem: Problem, batch_size: int) -> int:
         >>> lane_bytes(gdjax.problems.get("himmelblau"), 1), lane_bytes(gdjax.problems.get("digits-mlp"), 1797)
         (8, 230016)
     """
-    def largest() -> int:
-        many = jax.vmap(jax.value_and_grad(problem.objective), (0, None))
-        return max(problem.parameter_bytes,
-                   sizes.bytes_of_one(many, sizes.long(problem.shapes), _batch(problem, batch_size)))
-
-    return problem.once(("lane bytes", batch_size), largest)
+    sizes = problem.sizes
+    at_once = batch_size if problem.loss is None else tile_of(batch_size, sizes.example_bytes)
+    return max(problem.parameter_bytes, sizes.lane_bytes, at_once * sizes.lane_example_bytes)
 
 
 def step_operations(problem: Problem, batch_size: int) -> int:
-    """Operations of loss and gradient of one lane on a batch, see `sizes.operations`."""
-    return problem.once(("operations", batch_size), lambda: sizes.operations(
-        jax.value_and_grad(problem.objective), problem.shapes, _batch(problem, batch_size)))
-
-
-def _batch(problem: Problem, batch_size: int) -> PyTree:
-    """Shapes of a batch, None without data."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), problem.like())
+    """Operations of loss and gradient of one lane on a batch, see `gdjax.sizes`."""
+    return problem.sizes.operations + batch_size * problem.sizes.example_operations
