@@ -102,3 +102,13 @@ def test_data_are_not_changed_and_keep_their_types():
     for kept, copy in zip(jax.tree.leaves(DATA), jax.tree.leaves(before), strict=True):
         assert np.array_equal(kept, copy) and kept.dtype == copy.dtype
     assert MINE.device_data()["label"].dtype == jnp.int32 and MINE.device_data()["inputs"][0].dtype == jnp.float32
+
+
+def test_data_that_a_traced_function_asks_for_first_are_kept_as_arrays():
+    problem = gdjax.Problem(name="own", loss=loss, init=init, data=DATA, held_out=DATA)
+    start = problem.start(jax.random.key(0))
+    inside = jax.jit(lambda params: problem.objective(params, problem.device_data())
+                     + problem.objective(params, problem.device_held_out()))(start)
+    data = problem.device_data()
+    assert all(isinstance(leaf, jax.Array) and leaf.is_fully_addressable for leaf in jax.tree.leaves(data))
+    assert float(inside) == pytest.approx(2 * float(problem.objective(start, data)), rel=1e-6)

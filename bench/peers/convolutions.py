@@ -13,7 +13,8 @@ import torch
 from torch.nn import functional
 
 import gdjax
-from bench.peers.workload import RIDGE, Entry, Workload, examples, random_starts, relative
+from bench.peers.digits_jax import drawn
+from bench.peers.workload import RIDGE, Entry, Workload, examples, random_starts, relative, shuffled_batches
 
 PROBLEM, STARTS, BATCH, RATE, STEPS = "digits-cnn", 32, 32, 0.05, 300
 PART = 10  # a peer's run is so many times shorter
@@ -37,19 +38,23 @@ class Job:
 
 def build(name: str) -> Workload:
     """The one there is."""
-    problem = gdjax.problems.get(PROBLEM)
-    X, y = examples(problem)
-    starts = random_starts(problem, STARTS)
-    job = Job(X.reshape(-1, 8, 8, 1), y.astype(np.int32), starts, STEPS // PART)
+    job = job_of()
 
     def entry(words: str, ready: Callable[[Job], Callable[[], Params]]) -> Entry:
         return Entry(words, ready(job), None, functools.partial(disagreement, job, ready), share=1 / PART)
 
     return Workload(
         name, f"SGD on {PROBLEM}, batch size {BATCH}, {STARTS} starts, each with batches of its own, {STEPS} steps",
-        Entry("gdjax.minibatch", functools.partial(run_ours, starts, STEPS), None),
+        Entry("gdjax.minibatch", functools.partial(run_ours, job.starts, STEPS), None),
         (entry("JAX: jit(vmap(scan)), batch loss, threefry", mapped),
          entry("PyTorch, vmap(grad)", batched)))
+
+
+def job_of() -> Job:
+    """The inputs of a peer's run."""
+    problem = gdjax.problems.get(PROBLEM)
+    X, y = examples(problem)
+    return Job(X.reshape(-1, 8, 8, 1), y.astype(np.int32), random_starts(problem, STARTS), STEPS // PART)
 
 
 def run_ours(starts: Params, steps: int) -> gdjax.Runs:
@@ -61,15 +66,8 @@ def run_ours(starts: Params, steps: int) -> gdjax.Runs:
 def disagreement(job: Job, ready: Callable[[Job], Callable[[], Params]]) -> float:
     """The largest relative difference of a lane's loss after a few steps on the same batches."""
     problem = gdjax.problems.get(PROBLEM)
-    name = np.stack([np.arange(STARTS), np.ones(STARTS, np.int64)], 1)
-    seeds = gdjax.lanes.streams(jax.random.fold_in(jax.random.key(0), gdjax.lanes.KEY_BATCHES), name)
-
-    def drawn(seed: jax.Array, position: jax.Array) -> jax.Array:
-        return gdjax.sampling.batch("shuffle", len(job.X), BATCH, seed, jnp.int32(0), position)
-
-    positions = BATCH * jnp.arange(CHECKED, dtype=jnp.int32)
-    batches = jax.vmap(jax.vmap(drawn, (0, None)), (None, 0))(jnp.asarray(seeds), positions)
-    ends = ready(replace(job, steps=CHECKED, batches=np.asarray(batches)))()
+    batches = shuffled_batches(len(job.X), BATCH, CHECKED, STARTS, 1)
+    ends = ready(replace(job, steps=CHECKED, batches=batches))()
     losses = jax.jit(lambda ends: jax.lax.map(lambda end: problem.objective(end, problem.device_data()), ends))(ends)
     return relative(np.asarray(losses), run_ours(job.starts, CHECKED).final_loss)
 
@@ -92,8 +90,7 @@ def mapped(job: Job) -> Callable[[], Params]:
 
     def train(params: dict[str, jax.Array], draws: jax.Array) -> dict[str, jax.Array]:
         def step(params: dict[str, jax.Array], at: jax.Array) -> tuple[dict[str, jax.Array], None]:
-            index = draws[at] if job.batches is not None else jax.random.randint(
-                jax.random.fold_in(draws, at), (BATCH,), 0, len(X))
+            index = draws[at] if job.batches is not None else drawn(draws, at, BATCH, len(X))
             slopes = jax.grad(loss)(params, X[index], y[index])
             return jax.tree.map(lambda leaf, slope: leaf - RATE * slope, params, slopes), None
 

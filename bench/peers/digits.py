@@ -9,12 +9,10 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import gdjax
-from bench.peers.workload import RIDGE, Entry, Workload, examples, random_starts, relative
+from bench.peers.workload import RIDGE, Entry, Workload, examples, random_starts, relative, shuffled_batches
 
 SCHEDULES = ("constant", "exponential", "linear", "cosine")
 RATES = tuple(float(rate) for rate in np.geomspace(0.01, 0.3, 8))
@@ -114,17 +112,7 @@ def run_ours(job: Job, settings: list[gdjax.Setting]) -> gdjax.Runs:
 
 def batches_of(job: Job) -> np.ndarray:
     """The examples that gdjax draws in `run_ours`, (steps, starts, batch)."""
-    count = len(job.W)
-    name = np.stack([np.arange(count), np.full(count, 0 if job.paired else 1)], 1)
-    seeds = gdjax.lanes.streams(jax.random.fold_in(jax.random.key(0), gdjax.lanes.KEY_BATCHES), name)
-    n = len(job.X)
-    begin = np.arange(job.steps) * job.batch
-    epoch, position = jnp.asarray(begin // n, jnp.int32), jnp.asarray(begin % n, jnp.int32)
-
-    def drawn(seed: jax.Array, epoch: jax.Array, position: jax.Array) -> jax.Array:
-        return gdjax.sampling.batch("shuffle", n, job.batch, seed, epoch, position)
-
-    return np.asarray(jax.vmap(jax.vmap(drawn, (0, None, None)), (None, 0, 0))(jnp.asarray(seeds), epoch, position))
+    return shuffled_batches(len(job.X), job.batch, job.steps, len(job.W), 0 if job.paired else 1)
 
 
 def disagreement(size: int, paired: bool, ready: Callable[..., Callable[[], Params]]) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import gdjax
@@ -22,7 +23,7 @@ class Entry:
         name: which system, and how its loop is written.
         run: does the work, or `share` of it, and returns arrays that can be waited for.
         losses: what `run` returned -> final losses of its lanes, (lanes,) float64, outside of the clock; None where the
-            work is no training, or of one lane only.
+            work is no training, of one lane only, or a share of the steps.
         difference: the largest relative difference of a loss from gdjax's on the same starts and the same batches; None
             where the peer can't be given batches.
         goal: how many times as long as gdjax's time it should take at least.
@@ -74,6 +75,24 @@ def examples(problem: gdjax.Problem) -> tuple[np.ndarray, np.ndarray]:
 def random_starts(problem: gdjax.Problem, count: int) -> dict[str, np.ndarray]:
     """The same starts for everybody, (count, …) leaves by name."""
     return cast("dict[str, np.ndarray]", gdjax.lanes.draw_starts(problem, jax.random.key(1), count))
+
+
+def shuffled_batches(examples: int, batch: int, steps: int, starts: int, stream: int) -> np.ndarray:
+    """The examples that gdjax draws in a call with key 0, (steps, starts, batch).
+
+    Args:
+        stream: 0 where the settings of a start share its batches, 1 where every lane has its own and there is one
+            setting; see `gdjax.lanes.arrange`.
+    """
+    name = np.stack([np.arange(starts), np.full(starts, stream)], 1)
+    seeds = gdjax.lanes.streams(jax.random.fold_in(jax.random.key(0), gdjax.lanes.KEY_BATCHES), name)
+    begin = np.arange(steps) * batch
+    epoch, position = jnp.asarray(begin // examples, jnp.int32), jnp.asarray(begin % examples, jnp.int32)
+
+    def drawn(seed: jax.Array, epoch: jax.Array, position: jax.Array) -> jax.Array:
+        return gdjax.sampling.batch("shuffle", examples, batch, seed, epoch, position)
+
+    return np.asarray(jax.vmap(jax.vmap(drawn, (0, None, None)), (None, 0, 0))(jnp.asarray(seeds), epoch, position))
 
 
 def relative(found: np.ndarray, expected: np.ndarray) -> float:
