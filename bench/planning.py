@@ -48,6 +48,11 @@ def groups_of(suite: Suite, platform: str, warn: Warn) -> tuple[list[Group], lis
                 errors.append(f"batch_sizes: {name} has {problem.examples} examples (got {count}). "
                               'Use "all" for the full batch.')
                 continue
+            try:
+                gdjax.preflight(problem, batch_size=count)
+            except ValueError as error:
+                errors.append(f"batch_sizes: {error}")
+                continue
             for optimizer in suite.optimizers:
                 group = Group(suite, settings, problem, optimizer, count, platform)
                 if group not in groups:

@@ -37,14 +37,15 @@ def positive_int(field: str, value: object, unit: str) -> int:
 
 
 def devices(value: object) -> list[jax.Device]:
-    """Where to run: the first so many of `jax.devices()`, or those of the given numbers; None: the default one.
+    """Where to run: the first so many of `jax.devices()`, or those of the given numbers; None: the default one, which
+    `jax.default_device` sets.
 
     >>> devices(None) == devices(1) == devices([0]) == jax.devices()[:1]
     True
     """
     found = jax.devices()
     if value is None:
-        return jax.local_devices()[:1]
+        return [_default_device()]
     if is_whole(value):
         chosen = list(range(positive_int("devices", value, "devices")))
     elif isinstance(value, list | tuple) and value and all(is_whole(each) for each in value):
@@ -62,6 +63,15 @@ def devices(value: object) -> list[jax.Device]:
         raise ValueError(f"devices: every host must have one of them (got {value!r}, none of process "
                          f"{sorted(absent)[0]}). Use devices=jax.device_count() for all.")
     return mine
+
+
+def _default_device() -> jax.Device:
+    """Where an array lies that nobody placed."""
+    (device,) = jax.device_put(0).devices()
+    if device.platform != jax.default_backend():  # what programs are made for
+        raise ValueError(f"devices: the default one must be a {jax.default_backend()}, JAX's first platform (got "
+                         f"{device}). Set JAX_PLATFORMS={device.platform} before JAX starts.")
+    return device
 
 
 def shard_examples(problem: Problem, value: object, devices: object) -> bool:

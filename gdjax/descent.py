@@ -101,7 +101,7 @@ def minibatch(
     searched = rates is None and settings is None
     found = arguments.settings(schedules, 1.0 if searched else rates, hyper, settings)
     numbers = arguments.numbers(problem, optimizer, found)
-    tracing.preflight(problem, optimizer, tuple(numbers))
+    tracing.preflight(problem, optimizer, tuple(numbers), size)
     tracing.check_schedules([each.schedule for each in found], steps, problem.examples / size)
     rule = arguments.sampling(sampling)
     arguments.choice("batches", batches, BATCHES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,7 +128,7 @@ def draw_starts(problem: Problem, key: jax.Array, starts: int) -> PyTree:
     starts.
     """
     block = start_block(problem)
-    draw = _drawer(problem, block)
+    draw = problem.once(("draw", block), lambda: _drawer(problem, block))
     return blocks.in_places(((blocks.places(first, block, starts), draw(key, jnp.uint32(first)))
                              for first in range(0, starts, block)), starts)
 
@@ -160,7 +159,6 @@ def _seeds(key: jax.Array, stream: jax.Array) -> jax.Array:
     return jax.vmap(seed)(stream)
 
 
-@functools.lru_cache(maxsize=64)
 def _drawer(problem: Problem, block: int) -> Callable[[jax.Array, jax.Array], PyTree]:
     def draw(key: jax.Array, first: jax.Array) -> PyTree:
         index = first + jnp.arange(block, dtype=jnp.uint32)

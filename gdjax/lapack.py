@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 
-from gdjax.rewriting import again, bind, programs, rewritten
+from gdjax.rewriting import again, anywhere, bind, rewritten
 
 # axes of one problem's first operand; those in front of it are the batch
 AXES = dict.fromkeys((
@@ -45,7 +45,7 @@ def one_by_one(function: Callable[..., Any]) -> Callable[..., Any]:
 def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
     if _batch(equation):
         return _each(equation, values)
-    if _calls(equation):
+    if anywhere(equation, lambda each: bool(_batch(each))):
         equation = equation.replace(params=again(equation.params, _apply))
     return bind(equation, values)
 
@@ -54,11 +54,6 @@ def _batch(equation: Any) -> tuple[int, ...]:
     """Shape of the batch that an equation hands LAPACK, () where it is one matrix or something else."""
     axes = AXES.get(equation.primitive.name)
     return () if axes is None else equation.invars[0].aval.shape[:-axes]
-
-
-def _calls(equation: Any) -> bool:
-    """Whether an equation's own programs, those of a loop or a branch, hand LAPACK a batch."""
-    return any(_batch(each) or _calls(each) for inner in programs(equation) for each in inner.eqns)
 
 
 def _each(equation: Any, values: list[jax.Array]) -> list[jax.Array]:

@@ -151,7 +151,8 @@ def _in_blocks(
     block = _block(problem, dimension, count)
     pieces = []
     with jax.enable_x64(True):
-        run = _program(work, problem, jax.tree.structure(tree), shapes)
+        of = jax.tree.structure(tree), shapes
+        run = problem.once(("points", work, *of), lambda: _program(work, problem, *of))
         numbers = np.float64(reach), np.float64(landscape.curvature), np.int32(steps)
         for first in range(0, count, block):
             part = points[first : first + block]
@@ -160,7 +161,6 @@ def _in_blocks(
     return [np.concatenate(leaves) for leaves in zip(*pieces, strict=True)]
 
 
-@functools.lru_cache(maxsize=64)
 def _program(
     work: Work, problem: Problem, tree: jax.tree_util.PyTreeDef, shapes: tuple[tuple[int, ...], ...]
 ) -> Callable[..., tuple[jax.Array, ...]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,12 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax import reading, sizes, tiles, windows
+from gdjax import sizes, tiles, windows
+from gdjax.examples import check_data
+from gdjax.precision import at_least_float32
 from gdjax.sizes import Sizes
 
 PyTree = object
 """Any nesting of dicts, lists, tuples and registered classes with arrays as leaves."""
 Made = TypeVar("Made")
+KEPT = 128  # things that a problem keeps
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -49,9 +55,9 @@ class Problem:
             of the data where none are held out.
 
     Raises:
-        ValueError, TypeError: data without rows, with unequal leading axes or with values that are not finite; neither
-            `loss` nor `batch_loss`, or what is no function; held-out examples or an accuracy without data; an empty
-            domain; float64 asked for while JAX's x64 mode is off.
+        ValueError, TypeError: data without rows, with unequal leading axes or with values that are not finite or that
+            JAX can't hold; neither `loss` nor `batch_loss`, or what is no function; held-out examples or an accuracy
+            without data; an empty domain; float64 asked for while JAX's x64 mode is off.
 
     Example:
         >>> import jax, gdjax
@@ -98,13 +104,14 @@ class Problem:
             if self.data is None and getattr(self, field) is not None:
                 raise ValueError(f"problem {self.name!r}: {field}: needs data (got None). Give data, or leave it out.")
         if self.data is not None:
-            object.__setattr__(self, "data", check_data(self.name, self.data))
+            object.__setattr__(self, "data", check_data(self.name, self.data, dtype=self.dtype))
         if self.held_out is not None:
-            object.__setattr__(self, "held_out", check_data(self.name, self.held_out, "held_out"))
-            inner = [jax.tree.map(lambda leaf: leaf.shape[1:], each) for each in (self.data, self.held_out)]
-            if inner[0] != inner[1]:
+            object.__setattr__(self, "held_out", check_data(self.name, self.held_out, "held_out", self.dtype))
+            trees = [jax.tree.structure(each) for each in (self.data, self.held_out)]
+            inner, found = (_examples_in_words(each) for each in (self.data, self.held_out))
+            if len(set(trees)) > 1 or inner != found:
                 raise ValueError(f"problem {self.name!r}: held_out: must be like data but for the number of examples "
-                                 f"(got {inner[1]}, data has {inner[0]}). Split one table with gdjax.data.split.")
+                                 f"(got {found}, data has {inner}). Split one table with gdjax.data.split.")
 
     def _check_functions(self) -> None:
         for field in ("init", "loss", "batch_loss", "accuracy"):
@@ -152,12 +159,21 @@ class Problem:
         return self.once("loss", lambda: jax.eval_shape(self.objective, self.shapes, self.like()))
 
     def once(self, what: Hashable, make: Callable[[], Made]) -> Made:
-        """What `make` gives, made at the first call in each x64 mode and kept as long as the problem."""
-        held = self.__dict__.setdefault("_held", {})
-        key = what, jax.config.read("jax_enable_x64")
-        if key not in held:
-            held[key] = make()
-        return held[key]
+        """What `make` gives, made at the first call in each x64 mode: data on the device, programs, what was found out.
+
+        It goes with the problem, or when so many others have been used since.
+        """
+        held, key = self.__dict__.setdefault("_held", {}), (what, jax.config.read("jax_enable_x64"))
+        with _lock:
+            if key in held:
+                held[key] = held.pop(key)  # now the last one to go
+                return held[key]
+        made = make()
+        with _lock:
+            held[key] = made
+            if len(held) > KEPT:
+                del held[next(iter(held))]
+        return made
 
     def _device_leaf(self, leaf: np.ndarray) -> jax.Array:
         return self.cast(jnp.asarray(leaf))
@@ -189,14 +205,21 @@ class Problem:
     def _mean(self, params: PyTree, batch: PyTree | None) -> jax.Array:
         """Mean loss over a batch, of all its examples at once."""
         if batch is None:
-            return self.written("loss")(params)
+            return at_least_float32(self.written("loss")(params))
         if self.batch_loss is not None:
-            return self.written("batch_loss")(params, batch)
-        return jnp.mean(jax.vmap(self.written("loss"), (None, 0))(params, batch))
+            return at_least_float32(self.written("batch_loss")(params, batch))
+        return jnp.mean(at_least_float32(jax.vmap(self.written("loss"), (None, 0))(params, batch)))
 
     def example_objective(self, params: PyTree, example: PyTree) -> jax.Array:
         """J of one example, a pytree like `data` without its leading axis; the problem has a `loss`."""
-        return self._signed(self.written("loss")(params, example))
+        return self._signed(at_least_float32(self.written("loss")(params, example)))
+
+    def rightly(self, params: PyTree, batch: PyTree) -> jax.Array:
+        """Accuracy on a batch: the problem has one."""
+        share = self.written("accuracy")
+        if self.loss is None:  # what is said of a batch may depend on all of it
+            return at_least_float32(share(params, batch))
+        return tiles.mean(lambda *given: at_least_float32(share(*given)), params, batch, self.sizes.example_bytes)
 
     def written(self, field: str) -> Callable[..., jax.Array]:
         """`loss`, `batch_loss` or `accuracy` as it is computed: where it has windows, with these as slices."""
@@ -216,7 +239,14 @@ class Problem:
         >>> gdjax.problems.get("digits-softmax").sizes.lane_example_bytes  # a float32 for each of 10 classes
         40
         """
-        return self.once("sizes", lambda: sizes.of(self._mean, self.shapes, self._example()))
+        return self.once("sizes", self._sized)
+
+    def _sized(self) -> Sizes:
+        trace = functools.partial(sizes.of, self._mean, self.shapes, self._example())
+        try:
+            return trace()
+        except Exception:  # it takes only some numbers of examples, all of them one: so it is not cut into tiles either
+            return trace(self.examples)._replace(example_bytes=0)
 
     def _example(self) -> PyTree | None:
         """Shapes of one example, None without data."""
@@ -224,6 +254,12 @@ class Problem:
 
     def _signed(self, value: jax.Array) -> jax.Array:
         return -value if self.maximise else value
+
+
+def _examples_in_words(data: PyTree) -> str:
+    """Shapes of one example."""
+    leaves = [f"{jax.tree_util.keystr(path)} {leaf.shape[1:]}" for path, leaf in jax.tree.leaves_with_path(data)]
+    return ", ".join(leaves).strip()
 
 
 def _are_finite(numbers: object) -> bool:
@@ -238,38 +274,3 @@ def check_dtype(name: str, dtype: str | None) -> None:
     if dtype == "float64" and not jax.config.read("jax_enable_x64"):
         raise ValueError(f"problem {name!r}: dtype: float64 needs JAX's x64 mode, which is off (got 'float64'). "
                          "Call jax.config.update('jax_enable_x64', True) before the first array, or use float32.")
-
-
-def check_data(name: str, data: PyTree, field: str = "data") -> PyTree:
-    """Data as host arrays, or a ValueError that names the leaf.
-
-    Values that are not finite are named by the first five rows and columns.
-    """
-    leaves, tree = jax.tree.flatten_with_path(data)
-    arrays = [(jax.tree_util.keystr(path), np.asarray(leaf)) for path, leaf in leaves]
-    if not arrays:
-        raise ValueError(f"problem {name!r}: {field}: holds no arrays (got {data!r}). "
-                         "Use data=None for a problem without data.")
-    shapes = ", ".join(f"{path or field} {array.shape}" for path, array in arrays)
-    for path, array in arrays:
-        if array.dtype.kind not in "fiub":
-            raise TypeError(f"problem {name!r}: {field}{path}: must hold numbers (got dtype {array.dtype}). "
-                            "Encode it first.")
-        if array.ndim == 0 or 0 in array.shape:
-            raise ValueError(f"problem {name!r}: {field}{path}: needs rows and columns (got shapes {shapes}). "
-                             "Every leaf has a leading axis of examples.")
-    if len({array.shape[0] for _, array in arrays}) > 1:
-        raise ValueError(f"problem {name!r}: {field}: leaves must share their leading (examples) axis (got {shapes}). "
-                         "Cut them to one length.")
-    for path, array in arrays:
-        if array.dtype.kind != "f":
-            continue
-        for first, rows in reading.blocks_of(array):
-            if np.isfinite(rows).all():
-                continue
-            places = np.argwhere(~np.isfinite(rows))[:5]
-            where = ", ".join(f"row {first + row}" + "".join(f" column {each}" for each in columns)
-                              for row, *columns in places)
-            raise ValueError(f"problem {name!r}: {field}{path}: values must be finite (got NaN or inf at {where}). "
-                             "Drop or fill these rows.")
-    return jax.tree.unflatten(tree, [array for _, array in arrays])

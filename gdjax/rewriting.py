@@ -42,8 +42,9 @@ def evaluate(jaxpr: Jaxpr, consts: Sequence[Any], arguments: Sequence[Any], appl
 
 
 def bind(equation: Any, values: Sequence[jax.Array]) -> list[jax.Array]:
-    """The operation as it is."""
-    found = equation.primitive.bind(*values, **equation.primitive.get_bind_params(equation.params))
+    """The operation as it is, with the settings of JAX that were on where it was traced."""
+    with equation.ctx.manager:
+        found = equation.primitive.bind(*values, **equation.primitive.get_bind_params(equation.params))
     return list(found) if equation.primitive.multiple_results else [found]
 
 
@@ -54,6 +55,20 @@ def programs(equation: Any) -> Iterator[Jaxpr]:
             yield param.jaxpr
         elif isinstance(param, Jaxpr):
             yield param
+
+
+def anywhere(
+    equation: Any, holds: Callable[[Any], bool], closed: Callable[[str], bool] = lambda name: False
+) -> bool:
+    """Whether something holds for an equation, or for one of the programs that it runs itself.
+
+    Args:
+        closed: names of operations into whose programs nobody looks.
+    """
+    if holds(equation):
+        return True
+    return not closed(equation.primitive.name) and any(
+        anywhere(each, holds, closed) for inner in programs(equation) for each in inner.eqns)
 
 
 def again(params: dict[str, Any], apply: Apply) -> dict[str, Any]:

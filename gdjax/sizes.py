@@ -25,8 +25,12 @@ class Sizes(NamedTuple):
     example_operations: int  # and for each example of it
 
 
-def of(function: Callable[[Any, Any], jax.Array], params: Any, batch: Any) -> Sizes:
+def of(
+    function: Callable[[Any, Any], jax.Array], params: Any, batch: Any, examples: int = EXAMPLES
+) -> Sizes:
     """Sizes of a loss, from one trace of many lanes on many examples.
+
+    What has an axis of lanes or examples, or one that they are merged into, has a multiple of their number of numbers.
 
     Operations are, about: 2 a multiplication and addition of a product, n a number where matrices of n × n are
     decomposed or solved, 1 a number of any other result. A loop of unknown length counts once.
@@ -35,6 +39,7 @@ def of(function: Callable[[Any, Any], jax.Array], params: Any, batch: Any) -> Si
         function: (params, batch) -> (), the loss of one lane.
         params: shapes of the parameters of one lane.
         batch: shapes of one example, None without data.
+        examples: how many to trace it on, where not every number will do.
 
     Example:
         >>> matrix, row = jax.ShapeDtypeStruct((9, 7), "float32"), jax.ShapeDtypeStruct((7,), "float32")
@@ -43,16 +48,17 @@ def of(function: Callable[[Any, Any], jax.Array], params: Any, batch: Any) -> Si
         (36, True)
     """
     many = jax.vmap(jax.value_and_grad(function), (0, None))
-    jaxpr = jax.make_jaxpr(many)(_long(params, LANES), _long(batch, EXAMPLES)).jaxpr
+    jaxpr = jax.make_jaxpr(many)(_long(params, LANES), _long(batch, examples)).jaxpr
     lane, lane_example, shared = [0], [0], [0]
     for array in _arrays(jaxpr):
-        size = math.prod(array.shape) * array.dtype.itemsize
-        if LANES in array.shape:
-            kind, size = (lane_example, size // EXAMPLES) if EXAMPLES in array.shape else (lane, size)
+        numbers = math.prod(array.shape)
+        size = numbers * array.dtype.itemsize
+        if numbers % LANES == 0:
+            kind, size = (lane_example, size // examples) if numbers % examples == 0 else (lane, size)
             kind.append(size // LANES)
-        elif EXAMPLES in array.shape:
-            shared.append(size // EXAMPLES)
-    fixed, each = _operations(jaxpr)
+        elif numbers % examples == 0:
+            shared.append(size // examples)
+    fixed, each = _operations(jaxpr, examples)
     return Sizes(max(lane), max(lane_example), max(lane_example + shared), fixed, each)
 
 
@@ -69,11 +75,11 @@ def _arrays(jaxpr: Jaxpr) -> Iterator[Any]:
             yield from _arrays(inner)
 
 
-def _operations(jaxpr: Jaxpr) -> tuple[int, int]:
+def _operations(jaxpr: Jaxpr, examples: int) -> tuple[int, int]:
     """Of one lane: whatever the batch, and for each example."""
     fixed = each = 0
     for equation in jaxpr.eqns:
-        inner = [_operations(program) for program in programs(equation)]
+        inner = [_operations(program, examples) for program in programs(equation)]
         if inner:
             times = equation.params.get("length", 1)
             fixed += times * sum(one for one, _ in inner)
@@ -81,8 +87,8 @@ def _operations(jaxpr: Jaxpr) -> tuple[int, int]:
             continue
         count = _operations_of(equation)
         count = count // LANES if count % LANES == 0 else count
-        if count % EXAMPLES == 0:
-            each += count // EXAMPLES
+        if count % examples == 0:
+            each += count // examples
         else:
             fixed += count
     return fixed, each

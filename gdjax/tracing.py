@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -19,11 +18,14 @@ from gdjax.schedules import Schedule
 LOOKS = 4096  # steps at which a schedule is looked at; the same for every budget, so that a new one compiles nothing
 
 
-def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Sequence[str] = ()) -> None:
+def preflight(
+    problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Sequence[str] = (), batch_size: int | None = None
+) -> None:
     """Trace a problem's functions and a step of its optimizer: errors name the user's function; runs nothing.
 
     Args:
         hyper: names of the optimizer's further numbers that are lane data.
+        batch_size: trace a loss of batches on so many examples too: some take only certain numbers of them.
 
     Raises:
         ValueError, TypeError: loss or accuracy cannot be traced or is not one real number, parameters are not floats,
@@ -36,7 +38,9 @@ def preflight(problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Seque
     problem.once("preflight", lambda: _trace_problem(problem))
     make = optimizers.get(optimizer)
     with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
-        _trace_step(problem, make, tuple(hyper))
+        problem.once(("preflight", make, tuple(hyper)), lambda: _trace_step(problem, make, hyper))
+    if batch_size is not None:
+        problem.once(("preflight", batch_size), lambda: _trace_batch(problem, batch_size))
 
 
 def _trace_problem(problem: Problem) -> None:
@@ -70,6 +74,14 @@ def _trace_problem(problem: Problem) -> None:
                              "jnp.mean(…).")
 
 
+def _trace_batch(problem: Problem, batch_size: int) -> None:
+    if problem.batch_loss is None or (problem.loss is not None and batch_size == 1):
+        return
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((batch_size, *leaf.shape[1:]), leaf.dtype), problem.like())
+    with _errors_of_the_user(f"problem {problem.name!r}: loss {_called(problem.batch_loss)}: batch_size {batch_size}"):
+        jax.eval_shape(problem.batch_loss, problem.shapes, batch)
+
+
 def check_schedules(schedules: Sequence[Schedule], max_steps: int, steps_per_epoch: float) -> None:
     """Look at schedules over their whole budget: a factor must be one real number, finite and not negative.
 
@@ -101,8 +113,7 @@ def check_schedules(schedules: Sequence[Schedule], max_steps: int, steps_per_epo
                              f"{max_steps} steps (got {factor:g} at step {step}). Change its numbers or its horizon.")
 
 
-@functools.lru_cache(maxsize=256)
-def _trace_step(problem: Problem, optimizer: Optimizer, hyper: tuple[str, ...]) -> None:
+def _trace_step(problem: Problem, optimizer: Optimizer, hyper: Sequence[str]) -> None:
     """Trace a step of the optimizer: the rate and its further numbers are arrays, as they are in a program."""
     names = tuple(optimizers.defaults(optimizer, problem, hyper))
     data = problem.like()

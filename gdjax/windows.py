@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from gdjax.rewriting import again, bind, evaluate, programs, rewritten
+from gdjax.rewriting import again, anywhere, bind, rewritten
 
+POOLED = jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64, jnp.int32, jnp.int64  # what networks pool
 MOST = 64  # places of a window that become a slice each; beyond, compiling takes longer than it can save
 
 
@@ -53,9 +54,6 @@ def _apply(equation: Any, values: list[Any]) -> Sequence[Any]:
     if form is not None:
         return [form(equation, *values)]
     if _changes(equation):
-        if equation.primitive.name in ("jit", "pjit"):
-            inner = equation.params["jaxpr"]
-            return evaluate(inner.jaxpr, inner.consts, values, _apply)
         equation = equation.replace(params=again(equation.params, _apply))
     return bind(equation, values)
 
@@ -68,16 +66,14 @@ def _form(equation: Any) -> Callable[..., jax.Array] | None:
         places = math.prod(kernel[axis] for axis in params["dimension_numbers"].rhs_spec[2:])
         return _convolution if places <= MOST and params["batch_group_count"] == 1 else None
     pools = {"reduce_window_max": _largest, "reduce_window_sum": _sum}
-    return pools.get(name) if math.prod(params.get("window_dimensions", ())) <= MOST else None
+    if name not in pools or math.prod(params["window_dimensions"]) > MOST:
+        return None
+    return pools[name] if equation.invars[0].aval.dtype in POOLED else None
 
 
 def _changes(equation: Any) -> bool:
     """Whether an equation, or one of its own programs, is written with slices; what has rules of its own stays."""
-    if _form(equation) is not None:
-        return True
-    if equation.primitive.name.startswith("custom_"):
-        return False
-    return any(_changes(each) for inner in programs(equation) for each in inner.eqns)
+    return anywhere(equation, lambda each: _form(each) is not None, lambda each: each.startswith("custom_"))
 
 
 class _Window(NamedTuple):

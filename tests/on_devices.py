@@ -132,6 +132,12 @@ def _compiled() -> dict[str, np.ndarray]:
     ran = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)])(5)
     found = {"hlo": np.array(program.executable.as_text()), "stepper": np.asarray(ran.steps),
              "groups": np.array(program.shape.queue * program.devices)}
+    line, call = gdjax.problems.get("line-fit"), {"batch_size": 10, "rates": 0.1, "starts": 3, "key": 0, "max_steps": 9}
+    seen = [gdjax.minibatch(line, **call).final_loss]
+    with jax.default_device(jax.devices()[2]):
+        seen.append(gdjax.minibatch(line, **call).final_loss)
+        there = gdjax.compile(line, batch_size=10, starts=3).mesh.devices
+    found |= {"default": np.stack(seen), "default device": np.array([device.id for device in there])}
     digits = gdjax.problems.get("digits-held-out")
     call = {"batch_size": digits.examples, "devices": devices}
     programs = [gdjax.compile(digits, width=16, shard_examples=sharded, **call) for sharded in (False, True)]

@@ -16,6 +16,33 @@ from tests.refusals import batches, bowl, refused
 ROWS = np.arange(12.0).reshape(6, 2)
 
 
+@pytest.mark.parametrize(("data", "parts"), [
+    (np.array([0, 2**31 + 5, -(2**33)]), ("values must fit int32, which JAX makes of int64 (got larger ones at row 1, "
+                                          "row 2). Count from 0, or call jax.config.update('jax_enable_x64'",)),
+    (np.array([2**32], np.uint64), ("values must fit uint32, which JAX makes of uint64 (got larger ones at row 0)",)),
+    (np.array([[1.0, -1e39]]), ("values must fit float32, which JAX makes of float64 (got larger ones at row 0 "
+                                "column 1). Scale them",)),
+])
+def test_row_04_data_that_jax_would_change(data, parts):
+    def made():
+        return gdjax.Problem(name="mine", loss=lambda w, x: jnp.sum(w * x), init=lambda key: jnp.zeros(()), data=data)
+
+    with refused(ValueError, "problem 'mine': data: ", *parts):
+        made()
+    with jax.enable_x64(True):
+        assert made().device_data().dtype == data.dtype
+
+
+def test_row_04_data_of_other_kinds():
+    for data, parts in (
+        (np.array(["a", "b"]), ("must hold numbers (got dtype <U1)", "Encode it first")),
+        (np.array([1j, 2]), ("must hold numbers (got dtype complex128)",)),
+        (jax.random.split(jax.random.key(0), 3), ("must hold numbers (got keys of JAX)", "Use jax.random.key_data")),
+    ):
+        with refused(TypeError, "problem 'mine': data: ", *parts):
+            gdjax.Problem(name="mine", loss=lambda w, x: w, init=lambda key: jnp.zeros(()), data=data)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_row_04_data_that_are_not_finite_name_the_first_five_places(value):
     X = ROWS.copy()

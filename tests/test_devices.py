@@ -124,6 +124,11 @@ def test_a_stepper_steps_the_lanes_of_all_devices(found: Found) -> None:
     assert (found["stepper"] == 5).all()
 
 
+def test_the_default_device_of_jax_is_where_lanes_run(found: Found) -> None:
+    assert found["default device"].tolist() == [2]
+    np.testing.assert_array_equal(*found["default"])
+
+
 def test_hosts_get_the_lanes_of_all_hosts(found: Found, tmp_path: Path) -> None:
     """Two processes of two devices each are one program over four; both see what one process with four sees."""
     with socket.socket() as probe:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +17,7 @@ from gdjax import sizes, tiles
 from gdjax.engine.measure import measure, row_of
 from gdjax.engine.placement import side_by_side
 from gdjax.engine.width import ALONE, FEW, alone, best_width, lane_bytes, step_operations
+from tests.refusals import refused
 
 SIDE = 64  # of the square that a loss makes of an example, 16 KiB: 256 of them are as much as goes at once
 
@@ -57,7 +60,7 @@ def test_what_an_example_and_a_lane_take() -> None:
 ])
 def test_operations_of_what_is_known(function: Callable[[jax.Array], jax.Array], count: int) -> None:
     jaxpr = jax.make_jaxpr(function)(jax.ShapeDtypeStruct((30, 30), "float32")).jaxpr
-    assert count <= sum(sizes._operations(jaxpr)) <= 1.3 * count
+    assert count <= sum(sizes._operations(jaxpr, sizes.EXAMPLES)) <= 1.3 * count
 
 
 def test_what_all_lanes_share_is_no_lane_s_but_takes_memory() -> None:
@@ -72,9 +75,31 @@ def test_a_mean_in_tiles_is_the_mean_with_its_derivatives(count: int) -> None:
     batch, params = examples(count), jnp.array([[0.3, -0.5, 1.2], [1.0, 0.2, -3.0]])
     mean = functools.partial(tiles.mean, whole, batch=batch, example_bytes=4 * SIDE**2)
     plain = functools.partial(whole, batch=batch)
-    for derivative in (lambda f: f, jax.grad, jax.hessian):
+    for derivative in (lambda f: f, jax.grad, jax.jacfwd, jax.hessian, lambda f: jax.grad(lambda x: jax.grad(f)(x)[0])):
         found, want = (jax.jit(jax.vmap(derivative(f)))(params) for f in (mean, plain))
         np.testing.assert_allclose(found, want, rtol=2e-5, atol=1e-6)
+
+
+def test_a_mean_in_tiles_has_a_derivative_along_the_data_too() -> None:
+    (x, y), params = examples(300), jnp.array([0.3, -0.5, 1.2])
+
+    def scaled(mean: Callable[..., jax.Array], by: jax.Array, labels: np.ndarray) -> jax.Array:
+        return mean(params * by, (x * by, labels))
+
+    tiled = functools.partial(tiles.mean, whole, example_bytes=4 * SIDE**2)
+    for labels in (y, np.sign(y).astype(int)):
+        found, want = (jax.grad(functools.partial(scaled, each))(jnp.float32(1.1), labels=labels)
+                       for each in (tiled, whole))
+        np.testing.assert_allclose(found, want, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_as_many_tiles_as_there_are_make_no_difference_in_half_precision(dtype: type) -> None:
+    """bfloat16 stops counting ones at 256, float16 ends at 65,504."""
+    ones = jnp.ones(1000, dtype)
+    for mean in (lambda w, x: jnp.mean(w * x), lambda w, x: jnp.mean((w * x).astype(jnp.float32))):
+        value, gradient = jax.value_and_grad(lambda w, mean=mean: tiles.mean(mean, w, ones, 1 << 20))(dtype(200))
+        assert (value, gradient) == (200, 1) and gradient.dtype == dtype
 
 
 def test_a_gradient_in_tiles_keeps_no_more_than_a_few_tiles() -> None:
@@ -86,7 +111,69 @@ def test_a_gradient_in_tiles_keeps_no_more_than_a_few_tiles() -> None:
         return plan.temp_size_in_bytes
 
     assert kept(whole) > 3000 * 4 * SIDE**2
-    assert kept(functools.partial(tiles.mean, whole, example_bytes=4 * SIDE**2)) < 8 * tiles.CPU[1]
+    tiled = functools.partial(tiles.mean, whole, example_bytes=4 * SIDE**2)
+    assert kept(tiled) < 8 * tiles.CPU[1]
+    plan = jax.jit(jax.hessian(tiled)).lower(jnp.ones(3), batch).compile().memory_analysis()
+    assert plan is not None and plan.temp_size_in_bytes < 3 * 8 * tiles.CPU[1], "of three parameters"
+
+
+def test_a_gradient_in_tiles_goes_over_them_once() -> None:
+    tiled = functools.partial(tiles.mean, whole, example_bytes=4 * SIDE**2)
+    assert str(jax.make_jaxpr(jax.grad(tiled))(jnp.ones(3), examples(300))).count("tanh") == 1
+
+
+def test_accuracy_in_tiles_is_that_of_all_and_keeps_as_little() -> None:
+    def right(params: jax.Array, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return jnp.mean(jax.vmap(squares, (None, 0))(params, batch) < 2)
+
+    one, params = dataclasses.replace(problem(3000), accuracy=right), jnp.array([0.3, -0.5, 1.2])
+    compiled = jax.jit(one.rightly).lower(params, one.device_data()).compile()
+    plan = compiled.memory_analysis()
+    assert plan is not None and plan.temp_size_in_bytes < 8 * tiles.CPU[1]
+    want = float(right(params, one.device_data()))
+    assert 0.1 < want < 0.9 and float(compiled(params, one.device_data())) == pytest.approx(want, abs=1e-6)
+    assert gdjax.bgd(one, rates=1e-9, starts=params[None], key=0, max_steps=1).scores["accuracy"] == pytest.approx(want)
+
+
+def pairs(params: jax.Array, batch: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """A loss of batches of an even number of examples."""
+    x, _ = batch
+    left, right = jnp.split(x @ jnp.ones((SIDE, 3)) / SIDE, 2)
+    return jnp.mean(((left - right) @ params) ** 2) + jnp.sum((params - 1) ** 2)
+
+
+def test_a_loss_that_takes_some_numbers_of_examples_only() -> None:
+    even = gdjax.Problem(name="pairs", init=lambda key: jnp.zeros(3), data=examples(20), batch_loss=pairs)
+    assert even.sizes.lane_example_bytes <= 4 and even.sizes.example_bytes == 0
+    runs = gdjax.minibatch(even, batch_size=4, rates=0.1, starts=2, key=0, max_steps=50)
+    assert np.all(runs.final_loss < 0.5 * runs.start_loss)
+    with refused(ValueError, "problem 'pairs': loss 'pairs': batch_size 5: cannot be traced by JAX"):
+        gdjax.minibatch(even, batch_size=5, rates=0.1, starts=2, key=0, max_steps=50)
+
+
+def test_examples_merged_with_another_axis_are_still_examples() -> None:
+    """As the tokens of sentences often are, and as lanes and channels in a convolution on a GPU."""
+    def flat(params: jax.Array, batch: jax.Array) -> jax.Array:
+        return jnp.mean(jnp.tanh(batch.reshape(-1, 8) @ params) ** 2)
+
+    tokens = gdjax.Problem(name="tokens", batch_loss=flat, init=lambda key: jnp.ones((8, 16)),
+                           data=np.ones((40, 50, 8), np.float32))
+    assert tokens.sizes.lane_bytes == 8 * 16 * 4 and tokens.sizes.lane_example_bytes == 50 * 16 * 4
+    assert best_width(tokens, 4) >= 16
+
+
+def test_sizes_and_widths_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    memory = mock.Mock(memory_stats=lambda: {"bytes_limit": 64 << 30})
+    monkeypatch.setattr(jax, "local_devices", lambda: [memory])
+    images = dataclasses.replace(gdjax.problems.get("digits-cnn"))  # one that nobody has looked at yet
+    assert images.sizes.example_bytes < 16_384 and tiles.tile_of(1797, images.sizes.example_bytes) == 1797
+    many = gdjax.Problem(name="wide", loss=lambda w, x: jnp.sum(jnp.tanh(w * x) ** 2), init=lambda key: jnp.ones(4096),
+                         data=np.ones((1000, 4096), np.float32))
+    for size in (1, 100, 1000):
+        assert best_width(many, size) * lane_bytes(many, size) <= 1 << 30, "a 64th of the memory"
+    assert best_width(many, 1) > best_width(many, 1000) == 64
+    assert best_width(gdjax.problems.get("digits-softmax"), 32) == 1 << 16
 
 
 def test_nothing_is_cut_where_devices_share_the_examples() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,6 +105,48 @@ def test_data_are_not_changed_and_keep_their_types():
     for kept, copy in zip(jax.tree.leaves(DATA), jax.tree.leaves(before), strict=True):
         assert np.array_equal(kept, copy) and kept.dtype == copy.dtype
     assert MINE.device_data()["label"].dtype == jnp.int32 and MINE.device_data()["inputs"][0].dtype == jnp.float32
+
+
+@pytest.mark.parametrize("descend", [gdjax.minibatch, gdjax.range_test])
+def test_a_problem_goes_with_its_data_and_programs_when_nobody_holds_it(descend):
+    problem = gdjax.Problem(name="passing", loss=loss, init=init, data=DATA, optimum=0.0, held_out=DATA)
+    call = {"rates": 0.1, "starts": 2} if descend is gdjax.minibatch else {}
+    descend(problem, batch_size=5, key=0, max_steps=2, **call)
+    left = [weakref.ref(problem), weakref.ref(problem.device_data()["label"])]
+    del problem
+    gc.collect()
+    assert [each() for each in left] == [None, None]
+
+
+def test_what_a_problem_keeps_is_bounded_and_the_last_used_stay():
+    kept = gdjax.Problem(name="kept", loss=loss, init=init, data=DATA)
+    made = []
+    for number in range(300):
+        kept.once("first", lambda: made.append("first"))
+        kept.once(number, lambda number=number: made.append(number))
+    assert made == ["first", *range(300)], "each once"
+    kept.once(299, lambda: made.append("again"))
+    kept.once(0, lambda: made.append("forgotten"))
+    assert made[-1] == "forgotten" and "again" not in made
+
+
+class Table:
+    """Data as a class of one's own, which says nothing of equality."""
+
+    def __init__(self, values):
+        self.values = values
+
+
+jax.tree_util.register_pytree_node(Table, lambda table: ((table.values,), None), lambda _, leaves: Table(*leaves))
+
+
+def test_data_as_a_class_of_ones_own_hold_out_examples():
+    line = gdjax.Problem(name="line", loss=lambda w, x: (w - x.values) ** 2, init=lambda key: jnp.zeros(()),
+                         data=Table(np.arange(4.0)), held_out=Table(np.arange(2.0)), optimum=1.25)
+    assert gdjax.bgd(line, rates=0.5, starts=1, key=0, max_steps=1).scores["held_out_loss"] == pytest.approx(1.25)
+    with pytest.raises(ValueError, match=r"held_out: must be like data .*got .*\(3,\)"):
+        gdjax.Problem(name="line", loss=lambda w, x: w, init=lambda key: jnp.zeros(()), data=Table(np.arange(4.0)),
+                      held_out=Table(np.ones((2, 3))))
 
 
 def test_data_that_a_traced_function_asks_for_first_are_kept_as_arrays():

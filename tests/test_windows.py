@@ -13,7 +13,7 @@ import pytest
 
 import gdjax
 from gdjax import lanes
-from gdjax.windows import MOST, sliced
+from gdjax.windows import MOST, has_windows, sliced
 from tests import plain
 
 Windowed = Callable[..., jax.Array]
@@ -117,6 +117,20 @@ def test_whole_numbers_are_pooled_as_whole_numbers() -> None:
     pool = functools.partial(jax.lax.reduce_window, init_value=jnp.iinfo(jnp.int32).min, computation=jax.lax.max,
                              window_dimensions=(1, 2, 2, 1), window_strides=(1, 1, 1, 1), padding="SAME")
     assert sliced(pool)(image).tolist() == pool(image).tolist()
+
+
+def test_what_a_call_within_a_checkpoint_closes_over() -> None:
+    table = jnp.arange(16.0).reshape(4, 4)
+    block = jax.jit(lambda image: pooling("max", (2, 2), (1, 1), "SAME")(image)[0, :, :, 0] + table)
+    same_with_gradients(jax.checkpoint(block), jnp.arange(16.0).reshape(1, 4, 4, 1) % 7)
+
+
+def test_masks_are_pooled_by_xla() -> None:
+    mask = jnp.arange(16).reshape(4, 4) % 3 == 0
+    either = functools.partial(jax.lax.reduce_window, init_value=False, computation=jax.lax.max,
+                               window_dimensions=(2, 2), window_strides=(2, 2), padding="VALID")
+    assert not has_windows(either, mask)
+    np.testing.assert_array_equal(sliced(either)(mask), either(mask))
 
 
 def test_windows_in_loops_branches_calls_and_checkpoints() -> None:

@@ -16,6 +16,7 @@ from gdjax.engine.step import SMALL
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
 
+PAIRED = jnp.float32, jnp.float64  # what a complex number is made of
 Numbers = tuple[jax.Array, ...]
 
 
@@ -27,7 +28,8 @@ def apart(problem: Problem, optimizer: Optimizer) -> PyTree | None:
     """
     if problem.data is not None or optimizer is not optax.sgd:
         return None
-    few = all(0 < math.prod(leaf.shape) <= SMALL for leaf in jax.tree.leaves(problem.shapes))
+    leaves = jax.tree.leaves(problem.shapes)
+    few = all(0 < math.prod(leaf.shape) <= SMALL and leaf.dtype in PAIRED for leaf in leaves)
     return problem.shapes if few else None
 
 

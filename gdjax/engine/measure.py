@@ -65,7 +65,7 @@ def loss_alone(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Arr
 def loss_and_norm(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
     """Loss and gradient norm of one lane."""
     loss, gradient = jax.value_and_grad(problem.objective)(params, batch)
-    return loss, one.norm(gradient)
+    return loss, one.norm(gradient).astype(loss.dtype)
 
 
 def _loss_norm_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
@@ -78,7 +78,7 @@ def _held_out_loss_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> 
 
 
 def _accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
-    return () if problem.accuracy is None else (problem.written("accuracy")(params, batch),)
+    return () if problem.accuracy is None else (problem.rightly(params, batch),)
 
 
 def in_rows(problem: Problem, lane: Lane, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
@@ -143,7 +143,8 @@ def _in_blocks(
     # where all lanes fit into one block, each core takes its share of the rows
     share = block if mesh is not None else min(block, row * -(-lanes // (row * placement.side_by_side())))
     shapes = tuple(jax.ShapeDtypeStruct((block, *leaf.shape[1:]), leaf.dtype) for leaf in leaves)
-    scorer = _scorer(problem, lane, field, row, shapes, tree, mesh, placement.context())
+    of = lane, field, row, shapes, tree, mesh
+    scorer = problem.once(("scores", *of, placement.context()), lambda: _scorer(problem, *of))
     batch = placement.data_on(problem, mesh, field)
 
     def scores(first: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
@@ -157,14 +158,13 @@ def _in_blocks(
     return blocks.in_places(placement.mapped(scores, range(0, lanes, share), mesh), lanes)
 
 
-@functools.lru_cache(maxsize=64)
 def _scorer(
     problem: Problem, lane: Lane, field: str, row: int, shapes: tuple[jax.ShapeDtypeStruct, ...],
-    tree: jax.tree_util.PyTreeDef, mesh: Mesh | None, context: tuple[object, ...],
+    tree: jax.tree_util.PyTreeDef, mesh: Mesh | None,
 ) -> Callable[[PyTree, PyTree, ArrayLike], tuple[jax.Array, ...]]:
     """The executable for a block of lanes and each device's number of rows.
 
-    Compiled before its threads start, which have no share in the caller's `context`: x64, precision, backend.
+    Compiled before its threads start, which have no share in what the caller has set: x64, precision, backend.
     """
 
     def scorer(batch: PyTree, params: PyTree, rows: jax.Array) -> tuple[jax.Array, ...]:

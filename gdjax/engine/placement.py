@@ -128,7 +128,7 @@ def mapped(run: Callable[[Piece], Found], pieces: Sequence[Piece], mesh: Mesh | 
 def data_on(problem: Problem, mesh: Mesh | None, field: str = "data") -> PyTree:
     """The problem's data, or its `held_out` examples, where a program reads them: a copy or a part on every device."""
     if mesh is not None:
-        return _on_mesh(problem, mesh, field, jax.config.read("jax_enable_x64"))
+        return problem.once(("on mesh", mesh, field), lambda: _on_mesh(problem, mesh, field))
     return problem.device_data() if field == "data" else problem.device_held_out()
 
 
@@ -164,9 +164,8 @@ def _kind(mesh: Mesh, part: PartitionSpec) -> NamedSharding:
     return NamedSharding(mesh, part if set(part) <= set(mesh.axis_names) else WHOLE)
 
 
-@functools.lru_cache(maxsize=16)
-def _on_mesh(problem: Problem, mesh: Mesh, field: str, x64: bool) -> PyTree:
-    """The data on all devices of a mesh, kept; x64 decides their dtype."""
+def _on_mesh(problem: Problem, mesh: Mesh, field: str) -> PyTree:
+    """The data on all devices of a mesh."""
     if sharding.over_examples(mesh):
         place = functools.partial(sharding.place, mesh=mesh)
         return jax.tree.map(place, getattr(problem, field), problem.like(field))

@@ -26,9 +26,7 @@ from gdjax.lanes import Lanes, Setting
 from gdjax.problem import Problem, PyTree
 from gdjax.stopping import Rules
 
-KEPT = 128  # programs kept in memory
 PARTS = placement.EXAMPLES, placement.LANES, placement.WHOLE, placement.WHOLE  # data, queue, marks, rules
-_programs: dict[tuple, Program] = {}
 _lock = threading.Lock()
 
 
@@ -200,18 +198,17 @@ def program_for(shape: Shape, mesh: Mesh | None = None) -> Program:
 
     x64 and precision are part of the key.
     """
-    key = shape, mesh, placement.context()
-    with _lock:
-        if key not in _programs:
-            began = time.perf_counter()
-            program = placement.jitted(functools.partial(_on_each, shape, mesh), mesh, PARTS)
-            lowered = program.lower(*example_arguments(shape, mesh))
-            traced = time.perf_counter()
-            executable = lowered.compile(placement.compiler_options(shape.problem))
-            if len(_programs) >= KEPT:
-                del _programs[next(iter(_programs))]
-            _programs[key] = Program(shape, executable, traced - began, time.perf_counter() - traced, mesh)
-        return _programs[key]
+    with _lock:  # threads that want the same one wait for it
+        return shape.problem.once(("program", shape, mesh, placement.context()), lambda: _compiled(shape, mesh))
+
+
+def _compiled(shape: Shape, mesh: Mesh | None) -> Program:
+    began = time.perf_counter()
+    program = placement.jitted(functools.partial(_on_each, shape, mesh), mesh, PARTS)
+    lowered = program.lower(*example_arguments(shape, mesh))
+    traced = time.perf_counter()
+    executable = lowered.compile(placement.compiler_options(shape.problem))
+    return Program(shape, executable, traced - began, time.perf_counter() - traced, mesh)
 
 
 def _on_each(

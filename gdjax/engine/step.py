@@ -12,6 +12,7 @@ import optax
 
 from gdjax import schedules
 from gdjax.optimizers import Optimizer, make
+from gdjax.precision import at_least_float32
 from gdjax.problem import Problem, PyTree
 
 SMALL = 4  # numbers of a leaf that are added one by one
@@ -95,9 +96,14 @@ def update(
 
     Optimizers that ask for it see the loss and may evaluate it again.
     """
-    updates, state = make(optimizer, rate, numbers).update(
+    updates, found = make(optimizer, rate, numbers).update(
         gradient, state, params, value=loss, grad=gradient, value_fn=loss_of)
-    return optax.apply_updates(params, updates), state
+    # numbers of a lane are float32 arrays, and make states of what optax began in half precision
+    return optax.apply_updates(params, updates), jax.tree.map(_as_before, found, state)
+
+
+def _as_before(new: jax.Array, old: jax.Array) -> jax.Array:
+    return new if new.dtype == old.dtype else new.astype(old.dtype)
 
 
 def norm(gradient: PyTree, where: jax.Array | None = None) -> jax.Array:
@@ -113,6 +119,7 @@ def norm(gradient: PyTree, where: jax.Array | None = None) -> jax.Array:
 
 
 def _squares(leaf: jax.Array) -> jax.Array:
+    leaf = at_least_float32(leaf)
     if not 0 < leaf.size <= SMALL:
         return jnp.sum(leaf * leaf)
     return functools.reduce(jnp.add, [each * each for each in jnp.unstack(leaf.ravel())])

@@ -25,6 +25,7 @@ from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes
 from gdjax.lapack import one_by_one
 from gdjax.optimizers import scored
+from gdjax.precision import at_least_float32
 from gdjax.problem import Problem, PyTree
 from gdjax.reading import Reader
 from gdjax.stopping import BUDGET, RUNNING, Rules
@@ -36,11 +37,13 @@ FEWEST_ROWS, MOST_ROWS = 64, 4096  # examples scored together
 FEWEST_LANES = 16  # and lanes; bit-equal in any order at multiples of it
 
 
-@functools.lru_cache(maxsize=64)
 def window(problem: Problem, buffer: int) -> Problem:
     """The problem on a buffer of examples: what the step is compiled for. Its data are one row, repeated unstored."""
-    data = jax.tree.map(lambda leaf: np.broadcast_to(leaf[:1], (buffer, *leaf.shape[1:])), problem.data)
-    return replace(problem, data=data, held_out=None)
+    def on_buffer() -> Problem:
+        data = jax.tree.map(lambda leaf: np.broadcast_to(leaf[:1], (buffer, *leaf.shape[1:])), problem.data)
+        return replace(problem, data=data, held_out=None)
+
+    return problem.once(("window", buffer), on_buffer)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Streamed:
         shape, budget = self.shape, int(np.asarray(rules.max_steps))
         pieces = self._begun(lanes, params, start_loss, start_norm, seeds, hyper, rules)
         seen = [_Seen.of(piece, len(marks)) for piece in pieces]
-        advance = _stepper(shape, placement.context())
+        advance = _stepper(shape)
         stops = [*(int(mark) for mark in marks if mark < budget), budget]
         per_buffer = shape.problem.examples // shape.batch_size
         buffers, data = self.reader.buffers(-(-budget // per_buffer)), None
@@ -122,7 +125,7 @@ class Streamed:
         hyper: Hyper, rules: Rules,
     ) -> list[Slots]:
         """All groups at step 0, a width of lanes at a time; the last piece is filled up with lanes that never run."""
-        begin, slots, groups = _beginner(self.shape, placement.context()), self.shape.slots, len(lanes.origin)
+        begin, slots, groups = _beginner(self.shape), self.shape.slots, len(lanes.origin)
 
         def begun(first: int) -> Slots:
             length = min(slots, groups - first)
@@ -164,7 +167,11 @@ class Streamed:
         block = min(self.width, -(-lanes // FEWEST_LANES) * FEWEST_LANES)
         tile = min(1 << int(np.log2(np.clip(scores.SCORES // block, FEWEST_ROWS, MOST_ROWS))), self.reader.examples)
         rows = max(self.reader.buffer // tile, 1) * tile
-        summer = functools.partial(_summer, self.shape.problem, mean, lanes=block, context=placement.context())
+        def summer(rows: int, tile: int) -> jax.stages.Compiled:
+            problem = self.shape.problem
+            return problem.once(("sums", mean, rows, tile, block, placement.context()),
+                                lambda: _summer(problem, mean, rows, tile, block))
+
         of_tiles, rest = summer(rows=rows, tile=tile), self.reader.examples % tile
         of_rest = summer(rows=rest, tile=rest) if rest else None
         parts = [jax.tree.map(functools.partial(scores.block_of, first=first, block=block), params)
@@ -229,21 +236,23 @@ class _Seen:
         return Outcome(*cast("tuple[jax.Array, ...]", arrays))
 
 
-@functools.lru_cache(maxsize=64)
-def _beginner(shape: Shape, context: tuple[object, ...]) -> Callable[..., Slots]:
+def _beginner(shape: Shape) -> Callable[..., Slots]:
     """A function (queue, rules) -> the piece of lanes at step 0."""
-    return jax.jit(one_by_one(lambda queue, rules: pool.begin(shape, queue, jnp.arange(shape.slots), rules)))
+    return shape.problem.once(("begin", shape, placement.context()), lambda: jax.jit(one_by_one(
+        lambda queue, rules: pool.begin(shape, queue, jnp.arange(shape.slots), rules))))
 
 
-@functools.lru_cache(maxsize=64)
-def _stepper(shape: Shape, context: tuple[object, ...]) -> jax.stages.Compiled:
+def _stepper(shape: Shape) -> jax.stages.Compiled:
     """The executable that takes a piece of lanes so many steps forward on one buffer."""
-    data, queue, _, rules = example_arguments(shape)
-    queue = queue._replace(length=np.int32(shape.slots))
-    slots = jax.eval_shape(_beginner(shape, context), queue, rules)
-    stepper = jax.jit(one_by_one(functools.partial(pool.advance, shape)), donate_argnums=1)
-    lowered = stepper.lower(data, slots, jax.ShapeDtypeStruct((), jnp.int32), rules)
-    return lowered.compile(placement.compiler_options(shape.problem))
+    def compiled() -> jax.stages.Compiled:
+        data, queue, _, rules = example_arguments(shape)
+        queue = queue._replace(length=np.int32(shape.slots))
+        slots = jax.eval_shape(_beginner(shape), queue, rules)
+        stepper = jax.jit(one_by_one(functools.partial(pool.advance, shape)), donate_argnums=1)
+        lowered = stepper.lower(data, slots, jax.ShapeDtypeStruct((), jnp.int32), rules)
+        return lowered.compile(placement.compiler_options(shape.problem))
+
+    return shape.problem.once(("step", shape, placement.context()), compiled)
 
 
 def _advanced(
@@ -253,21 +262,21 @@ def _advanced(
     return jax.block_until_ready(advance(data, piece, np.int32(count), rules))
 
 
-@functools.lru_cache(maxsize=64)
-def _summer(
-    problem: Problem, mean: Mean, *, rows: int, tile: int, lanes: int, context: tuple[object, ...]
-) -> jax.stages.Compiled:
+def _summer(problem: Problem, mean: Mean, rows: int, tile: int, lanes: int) -> jax.stages.Compiled:
     """The executable (data, tiles, params) -> sum of the means over each of the first tiles of rows, for many lanes."""
     many = jax.vmap(functools.partial(mean, problem), (0, None))
+
+    def means(params: PyTree, batch: PyTree) -> PyTree:
+        return jax.tree.map(at_least_float32, many(params, batch))
 
     def total(data: PyTree, tiles: jax.Array, params: PyTree) -> PyTree:
         def part(number: jax.Array) -> PyTree:
             return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, number * tile, tile), data)
 
         def add(number: jax.Array, sums: PyTree) -> PyTree:
-            return jax.tree.map(jnp.add, sums, many(params, part(number)))
+            return jax.tree.map(jnp.add, sums, means(params, part(number)))
 
-        like = jax.eval_shape(many, params, jax.eval_shape(part, jnp.int32(0)))
+        like = jax.eval_shape(means, params, jax.eval_shape(part, jnp.int32(0)))
         return jax.lax.fori_loop(0, tiles, add, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like))
 
     data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype), problem.like())
@@ -306,5 +315,4 @@ def _loss_and_gradient(problem: Problem, params: PyTree, batch: PyTree) -> PyTre
 
 
 def _loss_gradient_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> PyTree:
-    assert problem.accuracy is not None
-    return _loss_and_gradient(problem, params, batch), problem.accuracy(params, batch)
+    return _loss_and_gradient(problem, params, batch), problem.rightly(params, batch)

@@ -26,7 +26,8 @@ ALONE, MUCH = 256 << 10, 1 << 14
 # So do lanes of which each core gets only a few, and whose step takes longer than a program takes to begin it: a
 # program of 16 lanes is as slow with one as with 16. Operations of a step, and lanes a core.
 HEAVY, FEW = 1 << 17, 8
-GPU_LANES, GPU_SHARE = 1 << 16, 1 / 64  # of its memory; results, gradients and outputs take many times the parameters
+# Of its memory, for the largest array of all lanes: a step keeps many such at once. Lanes, where arrays are small.
+GPU_LANES, GPU_SHARE = 1 << 16, 1 / 64
 
 
 def best_width(problem: Problem, batch_size: int, share: int | None = None) -> int:
@@ -47,16 +48,15 @@ def best_width(problem: Problem, batch_size: int, share: int | None = None) -> i
     few = share is not None and share <= FEW and jax.default_backend() == "cpu"
     if alone(problem, batch_size) or (few and step_operations(problem, batch_size) > HEAVY):
         return 1
-    if problem.data is None:
-        (most, room), largest = PLAIN, lane_bytes(problem, 1)
-    else:
-        (most, room), largest = FULL if batch_size == problem.examples else BATCHES, 1
-    arrays = ARRAYS
+    parameters, largest = max(problem.parameter_bytes, 1), max(lane_bytes(problem, batch_size), 1)
     if jax.default_backend() != "cpu":
         stats = jax.local_devices()[0].memory_stats() or {}
-        most, room = GPU_LANES, int(stats.get("bytes_limit", 0) * GPU_SHARE)
-        arrays = room
-    return power_within(min(room // max(problem.parameter_bytes, 1), arrays // max(largest, 1)), FEWEST, most)
+        return power_within(int(stats.get("bytes_limit", 0) * GPU_SHARE) // largest, FEWEST, GPU_LANES)
+    if problem.data is None:
+        most, room = PLAIN
+        return power_within(min(room // parameters, ARRAYS // largest), FEWEST, most)
+    most, room = FULL if batch_size == problem.examples else BATCHES
+    return power_within(room // parameters, FEWEST, most)
 
 
 def alone(problem: Problem, batch_size: int) -> bool:

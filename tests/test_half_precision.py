@@ -1,0 +1,117 @@
+"""Parameters, losses and data in half precision, or in another one than each other: the path of a plain loop."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from gdjax.engine import step
+from tests import plain
+from tests.quick import QUICK
+
+DRAW = np.random.default_rng(0)
+ROWS = DRAW.normal(size=(20, 3)).astype(np.float32)
+LABELS = (ROWS[:, 0] > 0).astype(np.int32)
+MIXED = {"weights": jnp.bfloat16, "offsets": jnp.float32}
+
+
+@pytest.fixture(autouse=True)
+def _compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdjax.engine.placement.compiler_options", lambda problem: QUICK)
+
+
+def classes(weights: type = jnp.bfloat16, offsets: type = jnp.bfloat16, loss: type = jnp.float32) -> gdjax.Problem:
+    """Softmax regression whose parts have dtypes of their own."""
+    def init(key):
+        return {"weights": (0.3 * jax.random.normal(key, (2, 3))).astype(weights), "offsets": jnp.zeros(2, offsets)}
+
+    def of_example(params, example):
+        x, label = example
+        outputs = (params["weights"] @ x.astype(weights)).astype(loss) + params["offsets"].astype(loss)
+        return jax.nn.logsumexp(outputs) - outputs[label]
+
+    return gdjax.Problem(name="classes", loss=of_example, init=init, data=(ROWS, LABELS), optimum=0.0)
+
+
+def descended(problem: gdjax.Problem, **changed) -> gdjax.Runs:
+    return gdjax.minibatch(problem, **{"batch_size": 5, "rates": 0.25, "starts": 2, "key": 0, "max_steps": 20,
+                                       "marks": 4, **changed})
+
+
+@pytest.mark.parametrize("loss", [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize(("optimizer", "hyper", "made"), [
+    ("sgd", None, optax.sgd(0.25)),
+    ("momentum", {"momentum": [0.5]}, optax.sgd(0.25, momentum=0.5)),
+    ("adam", None, optax.adam(0.25)),
+])
+def test_parameters_in_half_precision_take_the_path_of_a_plain_loop(loss, optimizer, hyper, made) -> None:
+    half = jnp.float16 if loss == jnp.float16 else jnp.bfloat16
+    problem = classes(half, half, loss)
+    runs = descended(problem, optimizer=optimizer, hyper=hyper)
+    key = jax.random.key(0)
+    starts = gdjax.lanes.draw_starts(problem, jax.random.fold_in(key, gdjax.lanes.KEY_STARTS), 2)
+    seeds = gdjax.lanes.streams(jax.random.fold_in(key, gdjax.lanes.KEY_BATCHES), np.array([[0, 0], [1, 0]]))
+    for lane in range(2):
+        start = jax.tree.map(lambda leaf, lane=lane: leaf[lane], starts)
+        _, losses = plain.descend(problem, made, start, 20, plain.batches_of(20, 5, seeds[lane], 20))
+        np.testing.assert_allclose(runs.curve[lane], losses[runs.marks], rtol=0.03, atol=0.01)
+        assert runs.params["weights"].dtype == half and runs.final_loss.dtype == runs.grad_norm.dtype == np.float32
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "nesterov"])
+def test_leaves_of_several_dtypes_keep_them(optimizer) -> None:
+    hyper = None if optimizer in ("sgd", "adam") else {"momentum": [0.9]}
+    runs = descended(classes(**MIXED), optimizer=optimizer, hyper=hyper)
+    assert {name: leaf.dtype for name, leaf in runs.params.items()} == MIXED
+    assert np.all(runs.final_loss < 0.6 * runs.start_loss)
+
+
+def test_all_examples_in_every_step_end_a_lane_by_its_norm() -> None:
+    runs = gdjax.bgd(classes(**MIXED), rates=0.5, starts=3, key=0, tolerance=0.1, max_steps=500)
+    assert set(runs.frame().status) == {"converged"} and np.all(runs.grad_norm <= 0.1)
+
+
+def test_two_numbers_in_half_precision_descend_without_data() -> None:
+    bowl = gdjax.Problem(name="half-bowl", loss=lambda x: jnp.sum(x.astype(jnp.float32) ** 2), optimum=0.0,
+                         init=lambda key: jax.random.normal(key, (2,), jnp.bfloat16))
+    runs = gdjax.bgd(bowl, rates=0.25, starts=2, key=0, max_steps=3)
+    np.testing.assert_allclose(runs.final_loss, runs.start_loss / 64, rtol=0.02)  # each step halves both numbers
+
+
+def test_a_loss_in_half_precision_is_averaged_and_decayed_in_single() -> None:
+    problem = classes(loss=jnp.bfloat16)
+    assert problem.loss_like.dtype == jnp.float32
+    table = gdjax.lanes.hyper_table([gdjax.Setting(gdjax.schedules.linear(), 0.1)],
+                                    gdjax.lanes.formulas_of([gdjax.schedules.linear()]), {}, 100_000, 1.0,
+                                    problem.loss_like.dtype)
+    assert table.horizon[0] == 100_000, "bfloat16 would have 99,840"
+    many = gdjax.Problem(name="ones", loss=lambda w, x: w * x, init=lambda key: jnp.ones((), jnp.float16),
+                         data=200 + np.arange(1024, dtype=np.float16) % 2)
+    assert float(many.objective(jnp.float16(1), many.device_data())) == 200.5, "as 200 in bfloat16, infinite in sums"
+
+
+def test_a_large_gradient_in_half_precision_is_no_divergence() -> None:
+    assert float(step.norm(jnp.full(10, 300.0, jnp.float16))) == pytest.approx(300 * 10**0.5)
+    assert float(step.norm({"a": jnp.full(2, 300.0, jnp.float16)})) == pytest.approx(300 * 2**0.5)
+
+
+def test_data_in_half_precision_are_numbers() -> None:
+    halves = gdjax.Problem(name="halves", loss=lambda w, x: (w - x.astype(jnp.float32)) ** 2, optimum=0.25,
+                           init=lambda key: jnp.zeros(()), data=jnp.array([1, 2], jnp.bfloat16))
+    assert gdjax.bgd(halves, rates=0.5, starts=1, key=0, max_steps=1).final_loss == pytest.approx(0.25)
+
+
+def test_parameters_in_single_precision_with_a_loss_in_double(x64) -> None:
+    runs = descended(classes(jnp.float32, jnp.float32, jnp.float64))
+    assert runs.params["weights"].dtype == np.float32 and runs.final_loss.dtype == runs.grad_norm.dtype == np.float64
+
+
+def test_streamed_examples_are_averaged_in_single_precision() -> None:
+    ones = gdjax.Problem(name="many-ones", loss=lambda w, x: (w * x).astype(jnp.float32), optimum=-9.0,
+                         init=lambda key: jnp.ones((), jnp.bfloat16), data=np.ones(40_000, np.float32))
+    runs = gdjax.minibatch(ones, batch_size=100, rates=0.0625, starts=1, key=0, max_steps=1, sampling="stream")
+    assert (runs.start_loss[0], runs.final_loss[0], runs.grad_norm[0]) == (1, 0.9375, 1)
