@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from gdjax.engine.step import Hyper
 from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Formula, Schedule, pad_shape
+from gdjax.xla import options_for_draws
 
 BATCHES = ("per-start", "independent", "common")
 KEY_STARTS, KEY_BATCHES, KEY_BLOCKS = 0, 1, 3  # what is folded into the caller's key; 2 is for range tests
@@ -147,16 +149,16 @@ def streams(key: jax.Array, stream: np.ndarray) -> np.ndarray:
     padded = np.zeros((-(-len(stream) // block) * block, 2), np.uint32)
     padded[: len(stream)] = stream
     return blocks.in_places(((blocks.places(first, block, len(stream)),
-                              _seeds(key, jnp.asarray(padded[first : first + block])))
+                              np.asarray(_seeder()(key, padded[first : first + block])))
                              for first in range(0, len(padded), block)), len(stream))
 
 
-@jax.jit
-def _seeds(key: jax.Array, stream: jax.Array) -> jax.Array:
-    def seed(pair: jax.Array) -> jax.Array:
+@functools.cache
+def _seeder() -> Callable[..., jax.Array]:
+    def seed(key: jax.Array, pair: jax.Array) -> jax.Array:
         return jax.random.bits(jax.random.fold_in(jax.random.fold_in(key, pair[0]), pair[1]), (2,), jnp.uint32)
 
-    return jax.vmap(seed)(stream)
+    return jax.jit(jax.vmap(seed, (None, 0)), compiler_options=options_for_draws())
 
 
 def _drawer(problem: Problem, block: int) -> Callable[[jax.Array, jax.Array], PyTree]:
@@ -164,4 +166,4 @@ def _drawer(problem: Problem, block: int) -> Callable[[jax.Array, jax.Array], Py
         index = first + jnp.arange(block, dtype=jnp.uint32)
         return jax.vmap(lambda i: problem.start(jax.random.fold_in(key, i)))(index)
 
-    return jax.jit(one_by_one(draw))
+    return jax.jit(one_by_one(draw), compiler_options=options_for_draws())

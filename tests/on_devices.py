@@ -100,7 +100,7 @@ def _compiled_as(name: str) -> AbstractContextManager[object]:
     """As users get it where bits are compared; else quickly, alike on all devices, for what is divided is the same."""
     if name in EXACT:
         return nullcontext()
-    return mock.patch("gdjax.engine.placement.compiler_options", return_value=QUICK)
+    return mock.patch("gdjax.xla._left_open", return_value=QUICK)
 
 
 @contextmanager

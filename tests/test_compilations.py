@@ -11,8 +11,7 @@ import optax
 import pytest
 
 import gdjax
-from gdjax import schedules
-from gdjax.engine import placement
+from gdjax import schedules, xla
 
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 PROBLEM = gdjax.problems.get("line-fit")
@@ -121,18 +120,18 @@ def test_what_is_static_compiles_anew(warm):
 
 
 def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(placement, "PRODUCTS", {"xla_of_another_release": "1"})
-    assert "xla_of_another_release" not in (placement.compiler_options(PROBLEM) or {})
+    monkeypatch.setattr(xla, "PRODUCTS", {"xla_of_another_release": "1"})
+    assert "xla_of_another_release" not in (xla.options_for_losses(True) or {})
     assert np.isfinite(run(batch_size=7).final_loss).all()
 
 
 def test_options_that_the_user_has_set_are_left_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = placement.compiler_options(PROBLEM)
+    asked = xla.options_for_losses(True)
     if asked is None:
         pytest.skip("nothing is asked for on this device")
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_prefer_vector_width=256")
-    left = placement.compiler_options(PROBLEM)
-    assert left == {name: value for name, value in asked.items() if name in placement.PRODUCTS}
+    left = xla.options_for_losses(True)
+    assert left == {name: value for name, value in asked.items() if name in xla.PRODUCTS}
 
 
 def test_marks_of_a_call_compile_nothing_where_no_lane_waits() -> None:

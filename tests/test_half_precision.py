@@ -21,7 +21,7 @@ MIXED = {"weights": jnp.bfloat16, "offsets": jnp.float32}
 
 @pytest.fixture(autouse=True)
 def _compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gdjax.engine.placement.compiler_options", lambda problem: QUICK)
+    monkeypatch.setattr("gdjax.xla._left_open", lambda asked: QUICK)
 
 
 def classes(weights: type = jnp.bfloat16, offsets: type = jnp.bfloat16, loss: type = jnp.float32) -> gdjax.Problem:

@@ -17,6 +17,7 @@ from gdjax.engine import placement, sharding
 from gdjax.engine import step as one
 from gdjax.engine.width import FEWEST, alone, lane_bytes, power_within
 from gdjax.problem import Problem, PyTree
+from gdjax.xla import options_for_losses
 
 Lane = Callable[[Problem, PyTree, PyTree], tuple[jax.Array, ...]]
 """Numbers, () each, of a problem's parameters on a batch."""
@@ -32,7 +33,7 @@ def measure(problem: Problem, params: PyTree, mesh: Mesh | None = None) -> tuple
     In blocks and rows whose size depends on the problem only, so that a lane's numbers do not depend on how many there
     are; each device that shares the lanes takes blocks of its own, and rows without a lane are left out.
     """
-    loss, norm = _in_blocks(problem, loss_and_norm, params, mesh)
+    loss, norm, *_ = _in_blocks(problem, _on_data, params, mesh)
     return loss, norm
 
 
@@ -43,17 +44,15 @@ def measure_ends(
 
     The accuracy is that of the held-out examples, or of the data where none are held out.
     """
-    if problem.held_out is None and problem.accuracy is not None:
-        loss, norm, accuracy = _in_blocks(problem, _loss_norm_accuracy, params, mesh)
-        return loss, norm, {"accuracy": accuracy}
-    return *measure(problem, params, mesh), held_out_scores(problem, params, mesh)
+    loss, norm, *accuracy = _in_blocks(problem, _on_data, params, mesh)
+    return loss, norm, dict(zip(("accuracy",), accuracy, strict=False)) or held_out_scores(problem, params, mesh)
 
 
 def held_out_scores(problem: Problem, params: PyTree, mesh: Mesh | None = None) -> dict[str, np.ndarray]:
     """Loss and accuracy of the held-out examples by name, (lanes,) each; none where none are held out."""
     if problem.held_out is None:
         return {}
-    found = _in_blocks(problem, _held_out_loss_accuracy, params, mesh, "held_out")
+    found = _in_blocks(problem, _on_held_out, params, mesh, "held_out")
     return dict(zip(("held_out_loss", "accuracy"), found, strict=False))
 
 
@@ -68,12 +67,13 @@ def loss_and_norm(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.
     return loss, one.norm(gradient).astype(loss.dtype)
 
 
-def _loss_norm_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
-    """In one program, which computes the outputs of the examples once."""
-    return *loss_and_norm(problem, params, batch), *_accuracy(problem, params, batch)
+def _on_data(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
+    """Loss and gradient norm, and the accuracy that is told of the data: one program, for starts and for ends."""
+    accuracy = () if problem.held_out is not None else _accuracy(problem, params, batch)
+    return *loss_and_norm(problem, params, batch), *accuracy
 
 
-def _held_out_loss_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
+def _on_held_out(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
     return problem.objective(params, batch), *_accuracy(problem, params, batch)
 
 
@@ -175,4 +175,4 @@ def _scorer(
     program = placement.jitted(scorer, mesh, (placement.EXAMPLES, placement.LANES, placement.LANES))
     rows = jax.ShapeDtypeStruct((placement.pools(mesh),), jnp.int32)
     lowered = program.lower(placement.data_on(problem, mesh, field), jax.tree.unflatten(tree, shapes), rows)
-    return lowered.compile(placement.compiler_options(problem))
+    return lowered.compile(options_for_losses(problem.data is not None))

@@ -26,14 +26,6 @@ from gdjax.threads import as_here
 Tree = TypeVar("Tree")
 Piece = TypeVar("Piece")
 Found = TypeVar("Found")
-Options = dict[str, str | bool]
-WIDE: Options = {"xla_cpu_prefer_vector_width": "512"}  # where a CPU has such: 5 to 25 % less time
-# With data LLVM's third level unrolls short loops over a batch, whose exponentials then come one by one: the second
-# took 0.65 to 0.95 of the time. Without data it is the other way: 1.8 times in a valley.
-ROLLED: Options = {"xla_backend_optimization_level": "2"}
-# YNNPACK for products alone: it is called for each reduction too, and what that reads must be in memory. Without, full
-# batches and scores took 0.75 to 0.9 of the time.
-PRODUCTS: Options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 EXAMPLES, LANES, WHOLE = sharding.SHARDED, PartitionSpec("lanes"), PartitionSpec()
 
 
@@ -77,27 +69,6 @@ def jitted(function: Callable, mesh: Mesh | None, arguments: tuple[PartitionSpec
         function = jax.shard_map(function, mesh=mesh, in_specs=tuple(kind.spec for kind in kinds), out_specs=LANES,
                                  check_vma=False)
     return jax.jit(function, in_shardings=kinds, out_shardings=_kind(mesh, LANES))
-
-
-def compiler_options(problem: Problem) -> Options | None:
-    """What XLA is asked for on the default device; what the user's own XLA_FLAGS say of an option counts instead."""
-    if jax.default_backend() != "cpu":
-        return None
-    asked = WIDE if problem.data is None else WIDE | ROLLED
-    if problem.data is not None and _known(*PRODUCTS.items()):
-        asked |= PRODUCTS
-    flags = os.environ.get("XLA_FLAGS", "")
-    return {name: value for name, value in asked.items() if f"--{name}=" not in flags}
-
-
-@functools.cache
-def _known(*options: tuple[str, str | bool]) -> bool:
-    """Whether this XLA has the options: what is experimental comes and goes."""
-    try:
-        jax.jit(lambda: 0).lower().compile(dict(options))
-    except jax.errors.JaxRuntimeError:
-        return False
-    return True
 
 
 def context() -> tuple[bool, str | None, str]:

@@ -25,6 +25,7 @@ from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
 from gdjax.problem import Problem, PyTree
 from gdjax.stopping import Rules
+from gdjax.xla import options_for_losses
 
 PARTS = placement.EXAMPLES, placement.LANES, placement.WHOLE, placement.WHOLE  # data, queue, marks, rules
 _lock = threading.Lock()
@@ -207,7 +208,7 @@ def _compiled(shape: Shape, mesh: Mesh | None) -> Program:
     program = placement.jitted(functools.partial(_on_each, shape, mesh), mesh, PARTS)
     lowered = program.lower(*example_arguments(shape, mesh))
     traced = time.perf_counter()
-    executable = lowered.compile(placement.compiler_options(shape.problem))
+    executable = lowered.compile(options_for_losses(shape.problem.data is not None))
     return Program(shape, executable, traced - began, time.perf_counter() - traced, mesh)
 
 

@@ -29,6 +29,7 @@ from gdjax.precision import at_least_float32
 from gdjax.problem import Problem, PyTree
 from gdjax.reading import Reader
 from gdjax.stopping import BUDGET, RUNNING, Rules
+from gdjax.xla import options_for_losses
 
 Mean = Callable[[Problem, PyTree, PyTree], PyTree]
 """Of a problem's parameters on a batch, what is averaged over all examples: numbers, or arrays such as a gradient."""
@@ -250,7 +251,7 @@ def _stepper(shape: Shape) -> jax.stages.Compiled:
         slots = jax.eval_shape(_beginner(shape), queue, rules)
         stepper = jax.jit(one_by_one(functools.partial(pool.advance, shape)), donate_argnums=1)
         lowered = stepper.lower(data, slots, jax.ShapeDtypeStruct((), jnp.int32), rules)
-        return lowered.compile(placement.compiler_options(shape.problem))
+        return lowered.compile(options_for_losses(shape.problem.data is not None))
 
     return shape.problem.once(("step", shape, placement.context()), compiled)
 
@@ -283,7 +284,7 @@ def _summer(problem: Problem, mean: Mean, rows: int, tile: int, lanes: int) -> j
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes, *leaf.shape), leaf.dtype),
                           problem.shapes)
     lowered = jax.jit(one_by_one(total)).lower(data, jax.ShapeDtypeStruct((), jnp.int32), params)
-    return lowered.compile(placement.compiler_options(problem))
+    return lowered.compile(options_for_losses(problem.data is not None))
 
 
 def _added(
