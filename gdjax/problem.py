@@ -215,11 +215,21 @@ class Problem:
         return self._signed(at_least_float32(self.written("loss")(params, example)))
 
     def rightly(self, params: PyTree, batch: PyTree) -> jax.Array:
-        """Accuracy on a batch: the problem has one."""
-        share = self.written("accuracy")
-        if self.loss is None:  # what is said of a batch may depend on all of it
-            return at_least_float32(share(params, batch))
-        return tiles.mean(lambda *given: at_least_float32(share(*given)), params, batch, self.sizes.example_bytes)
+        """Accuracy on a batch; the problem has one."""
+        return self._in_tiles(lambda batch: at_least_float32(self.written("accuracy")(params, batch)), batch)
+
+    def scored(self, params: PyTree, batch: PyTree) -> tuple[jax.Array, PyTree, jax.Array]:
+        """Objective, its gradient, and accuracy on a batch, which have the outputs of the examples in common."""
+        def of(batch: PyTree) -> tuple[jax.Array, PyTree, jax.Array]:
+            loss, gradient = jax.value_and_grad(self._mean)(params, batch)
+            right = at_least_float32(self.written("accuracy")(params, batch))
+            return self._signed(loss), jax.tree.map(self._signed, gradient), right
+
+        return self._in_tiles(of, batch)
+
+    def _in_tiles(self, function: Callable[[PyTree], Made], batch: PyTree) -> Made:
+        """Means over a batch of what a function says are means over its argument; if the loss does not, at once."""
+        return function(batch) if self.loss is None else tiles.means(function, batch, self.sizes.example_bytes)
 
     def written(self, field: str) -> Callable[..., jax.Array]:
         """`loss`, `batch_loss` or `accuracy` as it is computed: where it has windows, with these as slices."""

@@ -6,7 +6,7 @@ import contextlib
 import contextvars
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from gdjax.precision import at_least_float32
 # On a CPU a tile stays in the second-level cache: scores of a network of two convolutions on 1,797 digits took a third.
 CPU = 4 << 20, 1 << 20
 GPU = 64 << 20, 64 << 20  # for each of the many lanes of a program
+Made = TypeVar("Made")
 _whole = contextvars.ContextVar("whole", default=False)
 
 
@@ -50,8 +51,41 @@ def mean(
     tile = tile_of(examples, example_bytes)
     if tile == examples or _whole.get():
         return function(params, batch)
-
     return _in_tiles(function, tile, params, batch)
+
+
+def means(function: Callable[[Any], Made], batch: Any, example_bytes: int) -> Made:
+    """Means over a batch of what a function says are means over its argument, a pytree; not to be differentiated.
+
+    Args:
+        function: batch -> means over it.
+        batch: pytree of (examples, …) leaves.
+        example_bytes: of the largest array that the function makes of one example.
+
+    Example:
+        >>> low, high = means(lambda batch: (jnp.mean(batch), jnp.mean(batch > 3)), jnp.arange(10.0), 1 << 20)
+        >>> float(low), round(float(high), 6)
+        (4.5, 0.6)
+    """
+    examples = jax.tree.leaves(batch)[0].shape[0]
+    tile = tile_of(examples, example_bytes)
+    return function(batch) if tile == examples or _whole.get() else _mean_of_tiles(function, batch, tile)
+
+
+def _mean_of_tiles(function: Callable[[Any], Made], batch: Any, tile: int) -> Made:
+    examples = jax.tree.leaves(batch)[0].shape[0]
+    count, rest = divmod(examples, tile)
+    like = jax.eval_shape(function, _rows(batch, 0, tile))
+
+    def add(total: Any, first: jax.Array) -> tuple[Any, None]:
+        return jax.tree.map(_added, total, function(_rows(batch, first, tile))), None
+
+    none = jax.tree.map(lambda leaf: at_least_float32(jnp.zeros(leaf.shape, leaf.dtype)), like)
+    total, _ = jax.lax.scan(add, none, tile * jnp.arange(count))
+    if rest:
+        last = function(_rows(batch, tile * count, rest))
+        total = jax.tree.map(functools.partial(_added, share=rest / tile), total, last)
+    return jax.tree.map(lambda total, leaf: (total / (examples / tile)).astype(leaf.dtype), total, like)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -83,23 +117,6 @@ def _moves(slope: Any) -> bool:
 
 def _array(slope: Any) -> Any:
     return slope if _moves(slope) else np.zeros(slope.shape, slope.dtype)
-
-
-def _mean_of_tiles(function: Callable[[Any], Any], batch: Any, tile: int) -> Any:
-    """Mean over a batch of what a function gives of each tile, a pytree of means over it."""
-    examples = jax.tree.leaves(batch)[0].shape[0]
-    count, rest = divmod(examples, tile)
-    like = jax.eval_shape(function, _rows(batch, 0, tile))
-
-    def add(total: Any, first: jax.Array) -> tuple[Any, None]:
-        return jax.tree.map(_added, total, function(_rows(batch, first, tile))), None
-
-    none = jax.tree.map(lambda leaf: at_least_float32(jnp.zeros(leaf.shape, leaf.dtype)), like)
-    total, _ = jax.lax.scan(add, none, tile * jnp.arange(count))
-    if rest:
-        last = function(_rows(batch, tile * count, rest))
-        total = jax.tree.map(functools.partial(_added, share=rest / tile), total, last)
-    return jax.tree.map(lambda total, leaf: (total / (examples / tile)).astype(leaf.dtype), total, like)
 
 
 def _added(total: jax.Array, part: jax.Array, share: float = 1) -> jax.Array:

@@ -69,16 +69,15 @@ def loss_and_norm(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.
 
 def _on_data(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
     """Loss and gradient norm, and the accuracy that is told of the data: one program, for starts and for ends."""
-    accuracy = () if problem.held_out is not None else _accuracy(problem, params, batch)
-    return *loss_and_norm(problem, params, batch), *accuracy
+    if problem.accuracy is None or problem.held_out is not None:
+        return loss_and_norm(problem, params, batch)
+    loss, gradient, accuracy = problem.scored(params, batch)
+    return loss, one.norm(gradient).astype(loss.dtype), accuracy
 
 
 def _on_held_out(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
-    return problem.objective(params, batch), *_accuracy(problem, params, batch)
-
-
-def _accuracy(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
-    return () if problem.accuracy is None else (problem.rightly(params, batch),)
+    loss = problem.objective(params, batch)
+    return (loss,) if problem.accuracy is None else (loss, problem.rightly(params, batch))
 
 
 def in_rows(problem: Problem, lane: Lane, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:

@@ -85,7 +85,7 @@ class Streamed:
         """`measure` of final parameters, and their held-out loss and accuracy as `measure.measure_ends` gives them."""
         if self.problem.accuracy is None or self.problem.held_out is not None:
             return *self.measure(params), scores.held_out_scores(self.problem, params)
-        (loss, gradient), accuracy = self._means(_loss_gradient_accuracy, params)
+        loss, gradient, accuracy = self._means(Problem.scored, params)
         return self._number(loss), self._norm(gradient), {"accuracy": self._number(accuracy)}
 
     def run_lanes(
@@ -149,7 +149,7 @@ class Streamed:
         if self.shape.norm_at_marks:
             losses, norms = self.measure(whole)
         else:
-            losses, norms = self._number(self._means(_loss, whole)), None
+            losses, norms = self._number(self._means(Problem.objective, whole)), None
         for place, (each, params) in enumerate(zip(seen, held, strict=True)):
             here = slice(place * self.width, (place + 1) * self.width)
             norm = None if norms is None else norms[here]
@@ -307,13 +307,6 @@ def _rows_of(leaf: jax.Array, first: int, rows: int) -> jax.Array:
     return leaf[first : first + rows]
 
 
-def _loss(problem: Problem, params: PyTree, batch: PyTree) -> PyTree:
-    return problem.objective(params, batch)
-
-
 def _loss_and_gradient(problem: Problem, params: PyTree, batch: PyTree) -> PyTree:
     return jax.value_and_grad(problem.objective)(params, batch)
 
-
-def _loss_gradient_accuracy(problem: Problem, params: PyTree, batch: PyTree) -> PyTree:
-    return _loss_and_gradient(problem, params, batch), problem.rightly(params, batch)
