@@ -25,8 +25,8 @@ def check_data(name: str, data: PyTree, field: str = "data", dtype: str | None =
         ValueError: no leaves, or rows; leaves of unequal length; numbers that are not finite, or that are not those
             that JAX would hold.
 
-    >>> check_data("mine", {"x": [[1, 2], [3, 4]]})["x"].shape
-    (2, 2)
+    >>> check_data("mine", {"x": np.ones((2, 3)), "label": np.array([0, 1])})["x"].shape
+    (2, 3)
     """
     found, tree = jax.tree.flatten_with_path(data)
     leaves = [(jax.tree_util.keystr(path), leaf) for path, leaf in found]

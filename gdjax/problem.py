@@ -21,7 +21,7 @@ from gdjax.sizes import Sizes
 PyTree = object
 """Any nesting of dicts, lists, tuples and registered classes with arrays as leaves."""
 Made = TypeVar("Made")
-KEPT = 128  # things that a problem keeps
+KEPT = 128  # things that a problem keeps at once
 _lock = threading.Lock()
 
 
@@ -174,6 +174,17 @@ class Problem:
             if len(held) > KEPT:
                 del held[next(iter(held))]
         return made
+
+    def forget(self, made: object) -> None:
+        """Let go of what `once` has kept; it is made again when asked for."""
+        with _lock:
+            held = self.__dict__.get("_held", {})
+            for key in [key for key, value in held.items() if value is made]:
+                del held[key]
+
+    def __getstate__(self) -> dict[str, object]:
+        """What is copied and pickled: what `once` keeps is made again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_held"}
 
     def _device_leaf(self, leaf: np.ndarray) -> jax.Array:
         return self.cast(jnp.asarray(leaf))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -132,6 +133,15 @@ def test_options_that_the_user_has_set_are_left_to_them(monkeypatch: pytest.Monk
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_prefer_vector_width=256")
     left = xla.options_for_losses(True)
     assert left == {name: value for name, value in asked.items() if name in xla.PRODUCTS}
+
+
+def test_programs_of_all_problems_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdjax.engine.program.KEPT", 2)
+    monkeypatch.setattr("gdjax.engine.program._kept", deque())
+    problems = [gdjax.problems.get(name) for name in ("bowl", "parabola", "booth")]
+    first, *_ = [gdjax.compile(each, batch_size=1, width=32) for each in problems]
+    assert gdjax.compile(problems[2], batch_size=1, width=32) is gdjax.compile(problems[2], batch_size=1, width=32)
+    assert gdjax.compile(problems[0], batch_size=1, width=32) is not first, "the oldest went"
 
 
 def test_marks_of_a_call_compile_nothing_where_no_lane_waits() -> None:

@@ -7,6 +7,7 @@ twenty minutes on two cores, is `make conformance`.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import defaultdict
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ import pytest
 
 import gdjax
 from gdjax.engine import step as one
-from tests.quick import QUICK
+from tests.quick import QUICK, quick_jit
 
 STEPS, EXAMPLES = 4, 4
 SCHEDULES = [*map(gdjax.schedules.get, gdjax.schedules.names()), gdjax.schedules.warmup("cosine", share=0.5)]
@@ -35,6 +36,7 @@ class Group:
         first, *others = self.problems
         return first.name + (f"+{len(others)}" if others else "")
 
+    @functools.cached_property
     def lanes(self) -> tuple:
         """(which problem, parameters, batch) of each lane."""
         starts = [each.start(jax.random.key(7)) for each in self.problems]
@@ -43,10 +45,11 @@ class Group:
         return (jnp.asarray(place), *(jax.tree.map(lambda *leaves: jnp.stack(leaves)[place], *trees)
                                       for trees in (starts, batches)))
 
-    def rates(self, lanes: tuple) -> np.ndarray:
+    @functools.cached_property
+    def rates(self) -> np.ndarray:
         """Rates of every step, (steps, lanes): of plain descent a step of at most 0.01, where the slope allows it."""
-        slope = jax.jit(jax.vmap(lambda place, params, batch: one.norm(jax.grad(self.loss, 1)(place, params, batch))))
-        rate = np.clip(0.01 / np.maximum(slope(*lanes), 1e-9), 1e-6, 1e-3)
+        slope = quick_jit(jax.vmap(lambda place, params, batch: one.norm(jax.grad(self.loss, 1)(place, params, batch))))
+        rate = np.clip(0.01 / np.maximum(slope(*self.lanes), 1e-9), 1e-6, 1e-3)
         return (np.tile(FACTORS, (1, len(self.problems))) * rate).astype(np.float32)
 
     def loss(self, place, params, batch):
@@ -92,7 +95,7 @@ def test_every_problem_optimizer_and_schedule_steps_repeats_and_goes_on(group, n
             gdjax.preflight(group.problems[0], name)
         return
     optimizer = gdjax.optimizers.get(name)
-    place, start, batch = group.lanes()
+    place, start, batch = group.lanes
     numbers = [gdjax.optimizers.defaults(optimizer, each) for each in group.problems]
     numbers = {key: jnp.asarray([each.get(key, 0.0) for each in numbers])[place] for key in numbers[0]}
 
@@ -106,8 +109,8 @@ def test_every_problem_optimizer_and_schedule_steps_repeats_and_goes_on(group, n
         loss, gradient = jax.value_and_grad(loss_of)(params)
         return one.update(optimizer, rate, numbers, params, state, loss, gradient, loss_of)
 
-    fixed, rates = (place, batch, numbers), group.rates((place, start, batch))
-    state = jax.jit(jax.vmap(begin))(start, numbers)
+    fixed, rates = (place, batch, numbers), group.rates
+    state = quick_jit(jax.vmap(begin))(start, numbers)
     program = jax.jit(jax.vmap(step)).lower(*fixed, rates[0], start, state).compile(QUICK)
 
     def walk(carry, first, last):
@@ -127,7 +130,8 @@ def test_every_problem_optimizer_and_schedule_steps_repeats_and_goes_on(group, n
 
 
 @pytest.mark.parametrize("name", gdjax.problems.names())
-def test_every_problem_runs_through_the_engine(name):
+def test_every_problem_runs_through_the_engine(name, monkeypatch):
+    monkeypatch.setattr("gdjax.xla._left_open", lambda asked: QUICK)
     problem = gdjax.problems.get(name)
     runs = gdjax.minibatch(problem, batch_size=min(EXAMPLES, problem.examples), schedules=["constant", "one_cycle"],
                            rates=1e-6, starts=8, key=0, max_steps=STEPS, width=16)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import weakref
 
 import jax
@@ -102,8 +104,8 @@ def test_a_problem_without_data_has_one_example_and_descends_by_bgd():
 def test_data_are_not_changed_and_keep_their_types():
     before = jax.tree.map(np.copy, DATA)
     run(MINE, 5)
-    for kept, copy in zip(jax.tree.leaves(DATA), jax.tree.leaves(before), strict=True):
-        assert np.array_equal(kept, copy) and kept.dtype == copy.dtype
+    for kept, held in zip(jax.tree.leaves(DATA), jax.tree.leaves(before), strict=True):
+        assert np.array_equal(kept, held) and kept.dtype == held.dtype
     assert MINE.device_data()["label"].dtype == jnp.int32 and MINE.device_data()["inputs"][0].dtype == jnp.float32
 
 
@@ -128,6 +130,14 @@ def test_what_a_problem_keeps_is_bounded_and_the_last_used_stay():
     kept.once(299, lambda: made.append("again"))
     kept.once(0, lambda: made.append("forgotten"))
     assert made[-1] == "forgotten" and "again" not in made
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda problem: pickle.loads(pickle.dumps(problem))])
+def test_a_problem_that_has_run_can_be_copied_and_pickled(copied):
+    before = run(MINE, 5)
+    again = copied(MINE)
+    assert "_held" in MINE.__dict__ and "_held" not in again.__dict__, "programs are nobody else's"
+    assert run(again, 5).final_loss.tobytes() == before.final_loss.tobytes()
 
 
 class Table:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -27,8 +29,10 @@ from gdjax.problem import Problem, PyTree
 from gdjax.stopping import Rules
 from gdjax.xla import options_for_losses
 
+KEPT = 128  # programs of all problems together: one takes some ten megabytes
 PARTS = placement.EXAMPLES, placement.LANES, placement.WHOLE, placement.WHOLE  # data, queue, marks, rules
 _lock = threading.Lock()
+_kept: deque[weakref.ref[Program]] = deque()
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,12 @@ def _compiled(shape: Shape, mesh: Mesh | None) -> Program:
     lowered = program.lower(*example_arguments(shape, mesh))
     traced = time.perf_counter()
     executable = lowered.compile(options_for_losses(shape.problem.data is not None))
-    return Program(shape, executable, traced - began, time.perf_counter() - traced, mesh)
+    made = Program(shape, executable, traced - began, time.perf_counter() - traced, mesh)
+    _kept.append(weakref.ref(made))
+    oldest = _kept.popleft()() if len(_kept) > KEPT else None
+    if oldest is not None:
+        oldest.problem.forget(oldest)
+    return made
 
 
 def _on_each(
