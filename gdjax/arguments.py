@@ -37,8 +37,7 @@ def positive_int(field: str, value: object, unit: str) -> int:
 
 
 def devices(value: object) -> list[jax.Device]:
-    """Where to run: the first so many of `jax.devices()`, or those of the given numbers; None: the default one, which
-    `jax.default_device` sets.
+    """Where to run: so many of `jax.devices()`, or those of the given numbers; None: where `jax.default_device` says.
 
     >>> devices(None) == devices(1) == devices([0]) == jax.devices()[:1]
     True

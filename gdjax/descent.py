@@ -73,8 +73,9 @@ def minibatch(
             rate. They are data of the lanes: a new value compiles nothing. `optimizers.accepted` lists an optimizer's.
         settings: what to run instead of schedules × rates × hyper.
         program: a compiled program of `gdjax.compile` to run in.
-        devices: how many devices share the lanes, or their numbers in `jax.devices()`; None: the default one. After
-            `jax.distributed.initialize()` every host makes the same call with devices of all hosts, and gets all lanes.
+        devices: how many devices share the lanes, or their numbers in `jax.devices()`; None: the default one, see
+            `jax.default_device`. After `jax.distributed.initialize()` every host makes the same call with devices of
+            all hosts, and gets all lanes.
         shard_examples: each device holds only its part of the examples, n / devices of them (and of those held out),
             where a copy of all does not fit. Devices then speak in every step, so it is slower where copies fit; with
             one device it changes nothing. Results are the same but for rounding. `width` is that of all devices

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 
 
 def at_least_float32(array: jax.Array) -> jax.Array:
-    """The array in float32 where it is in half precision, unchanged where it is in float32 or float64.
+    """The array, or number, in float32 where it is in half precision, unchanged where it is in float32 or float64.
 
     >>> at_least_float32(jnp.ones(2, jnp.bfloat16)).dtype
     dtype('float32')
     """
+    array = jnp.asarray(array)
     return array.astype(jnp.promote_types(array.dtype, jnp.float32))

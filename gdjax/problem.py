@@ -225,11 +225,11 @@ class Problem:
         """J of one example, a pytree like `data` without its leading axis; the problem has a `loss`."""
         return self._signed(at_least_float32(self.written("loss")(params, example)))
 
-    def rightly(self, params: PyTree, batch: PyTree) -> jax.Array:
+    def accuracy_on(self, params: PyTree, batch: PyTree) -> jax.Array:
         """Accuracy on a batch; the problem has one."""
         return self._in_tiles(lambda batch: at_least_float32(self.written("accuracy")(params, batch)), batch)
 
-    def scored(self, params: PyTree, batch: PyTree) -> tuple[jax.Array, PyTree, jax.Array]:
+    def scores_on(self, params: PyTree, batch: PyTree) -> tuple[jax.Array, PyTree, jax.Array]:
         """Objective, its gradient, and accuracy on a batch, which have the outputs of the examples in common."""
         def of(batch: PyTree) -> tuple[jax.Array, PyTree, jax.Array]:
             loss, gradient = jax.value_and_grad(self._mean)(params, batch)

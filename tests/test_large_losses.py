@@ -127,7 +127,7 @@ def test_accuracy_in_tiles_is_that_of_all_and_keeps_as_little() -> None:
         return jnp.mean(jax.vmap(squares, (None, 0))(params, batch) < 2)
 
     one, params = dataclasses.replace(problem(3000), accuracy=right), jnp.array([0.3, -0.5, 1.2])
-    compiled = jax.jit(one.rightly).lower(params, one.device_data()).compile()
+    compiled = jax.jit(one.accuracy_on).lower(params, one.device_data()).compile()
     plan = compiled.memory_analysis()
     assert plan is not None and plan.temp_size_in_bytes < 8 * tiles.CPU[1]
     want = float(right(params, one.device_data()))

@@ -101,6 +101,19 @@ def test_a_problem_without_data_has_one_example_and_descends_by_bgd():
     assert runs.frame().examples.tolist() == [3, 3]
 
 
+def test_losses_and_states_that_are_numbers_of_python():
+    flat = gdjax.Problem(name="flat", loss=lambda x: 0.5, init=lambda key: jnp.ones(2))
+    assert gdjax.bgd(flat, rates=0.1, starts=2, key=0, max_steps=3).final_loss.tolist() == [0.5, 0.5]
+
+    def counting(rate):
+        return optax.GradientTransformation(lambda params: {"last": 0.0, "steps": 0}, lambda slopes, state, params: (
+            jax.tree.map(lambda slope: -rate * slope, slopes), {"last": 1.0, "steps": 7}))
+
+    bowl = gdjax.Problem(name="bowl", loss=lambda x: x @ x, init=lambda key: jnp.ones(2))
+    runs = gdjax.bgd(bowl, rates=0.25, starts=1, key=0, max_steps=3, optimizer=counting)
+    assert runs.params == pytest.approx(np.full((1, 2), 0.5**3))
+
+
 def test_data_are_not_changed_and_keep_their_types():
     before = jax.tree.map(np.copy, DATA)
     run(MINE, 5)

@@ -71,13 +71,13 @@ def _on_data(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array
     """Loss and gradient norm, and the accuracy that is told of the data: one program, for starts and for ends."""
     if problem.accuracy is None or problem.held_out is not None:
         return loss_and_norm(problem, params, batch)
-    loss, gradient, accuracy = problem.scored(params, batch)
+    loss, gradient, accuracy = problem.scores_on(params, batch)
     return loss, one.norm(gradient).astype(loss.dtype), accuracy
 
 
 def _on_held_out(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
     loss = problem.objective(params, batch)
-    return (loss,) if problem.accuracy is None else (loss, problem.rightly(params, batch))
+    return (loss,) if problem.accuracy is None else (loss, problem.accuracy_on(params, batch))
 
 
 def in_rows(problem: Problem, lane: Lane, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:

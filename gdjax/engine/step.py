@@ -103,6 +103,7 @@ def update(
 
 
 def _as_before(new: jax.Array, old: jax.Array) -> jax.Array:
+    new = jnp.asarray(new)
     return new if new.dtype == old.dtype else new.astype(old.dtype)
 
 

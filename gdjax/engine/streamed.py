@@ -85,7 +85,7 @@ class Streamed:
         """`measure` of final parameters, and their held-out loss and accuracy as `measure.measure_ends` gives them."""
         if self.problem.accuracy is None or self.problem.held_out is not None:
             return *self.measure(params), scores.held_out_scores(self.problem, params)
-        loss, gradient, accuracy = self._means(Problem.scored, params)
+        loss, gradient, accuracy = self._means(Problem.scores_on, params)
         return self._number(loss), self._norm(gradient), {"accuracy": self._number(accuracy)}
 
     def run_lanes(
@@ -168,6 +168,7 @@ class Streamed:
         block = min(self.width, -(-lanes // FEWEST_LANES) * FEWEST_LANES)
         tile = min(1 << int(np.log2(np.clip(scores.SCORES // block, FEWEST_ROWS, MOST_ROWS))), self.reader.examples)
         rows = max(self.reader.buffer // tile, 1) * tile
+
         def summer(rows: int, tile: int) -> jax.stages.Compiled:
             problem = self.shape.problem
             return problem.once(("sums", mean, rows, tile, block, placement.context()),
@@ -309,4 +310,3 @@ def _rows_of(leaf: jax.Array, first: int, rows: int) -> jax.Array:
 
 def _loss_and_gradient(problem: Problem, params: PyTree, batch: PyTree) -> PyTree:
     return jax.value_and_grad(problem.objective)(params, batch)
-
