@@ -63,10 +63,12 @@ def _check_numbers(field: str, array: np.ndarray, dtype: str | None) -> None:
         return
     info = jnp.finfo(held) if floats else jnp.iinfo(held)
     most = float(info.max) if floats else info.max
-    scale = "Scale them" if floats else "Count from 0"
+    smaller = "Scale them" if floats else "Count from 0"
+    chosen = floats and dtype and jax.config.read("jax_enable_x64")
+    longer = "leave dtype out" if chosen else "call jax.config.update('jax_enable_x64', True) first"
     _check(field, array, lambda rows: (rows <= most) & (rows >= (-most if floats else info.min)),
-           f"values must fit {held}, which JAX makes of {array.dtype} (got larger ones at {{where}}). {scale}, or call "
-           "jax.config.update('jax_enable_x64', True) first.")
+           f"values must fit {held}, which they become (got larger ones of {array.dtype} at {{where}}). {smaller}, or "
+           f"{longer}.")
 
 
 def _check(field: str, array: np.ndarray, good: Callable[[np.ndarray], np.ndarray], words: str) -> None:

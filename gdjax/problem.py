@@ -227,16 +227,19 @@ class Problem:
 
     def accuracy_on(self, params: PyTree, batch: PyTree) -> jax.Array:
         """Accuracy on a batch; the problem has one."""
-        return self._in_tiles(lambda batch: at_least_float32(self.written("accuracy")(params, batch)), batch)
+        return self._in_tiles(functools.partial(self._accuracy, params), batch)
 
     def scores_on(self, params: PyTree, batch: PyTree) -> tuple[jax.Array, PyTree, jax.Array]:
         """Objective, its gradient, and accuracy on a batch, which have the outputs of the examples in common."""
         def of(batch: PyTree) -> tuple[jax.Array, PyTree, jax.Array]:
-            loss, gradient = jax.value_and_grad(self._mean)(params, batch)
-            right = at_least_float32(self.written("accuracy")(params, batch))
-            return self._signed(loss), jax.tree.map(self._signed, gradient), right
+            loss, gradient = jax.value_and_grad(lambda params: self._signed(self._mean(params, batch)))(params)
+            return loss, gradient, self._accuracy(params, batch)
 
         return self._in_tiles(of, batch)
+
+    def _accuracy(self, params: PyTree, batch: PyTree) -> jax.Array:
+        """Of all examples of a batch at once."""
+        return at_least_float32(self.written("accuracy")(params, batch))
 
     def _in_tiles(self, function: Callable[[PyTree], Made], batch: PyTree) -> Made:
         """Means over a batch of what a function says are means over its argument; if the loss does not, at once."""

@@ -47,11 +47,8 @@ def mean(
         >>> float(mean(far, jnp.float32(1), jnp.arange(10.0), example_bytes=1 << 20))  # tiles of one
         3.5
     """
-    examples = jax.tree.leaves(batch)[0].shape[0]
-    tile = tile_of(examples, example_bytes)
-    if tile == examples or _whole.get():
-        return function(params, batch)
-    return _in_tiles(function, tile, params, batch)
+    tile = _tile_for(batch, example_bytes)
+    return function(params, batch) if tile is None else _in_tiles(function, tile, params, batch)
 
 
 def means(function: Callable[[Any], Made], batch: Any, example_bytes: int) -> Made:
@@ -67,9 +64,15 @@ def means(function: Callable[[Any], Made], batch: Any, example_bytes: int) -> Ma
         >>> float(low), round(float(high), 6)
         (4.5, 0.6)
     """
+    tile = _tile_for(batch, example_bytes)
+    return function(batch) if tile is None else _mean_of_tiles(function, batch, tile)
+
+
+def _tile_for(batch: Any, example_bytes: int) -> int | None:
+    """Examples of a tile, None where a batch is not cut."""
     examples = jax.tree.leaves(batch)[0].shape[0]
     tile = tile_of(examples, example_bytes)
-    return function(batch) if tile == examples or _whole.get() else _mean_of_tiles(function, batch, tile)
+    return None if tile == examples or _whole.get() else tile
 
 
 def _mean_of_tiles(function: Callable[[Any], Made], batch: Any, tile: int) -> Made:

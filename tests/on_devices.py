@@ -15,7 +15,7 @@ from unittest import mock
 
 import numpy as np
 
-from tests.quick import QUICK
+from tests.quick import programs_quickly
 
 EXACT = ("valley", "lone")  # the calls whose lanes must be the same in every bit
 FIELDS = ("steps", "status", "final_loss", "best_loss", "grad_norm", "curve")
@@ -100,7 +100,7 @@ def _compiled_as(name: str) -> AbstractContextManager[object]:
     """As users get it where bits are compared; else quickly, alike on all devices, for what is divided is the same."""
     if name in EXACT:
         return nullcontext()
-    return mock.patch("gdjax.xla._left_open", return_value=QUICK)
+    return programs_quickly()
 
 
 @contextmanager

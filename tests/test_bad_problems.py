@@ -17,20 +17,24 @@ ROWS = np.arange(12.0).reshape(6, 2)
 
 
 @pytest.mark.parametrize(("data", "parts"), [
-    (np.array([0, 2**31 + 5, -(2**33)]), ("values must fit int32, which JAX makes of int64 (got larger ones at row 1, "
-                                          "row 2). Count from 0, or call jax.config.update('jax_enable_x64'",)),
-    (np.array([2**32], np.uint64), ("values must fit uint32, which JAX makes of uint64 (got larger ones at row 0)",)),
-    (np.array([[1.0, -1e39]]), ("values must fit float32, which JAX makes of float64 (got larger ones at row 0 "
-                                "column 1). Scale them",)),
+    (np.array([0, 2**31 + 5, -(2**33)]), ("values must fit int32, which they become (got larger ones of int64 at row "
+                                          "1, row 2). Count from 0, or call jax.config.update('jax_enable_x64'",)),
+    (np.array([2**32], np.uint64), ("values must fit uint32, which they become (got larger ones of uint64 at row 0)",)),
+    (np.array([[1.0, -1e39]]), ("values must fit float32, which they become (got larger ones of float64 at row 0 "
+                                "column 1). Scale them, or call jax.config",)),
 ])
 def test_row_04_data_that_jax_would_change(data, parts):
-    def made():
-        return gdjax.Problem(name="mine", loss=lambda w, x: jnp.sum(w * x), init=lambda key: jnp.zeros(()), data=data)
+    def made(**changed):
+        return gdjax.Problem(name="mine", loss=lambda w, x: jnp.sum(w * x), init=lambda key: jnp.zeros(()), data=data,
+                             **changed)
 
     with refused(ValueError, "problem 'mine': data: ", *parts):
         made()
     with jax.enable_x64(True):
         assert made().device_data().dtype == data.dtype
+        if data.dtype == np.float64:
+            with refused(ValueError, "values must fit float32", "Scale them, or leave dtype out"):
+                made(dtype="float32")
 
 
 def test_row_04_data_of_other_kinds():

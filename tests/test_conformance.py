@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -130,9 +130,8 @@ def test_every_problem_optimizer_and_schedule_steps_repeats_and_goes_on(group, n
 
 
 @pytest.mark.parametrize("name", gdjax.problems.names())
-def test_every_problem_runs_through_the_engine(name, monkeypatch):
-    monkeypatch.setattr("gdjax.xla._left_open", lambda asked: QUICK)
-    problem = replace(gdjax.problems.get(name))  # a copy: what is compiled quickly is kept with the problem
+def test_every_problem_runs_through_the_engine(name):
+    problem = gdjax.problems.get(name)
     runs = gdjax.minibatch(problem, batch_size=min(EXAMPLES, problem.examples), schedules=["constant", "one_cycle"],
                            rates=1e-6, starts=8, key=0, max_steps=STEPS, width=16)
     frame = runs.frame()

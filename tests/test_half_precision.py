@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 import gdjax
 from gdjax.engine import step
 from tests import plain
-from tests.quick import QUICK
+from tests.quick import programs_quickly
 
 DRAW = np.random.default_rng(0)
 ROWS = DRAW.normal(size=(20, 3)).astype(np.float32)
@@ -20,8 +22,9 @@ MIXED = {"weights": jnp.bfloat16, "offsets": jnp.float32}
 
 
 @pytest.fixture(autouse=True)
-def _compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gdjax.xla._left_open", lambda asked: QUICK)
+def _compiled_quickly() -> Iterator[None]:
+    with programs_quickly():
+        yield
 
 
 def classes(weights: type = jnp.bfloat16, offsets: type = jnp.bfloat16, loss: type = jnp.float32) -> gdjax.Problem:
