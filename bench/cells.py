@@ -90,9 +90,10 @@ def timing_group_of(cell: Cell | ClaimCell) -> str | None:
 
 
 def groups_of(cells: Iterable[Cell | ClaimCell]) -> list[str]:
-    """Names of all groups that cells are made of, each once, step times last."""
+    """Names of all groups that cells are made of, each once, step times last: those of cells that have not failed."""
     cells = list(cells)
-    timings = [name for cell in cells if (name := timing_group_of(cell)) is not None]
+    timings = [name for cell in cells if cell["status"] in ("pending", "finished")
+               and (name := timing_group_of(cell)) is not None]
     return list(dict.fromkeys([*(group_of(cell) for cell in cells), *timings]))
 
 

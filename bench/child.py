@@ -48,6 +48,7 @@ class Message(TypedDict, total=False):
     device: str
     mark_ratio: dict[str, float]
     widened: dict[str, int]
+    widths: dict[str, int]
     total: float
     done: float
     expected_s: float

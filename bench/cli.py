@@ -14,6 +14,7 @@ import click
 from bench import store
 from bench.bad_input import SuiteError
 from bench.cli_pictures import DEVICES, basins, growth, stream
+from bench.cli_targets import find_targets
 from bench.cluster import EXECUTORS, cluster_from, run_over
 from bench.display import Display
 from bench.doctor import check_machine
@@ -114,8 +115,8 @@ def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], devi
     which = [*(f"--problem={name}" for name in problems), *(f"--optimizer={name}" for name in optimizers),
              "--device", device, *([f"--devices={devices}"] if devices else []), *(["--yes"] if yes else [])]
     if cluster and shards:
-        sys.exit(run_over(cluster, ["run", suite, *which], folder, shards, resume, wanted))
-    code = run_suite(loaded, folder, device, resume, shard, reported=wanted, meeting=meeting)
+        sys.exit(run_over(cluster, loaded, device, ["run", suite, *which], folder, shards, resume, wanted))
+    code = run_suite(loaded, folder, device, resume, shard, reported=wanted, yes=yes, meeting=meeting)
     if code and code not in (FOLDER, NO_DEVICE, BAD_INPUT):
         which += [] if shard is None else [f"--shard={shard}"]
         which += [] if meeting is None else meeting.options
@@ -304,6 +305,7 @@ def doctor(folder: Path | None) -> None:
 cli.add_command(basins)
 cli.add_command(growth)
 cli.add_command(stream)
+cli.add_command(find_targets)
 
 
 def default_folder(suite: Suite, device: str, shard: Shard | None = None) -> Path:

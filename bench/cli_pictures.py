@@ -7,9 +7,6 @@ from pathlib import Path
 
 import click
 
-from bench.display import Display
-from bench.parent import BAD_INPUT, CELLS_FAILED, FOLDER, NO_DEVICE
-
 DEVICES = ("auto", "cpu", "gpu")
 
 
@@ -22,26 +19,10 @@ DEVICES = ("auto", "cpu", "gpu")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG file [default: results/basins-PROBLEM.png].")
 def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps: int, out: Path | None) -> None:
     """Draw where descent ends from every start of PROBLEM, which has two parameters: basins, paths, minima, shares."""
-    from bench import basins as work  # only here: it imports jax
+    from bench import basins as work  # only here: the other commands need none of it
+    from bench import picture_session
 
-    display = Display()
-    try:
-        request = work.check(problem, optimizer, starts, rate, steps, out)
-    except (ValueError, ImportError) as error:
-        display.error(f"error: {error}")
-        sys.exit(BAD_INPUT)
-    found = work.find(request, display.line)
-    for text in work.words(found):
-        display.line(text)
-    from bench import basins_picture
-    from bench.report.files import write_whole
-
-    try:
-        write_whole(request.out, basins_picture.draw(found))
-    except OSError as error:
-        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
-        sys.exit(FOLDER)
-    display.line(f"picture: {request.out}")
+    sys.exit(picture_session.run(lambda: work.check(problem, optimizer, starts, rate, steps, out), work.run))
 
 
 @click.command()
@@ -57,36 +38,11 @@ def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps:
 def growth(problem: str, device: str, most: int, rate: float, tolerance: float, steps: int, repeats: int,
            out: Path | None) -> None:
     """Measure how time and memory of PROBLEM grow with the number of lanes [default: himmelblau]."""
-    from bench import growth as work  # only here: it imports jax
+    from bench import growth as work  # only here: the other commands need none of it
+    from bench import picture_session
 
-    display = Display()
-    try:
-        request = work.check(problem, device, most, rate, tolerance, steps, repeats, out)
-    except (ValueError, ImportError) as error:
-        display.error(f"error: {error}")
-        sys.exit(BAD_INPUT)
-    found, code = [], 0
-    try:
-        for point in work.points(request, display.line):
-            found.append(point)
-    except RuntimeError as error:  # what was measured before is kept
-        display.error(f"error: {error}")
-        code = NO_DEVICE if isinstance(error, work.NoDeviceError) else CELLS_FAILED
-    if not found:
-        sys.exit(code)
-    from bench import growth_picture
-
-    for text in work.words(request, found):
-        display.line(text)
-    try:
-        request.out.parent.mkdir(parents=True, exist_ok=True)
-        work.write_table(found, request.out.with_suffix(".csv"))
-        growth_picture.write(request, found)
-    except OSError as error:
-        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
-        sys.exit(FOLDER)
-    display.line(f"picture: {request.out}")
-    sys.exit(code)
+    sys.exit(picture_session.run(lambda: work.check(problem, device, most, rate, tolerance, steps, repeats, out),
+                                 work.run))
 
 
 @click.command()
@@ -103,36 +59,7 @@ def stream(problem: str, batch_size: int, seeds: int, gigabytes: float, folder: 
     Examples are read in shuffled blocks into a buffer (gdjax.Stream), from files in random order and sorted by their
     outcomes, against a full shuffle.
     """
-    from bench import stream as work  # only here: it imports jax
+    from bench import picture_session
+    from bench import stream as work  # only here: the other commands need none of it
 
-    display = Display()
-    try:
-        request = work.check(problem, batch_size, seeds, gigabytes, folder, out)
-    except (ValueError, ImportError) as error:
-        display.error(f"error: {error}")
-        sys.exit(BAD_INPUT)
-    run, code = None, 0
-    try:
-        if gigabytes:
-            display.line(f"file of {gigabytes:g} GB in {request.folder}")
-            run = work.file_run(request)
-    except work.FileRunError as error:
-        display.error(f"error: {error}")
-        code = CELLS_FAILED
-    except OSError as error:
-        display.error(f"error: --folder: can't be written (got {error}). Give another --folder.")
-        sys.exit(FOLDER)
-    found = list(work.arms(request, display.line))
-    for text in work.words(request, found, run):
-        display.line(text)
-    from bench import stream_picture
-
-    try:
-        request.out.parent.mkdir(parents=True, exist_ok=True)
-        work.write_tables(found, run, request.out.with_suffix(".csv"))
-        stream_picture.write(request, found)
-    except OSError as error:
-        display.error(f"error: --out: can't be written (got {error}). Give a file in a folder that can.")
-        sys.exit(FOLDER)
-    display.line(f"picture: {request.out}")
-    sys.exit(code)
+    sys.exit(picture_session.run(lambda: work.check(problem, batch_size, seeds, gigabytes, folder, out), work.run))

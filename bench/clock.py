@@ -34,13 +34,15 @@ def compilations() -> int:
 class Job:
     """What is timed.
 
-    `run(count) -> arrays`, the count that makes a sample long enough, and how many samples to take.
+    `run(count) -> arrays`, the count that makes a sample long enough, how many samples to take, and how long one is to
+    be at least, in seconds.
     """
 
     label: tuple[str, ...]
     run: Callable[[int], object]
     count: int
     repeats: int
+    min_sample_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,14 @@ def once(run: Callable[[int], object], count: int) -> tuple[float, bool]:
 def calibrate(label: tuple[str, ...], run: Callable[[int], object], min_sample_s: float, repeats: int) -> Job:
     """A job whose samples last at least `min_sample_s`.
 
-    The count grows until a quarter is seen, then a fifth is added.
+    The count grows until a quarter is seen, then a fifth is added; `samples` looks whether it was enough.
     """
     count = 1
     once(run, count)
     while True:
         seconds, _ = once(run, count)
         if seconds >= min_sample_s / 4:
-            return Job(label, run, max(count, math.ceil(1.2 * count * min_sample_s / seconds)), repeats)
+            return Job(label, run, _enough(count, seconds, min_sample_s), repeats, min_sample_s)
         count *= 2 if seconds > min_sample_s / 16 else 8
 
 
@@ -83,13 +85,22 @@ def samples(jobs: list[Job], seed: int) -> Iterator[Sample]:
     """Two warm-ups and the repeats of every job, each round in a new random order.
 
     Interleaving spreads a slow minute of the machine over all jobs (google/benchmark 1051: run-to-run deviation
-    1.37 -> 1.01 %). A sample in which something compiled is marked, not dropped.
+    1.37 -> 1.01 %). A sample in which something compiled is marked, not dropped. After a sample that was too short, as
+    where the machine was slow while it was calibrated, those that follow are longer: mostly the warm-ups see to it.
     """
-    shuffle = random.Random(seed)
+    shuffle, counts = random.Random(seed), [job.count for job in jobs]
     for turn in range(WARMUPS + max((job.repeats for job in jobs), default=0)):
         due = [index for index, job in enumerate(jobs) if turn < WARMUPS + job.repeats]
         order = shuffle.sample(due, len(due))
         for place, index in enumerate(order):
             job = jobs[index]
-            seconds, voided = once(job.run, job.count)
-            yield Sample(job.label, turn, turn < WARMUPS, voided, place, job.count, seconds)
+            count = counts[index]
+            seconds, voided = once(job.run, count)
+            if seconds < job.min_sample_s:
+                counts[index] = _enough(count, seconds, job.min_sample_s)
+            yield Sample(job.label, turn, turn < WARMUPS, voided, place, count, seconds)
+
+
+def _enough(count: int, seconds: float, min_sample_s: float) -> int:
+    """A count for samples a fifth longer than they are to be, where so many took so long."""
+    return max(count, math.ceil(1.2 * count * min_sample_s / seconds))

@@ -9,15 +9,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
-from bench import store
+from bench import environment, store
 from bench.bad_input import SuiteError, field_error
 from bench.display import Display
-from bench.merge import merge_folders
+from bench.manifest import LABEL
+from bench.merge import merge_folders, missing
+from bench.opening import config_changes
 from bench.parent import BAD_INPUT, CELLS_FAILED, FINE, guarded
 from bench.shards import Shard, shard_of
-from bench.store import FolderError
+from bench.store import FolderError, Run
+from bench.suite import Suite, config_hash
 from bench.task import Ended, ShardTask
 
 EXECUTORS = ("local", "dask", "slurm")
@@ -82,30 +85,37 @@ def cluster_from(executor: str, scheduler: str | None, parameters: Sequence[str]
     return Cluster(executor=executor, scheduler=scheduler, slurm=dict(each.split("=", 1) for each in parameters))
 
 
-def run_over(cluster: Cluster, arguments: Sequence[str], folder: Path, shards: int, resume: bool,
-             report: bool = True) -> int:
+def run_over(cluster: Cluster, suite: Suite, device: str, arguments: Sequence[str], folder: Path, shards: int,
+             resume: bool, report: bool = True) -> int:
     """Run a suite as shards on a cluster, merge them into one run folder, and return the exit code.
 
     A shard's folder lies beside the run folder, in FOLDER-shards, on a file system that all hosts share.
 
     Args:
         cluster: where.
-        arguments: of `python -m bench`, "run" and the suite first, without --out, --shard and --resume.
-        folder: of the merged run; missing, empty, or finished already.
+        suite: what to run.
+        device: "auto", "cpu" or "gpu".
+        arguments: of `python -m bench` for both, "run" and the suite first, without --out, --shard and --resume.
+        folder: of the merged run; missing or empty, or with `resume` merged already.
         shards: how many tasks.
         resume: go on with the shards that are there.
         report: whether the report is written too.
 
     Returns:
-        that of the merge, or that of the shards where one could not go on.
+        that of the merge, also of one that was done before; or that of the shards where one could not go on.
     """
     display = Display()
     beside = folder.absolute().with_name(f"{folder.name}-shards")
 
     def work() -> int:
-        if _is_whole(folder):
-            display.line(f"{folder}: is finished and merged.")
-            return FINE
+        if resume and (run := _merged_before(folder)) is not None:
+            _refuse(run, suite, device, folder)
+            lacking = list(missing(run, folder))
+            for text in lacking or ["is finished and merged."]:
+                display.line(f"{folder}: {text}")
+            if lacking and beside.exists():
+                display.line(f"or move {folder} away: the same command then goes on with the shards in {beside}.")
+            return CELLS_FAILED if lacking else FINE
         _check(folder, beside, shards, resume)
         places = [beside / Shard(number, shards).label for number in range(1, shards + 1)]
         each = [*arguments, "--resume", "--no-report"]
@@ -238,18 +248,31 @@ def _not_made_for_nothing(folder: Path) -> Iterator[None]:
         raise
 
 
-def _is_whole(folder: Path) -> bool:
-    if not (folder / store.MANIFEST).exists():
-        return False
-    run = store.read_run(folder)
-    return "merged" in run and run["finished"] is not None
+def _merged_before(folder: Path) -> Run | None:
+    """The manifest of a run that was merged, if the folder holds one."""
+    run = store.read_run(folder) if (folder / store.MANIFEST).exists() else None
+    return run if run is not None and "merged" in run else None
+
+
+def _refuse(run: Run, suite: Suite, device: str, folder: Path) -> None:
+    """Raise FolderError where a merged run is another experiment than the sweep."""
+    now = {"config": suite.config(), "config_hash": config_hash(suite)}
+    here = {"versions": environment.versions(), "code_sha256": environment.code_hash()}
+    texts = config_changes(run, cast(Run, now)) + environment.changes(run["environment"], here, processor=False)
+    if device not in ("auto", run["device"]):
+        texts.append(f"device: {run['device']} -> {device}")
+    if texts:
+        raise FolderError(f"{folder}: --resume: its run is another experiment (got {'; '.join(texts[:10])}). "
+                          "Undo the change, or use another --out.")
 
 
 def _check(folder: Path, beside: Path, shards: int, resume: bool) -> None:
     """Raise FolderError where the folders can't be those of this sweep."""
     if not store.is_unused(folder):
-        raise FolderError(f"{folder}: is used already (got a folder that is not empty). Use another --out.")
-    names = [path.name for path in beside.iterdir() if "-of-" in path.name] if beside.is_dir() else []
+        merged = _merged_before(folder) is not None
+        raise FolderError(f"{folder}: is used already (got {'a merged run' if merged else 'a folder that is not empty'}"
+                          f"). {'Add --resume if it is this one, or use' if merged else 'Use'} another --out.")
+    names = [path.name for path in beside.iterdir() if LABEL.fullmatch(path.name)] if beside.is_dir() else []
     if names and not resume:
         raise FolderError(f"{beside}: holds shards already (got {len(names)}). "
                           "Add --resume to go on with them, or use another --out.")

@@ -22,8 +22,9 @@ CPUS = "--xla_force_host_platform_device_count="
 DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops=true"
 MEASURING = ("bench/suite.py", "bench/worker.py", "bench/planning.py", "bench/experiment.py", "bench/tuning.py",
              "bench/clock.py", "bench/together.py", "bench/step_times.py", "bench/noise.py", "bench/noise_worker.py",
-             "bench/device.py", "bench/gradient_noise.py", "bench/shards.py",
-             "bench/study/worker.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
+             "bench/device.py", "bench/memory.py", "bench/gradient_noise.py", "bench/shards.py",
+             "bench/analysis/noise.py", "bench/analysis/intervals.py", "bench/analysis/scaling.py",
+             "bench/study/worker.py", "bench/study/tables.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
 
 
 def describe(jax_facts: Mapping[str, object] | None = None) -> dict[str, object]:

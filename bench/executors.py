@@ -27,7 +27,7 @@ NOTE_LIMIT = 2_000  # characters
 
 
 def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = False, shard: Shard | None = None, *,
-              reported: bool = True, meeting: Meeting | None = None, worker: str | None = None,
+              reported: bool = True, yes: bool = False, meeting: Meeting | None = None, worker: str | None = None,
               report: str | None = None, noise: str | None = None) -> int:
     """Run what is missing of a suite in a folder, write the report, and return the exit code.
 
@@ -38,6 +38,7 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         resume: go on with the run in the folder; starts one where there is none.
         shard: the share of the suite's groups to run; None: all of them.
         reported: whether tables and report are made at the end.
+        yes: run a very long suite too.
         meeting: where the other hosts of the run come to, of which this is process 0; None: there are no others.
         worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
         report: module with `write_report(folder)`, which may return what to show at the end; None: the suite's.
@@ -57,7 +58,7 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
                 display.line(f"note: {note}")
             own = modules_of(suite.config())
             modules = Modules(worker or own.worker, report or own.report, noise or (None if worker else own.noise))
-            return _Session(suite, folder, device, run, modules, display, signals, hosts).execute(reported)
+            return _Session(suite, folder, device, run, modules, display, signals, hosts, yes).execute(reported)
 
     return guarded(work, folder, display, mend="Finished cells are kept: mend it and use --resume.",
                    kept="finished cells are kept, --resume goes on.")
@@ -85,14 +86,15 @@ class _Session:
     """One run of the parent over a folder: workers come and go, the manifest stays right."""
 
     def __init__(self, suite: Suite, folder: Path, device: str, run: Run, modules: Modules,
-                 display: Display, signals: Signals, hosts: Hosts) -> None:
+                 display: Display, signals: Signals, hosts: Hosts, yes: bool) -> None:
+        self.yes = yes
         self.suite, self.folder, self.run = suite, folder, run
         self.device = run["device"] if device == "auto" else device  # a resumed "auto" stays where it was
         self.modules, self.display, self.signals, self.hosts = modules, display, signals, hosts
         self.planned = False
         self.whole: list[str] = []  # groups that were finished when the worker began; who looks later disturbs it
         self.given_up: dict[str, tuple[str, str]] = {}  # group -> status and why it is not tried again
-        self.widths: dict[str, int] = {}  # group -> lanes side by side, where memory ran out at the suite's width
+        self.widths = dict(run.get("widths", {}))  # group -> lanes side by side, where memory ran out at the suite's
         self.deaths: dict[str | None, int] = {}  # group that was running -> workers lost
         self.running: str | None = None
         self.machine = 0  # place of this one among those of a merged run
@@ -124,8 +126,9 @@ class _Session:
         self.whole = groups = store.finished_groups(self.folder, self._warn)
         self.running = None
         return self._listen("worker", self.modules.worker, {
-            "device": self.device, "finished": sorted({*groups, *self.given_up}), "widths": self.widths,
-            "shard": self.run.get("shard"), "shards": self._shards()}, self._hear)
+            "device": self.device, "finished": sorted({*groups, *self.given_up}), "given_up": sorted(self.given_up),
+            "widths": self.widths, "yes": self.yes, "shard": self.run.get("shard"), "shards": self._shards()},
+            self._hear)
 
     def _shards(self) -> dict[str, str]:
         """Group -> label of the shard that it is marked by, in a merged run."""
@@ -177,6 +180,8 @@ class _Session:
                 self.run["mark_ratio"].update(message["mark_ratio"])
             if "widened" in message:
                 self.run["widened"] = {**self.run.get("widened", {}), **message["widened"]}
+            if message.get("widths"):
+                self.run["widths"] = {**self.run.get("widths", {}), **message["widths"]}
             if "made_on" in self.run:
                 self.run["made_on"][message["group"]] = self.machine
             store.write_run(self.folder, self.run)
@@ -243,7 +248,7 @@ class _Session:
     def _mark_given_up(self, group: str, status: str, note: str) -> None:
         self._group(group, status, note)
         for cell in self.run["cells"]:
-            if timing_group_of(cell) == group:
+            if timing_group_of(cell) == group and cell["status"] == "finished":
                 cell["status"], cell["note"] = status, f"step times: {note}"[:NOTE_LIMIT]
 
     def _try_again(self, how: str) -> bool:
@@ -307,7 +312,9 @@ class _Session:
     def _finish(self, tables: bool, report: bool) -> bool:
         """The manifest, and what is made again from the parts where there is time; whether there is a report."""
         run, done = self.run, [cell for cell in self.run["cells"] if cell["status"] == "finished"]
-        if not any(cell["status"] == "pending" for cell in run["cells"]):
+        left = self._unfinished()
+        untimed = [cell for cell in done if timing_group_of(cell) in left]
+        if not left:
             run["finished"] = environment.utc_now()
         run["environment"]["load_after"] = environment.load()
         several = machines.several(run)
@@ -323,7 +330,8 @@ class _Session:
             reported = True
             self.display.line(f"no report: python -m bench report {self.folder} makes one of what is finished.")
         unit = "claims" if self.suite.claims else "cells"
-        self.display.line(f"{len(done)} of {len(run['cells'])} {unit} finished in {self.folder}")
+        self.display.line(f"{len(done)} of {len(run['cells'])} {unit} finished in {self.folder}"
+                          + (f", {len(untimed)} of them without step times" if untimed else ""))
         return reported
 
     def _warn(self, text: str) -> None:

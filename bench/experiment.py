@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 import gdjax
+from bench.size import lanes_of
 from bench.suite import Settings, Suite
-from bench.tuning import choose, grid, horizon_of, rate_count, schedules_of, wider
+from bench.tuning import Grid, choose, grid, horizon_of, schedules_of, wider
 
 TUNING, REPORTED = 0, 1  # folded into the seed: the two splits share no start
 MEMBERS = 16  # settings that share a batch: one program serves range test, tuning and report
@@ -60,10 +61,13 @@ class Group:
     @property
     def lane_counts(self) -> tuple[int, int]:
         """Lanes tuned on the first grid, and at most reported."""
-        per_schedule = rate_count(self.suite) * len(self.suite.horizons)
-        schedules, targets = len(self.suite.schedules), len(target_losses(self.problem, self.settings))
-        reported = min(schedules * targets, schedules * per_schedule)
-        return schedules * per_schedule * self.suite.tuning_starts, reported * self.suite.starts
+        each = lanes_of(self.suite, self.settings)
+        return len(self.suite.schedules) * each.tuned, len(self.suite.schedules) * each.reported
+
+    @property
+    def most_lanes(self) -> int:
+        """Lanes where the grid is widened as often as it may be, at both ends."""
+        return len(self.suite.schedules) * sum(lanes_of(self.suite, self.settings))
 
     def program(self, solo: bool = False) -> gdjax.Program:
         """The compiled program of the group: full width over all devices, or one lane on one of this host."""
@@ -122,10 +126,9 @@ def measure(group: Group) -> Result:
     tuned = _tune(group, program, grid(suite, centre), targets, jax.random.fold_in(seed, TUNING))
     chosen = tuned.chosen
     keep = set(zip(chosen.schedule, chosen.horizon, chosen.rate, strict=True))
-    winners = [(name, setting) for name, settings in tuned.grid.items() for setting in settings
-               if (name, horizon_of(setting), setting.rate) in keep]
-    reported = _run(group, program, [setting for _, setting in winners], suite.starts,
-                    jax.random.fold_in(seed, REPORTED))
+    winners = {setting: name for setting, name in _named(tuned.grid).items()
+               if (name, horizon_of(name, setting), setting.rate) in keep}
+    reported = _run(group, program, winners, suite.starts, jax.random.fold_in(seed, REPORTED))
     tables = _tables(group, reported, winners, "reported", targets)
     run_s = time.perf_counter() - began
     curves = _curves(tables["lanes"], reported)
@@ -166,9 +169,9 @@ def _tune(group: Group, program: gdjax.Program, settings: dict[str, list[gdjax.S
     parts: list[dict[str, pd.DataFrame]] = []
     widened = scored = lanes = 0
     while True:
-        flat = [(name, setting) for name, each in settings.items() for setting in each]
-        runs = _run(group, program, [setting for _, setting in flat], group.suite.tuning_starts, key)
-        part = _tables(group, runs, flat, "tuning", targets)
+        named = _named(settings)
+        runs = _run(group, program, named, group.suite.tuning_starts, key)
+        part = _tables(group, runs, named, "tuning", targets)
         parts.append({name: table.assign(lane=table.lane + lanes) for name, table in part.items()})
         scored += int(np.isfinite(runs.curve).sum())
         lanes += len(part["lanes"])
@@ -182,22 +185,32 @@ def _tune(group: Group, program: gdjax.Program, settings: dict[str, list[gdjax.S
         widened += 1
 
 
+def _named(settings: Grid) -> dict[gdjax.Setting, str]:
+    """Each setting once, with its schedule as the suite names it."""
+    return {setting: name for name, each in settings.items() for setting in each}
+
+
 def _run(
-    group: Group, program: gdjax.Program, settings: list[gdjax.Setting], starts: int, key: jax.Array
+    group: Group, program: gdjax.Program, settings: Mapping[gdjax.Setting, str], starts: int, key: jax.Array
 ) -> gdjax.Runs:
-    return gdjax.minibatch(group.problem, batch_size=group.batch_size, rates=None, settings=settings, starts=starts,
-                           key=key, optimizer=group.optimizer, max_steps=group.steps, marks=group.suite.marks,
-                           targets=[target for target, _ in target_losses(group.problem, group.settings)],
-                           program=program)
+    runs = gdjax.minibatch(group.problem, batch_size=group.batch_size, rates=None, settings=list(settings),
+                           starts=starts, key=key, optimizer=group.optimizer, max_steps=group.steps,
+                           marks=group.suite.marks, program=program,
+                           targets=[target for target, _ in target_losses(group.problem, group.settings)])
+    given = [(setting.schedule.label, setting.rate) for setting in settings]
+    if list(zip(runs.schedules, runs.rates, strict=True)) != given:  # lanes are named after the settings, in this order
+        raise RuntimeError(f"settings: not those that were given (got {len(runs.rates)}, wanted {len(given)}). "
+                           "Report it with the suite.")
+    return runs
 
 
 def _tables(
-    group: Group, runs: gdjax.Runs, settings: list[tuple[str, gdjax.Setting]], split: str,
+    group: Group, runs: gdjax.Runs, settings: Mapping[gdjax.Setting, str], split: str,
     targets: list[tuple[float, float]],
 ) -> dict[str, pd.DataFrame]:
     frame = runs.frame()
-    names = pd.Series([name for name, _ in settings]).to_numpy()
-    horizons = np.array([horizon_of(setting) for _, setting in settings])
+    names = pd.Series(list(settings.values())).to_numpy()
+    horizons = np.array([horizon_of(name, setting) for setting, name in settings.items()])
     lanes = pd.DataFrame({
         **group.key, "schedule": names[runs.setting], "horizon": horizons[runs.setting], "rate": frame.rate,
         "device": group.device, "split": split, "lane": frame.lane, "start": frame.start, "status": frame.status,
@@ -209,18 +222,18 @@ def _tables(
     hits = runs.hits()
     hits["gap"] = hits.target.map(gaps)
     hits["steps_spent"] = hits.steps.where(hits.hit, group.steps)
-    hits = hits.merge(_named(lanes), on="lane")
+    hits = hits.merge(_keys(lanes), on="lane")
     return {"lanes": lanes, "hits": hits[["problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device",
                                           "split", "lane", "start", "target", "gap", "hit", "steps_before", "steps",
                                           "steps_after", "examples", "steps_spent"]]}
 
 
 def _curves(lanes: pd.DataFrame, runs: gdjax.Runs) -> pd.DataFrame:
-    curves = runs.curves().merge(_named(lanes), on="lane")
+    curves = runs.curves().merge(_keys(lanes), on="lane")
     return curves[["problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split", "lane",
                    "start", "step", "examples", "loss"]]
 
 
-def _named(lanes: pd.DataFrame) -> pd.DataFrame:
+def _keys(lanes: pd.DataFrame) -> pd.DataFrame:
     return lanes[["lane", "problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split",
                   "start"]]

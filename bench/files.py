@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import uuid
@@ -63,6 +64,18 @@ def leftovers(folder: Path) -> Iterator[Path]:
     """Files and folders that a killed process left unfinished in a run folder or one level below."""
     for pattern in (TEMPORARY, f"*/{TEMPORARY}"):
         yield from folder.glob(pattern)
+
+
+def json_text(value: object) -> str:
+    """The value as JSON in one line, as `plain` has it.
+
+    >>> json_text({"best": float("inf")})
+    '{"best": null}'
+    """
+    try:  # a tenth of the time of `plain` of everything, for what hardly ever needs it
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, default=plain)
+    except (TypeError, ValueError):  # a key that is no text, or something that is not finite
+        return json.dumps(plain(value), allow_nan=False, ensure_ascii=False)
 
 
 def plain(value: object) -> object:

@@ -99,13 +99,26 @@ def gate(folder: Path, display: Display, measure: Measure | None = None) -> int:
 
 
 def accept(folder: Path, display: Display) -> int:
-    """Let the last run that was slower be what the next one is compared with; exit code 2 where there is none."""
+    """Let the last run that was slower be what the next one is compared with.
+
+    Exit code 2 where there is none, or a later one of its machine has passed.
+    """
     last = max(saves(folder, SLOWER), default=None)
     if last is None:
         display.error(f"error: --accept: no run was slower (got nothing to accept in {folder}). "
                       "Leave it out to run the gate.")
         return BAD_INPUT
-    _rename(saves(folder, SLOWER)[last], PASSED)
+    paths = saves(folder, SLOWER)[last]
+    try:
+        passed = last_run(folder, fingerprint(read_save(paths[0]).machine), display.line)
+    except ValueError as error:
+        display.error(f"error: --accept: {error}. Run the gate again.")
+        return BAD_INPUT
+    if passed is not None and passed.time > last:
+        display.error(f"error: --accept: a later run has passed and is what the next one is compared with (got the "
+                      f"slower one of {last}, then {passed.words}). Leave it out to run the gate.")
+        return BAD_INPUT
+    _rename(paths, PASSED)
     display.line(f"accepted: the run of {last} is what the next one is compared with")
     return 0
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bench import picture_session
 from bench.bad_input import field_error
+from bench.picture_session import Session
 from bench.report.files import write_whole
 from bench.scale.room import bytes_words
 
+WORKER = "bench.growth_worker"
 FEWEST, MOST = 1_000, 100_000_000
 BASE = 10_000  # lanes whose peak memory is the measure of a larger one
-
-
-class NoDeviceError(RuntimeError):
-    """The device asked for is not there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +72,7 @@ class Point:
 
 def check(problem: str, device: str, most: int, rate: float, tolerance: float, steps: int, repeats: int,
           out: Path | None) -> Request:
-    """The request, or a ValueError that says what is wrong with it, before anything runs."""
-    import gdjax
-
-    gdjax.problems.get(problem)
+    """The request, or a ValueError that says what is wrong with it; its problem is checked by the worker."""
     for field, value, low, high in (("--most", most, FEWEST, MOST), ("--steps", steps, 1, 10_000_000),
                                     ("--repeats", repeats, 1, 1_000)):
         if not low <= value <= high:
@@ -89,31 +82,33 @@ def check(problem: str, device: str, most: int, rate: float, tolerance: float, s
         raise ValueError(field_error("--rate", "must be above 0 and finite", rate, "Try --rate 0.003."))
     if not 0 <= tolerance < math.inf:
         raise ValueError(field_error("--tolerance", "must be at least 0 and finite", tolerance, "Try 1e-3."))
-    path = Path("results") / f"growth-{problem}.png" if out is None else out
-    if path.suffix != ".png":
-        raise ValueError(field_error("--out", "must end in .png", str(path), "Table and .svg go beside it."))
     return Request(problem=problem, device=device, most=most, rate=rate, tolerance=tolerance, steps=steps,
-                   repeats=repeats, out=path)
+                   repeats=repeats,
+                   out=picture_session.picture_path(out, f"growth-{problem}", "Table and .svg go beside it."))
 
 
-def points(request: Request, say: Callable[[str], None]) -> Iterator[Point]:
-    """One point after another, each from a fresh process, so that no peak holds what an earlier one left.
+def run(session: Session, request: Request) -> None:
+    """Measure one number of lanes after the other; write, say and draw what was measured, also when one fails.
 
-    Raises:
-        NoDeviceError: the device is not there.
-        RuntimeError: a process died, for want of memory for example.
+    Each is measured in a fresh process, so that no peak holds what an earlier one left.
     """
-    from bench.growth_worker import measure
-
-    spawn = multiprocessing.get_context("spawn")
+    found: list[Point] = []
     for lanes in request.counts:
-        say(f"{lanes:,} lanes")
-        with ProcessPoolExecutor(1, mp_context=spawn) as process:
-            try:
-                yield process.submit(measure, request, lanes).result()
-            except BrokenProcessPool:
-                raise RuntimeError(f"{lanes:,} lanes: the process died (got no result). "
-                                   "If memory ran out, try a smaller --most.") from None
+        rows = session.rows(WORKER, {"request": request, "lanes": lanes}, f"{lanes:,} lanes",
+                            "If memory ran out, try a smaller --most.")
+        found += [Point(**row) for row in rows]  # type: ignore[arg-type]
+        if session.code:
+            break
+    if not found:
+        return
+    from bench import growth_picture  # only now: a picture may never come to be drawn
+
+    for text in words(request, found):
+        session.display.line(text)
+    with session.writing():
+        write_table(found, request.out.with_suffix(".csv"))
+        growth_picture.write(request, found)
+    session.display.line(f"picture: {request.out}")
 
 
 def exponent(found: Sequence[Point]) -> float:

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 
 import jax
 import numpy as np
 import pandas as pd
 
 import gdjax
-from bench import device
-from bench.growth import NoDeviceError, Point, Request
+from bench.growth import Point, Request
 from bench.memory import Meter, device_peak_bytes
+from bench.picture_worker import Say, serve
 
 
-def measure(request: Request, lanes: int) -> Point:
-    """BGD from so many starts until each is through, and the frame of it: `repeats` times after a first run.
+def main(connection: Connection, payload: dict[str, object]) -> None:
+    """One number of lanes of a request."""
+    request, lanes = payload["request"], payload["lanes"]
+    assert isinstance(request, Request) and isinstance(lanes, int)
 
-    Raises:
-        NoDeviceError: the device is not there.
-    """
-    opened = device.open_device(request.device, "float32", "highest")
-    if opened.trouble:
-        raise NoDeviceError(opened.trouble)
+    def work(problem: gdjax.Problem, say: Say) -> Iterator[Point]:
+        say(f"{lanes:,} lanes")
+        yield measure(request, problem, lanes)
 
-    problem = gdjax.problems.get(request.problem)
+    serve(connection, request.device, lambda: gdjax.problems.get(request.problem), work)
+
+
+def measure(request: Request, problem: gdjax.Problem, lanes: int) -> Point:
+    """BGD from so many starts until each is through, and the frame of it: `repeats` times after a first run."""
     program = gdjax.compile(problem, batch_size=problem.examples, tolerance=request.tolerance, starts=lanes)
 
     def run() -> tuple[gdjax.Runs, pd.DataFrame]:
@@ -46,4 +51,4 @@ def measure(request: Request, lanes: int) -> Point:
         seconds.append(time.perf_counter() - began)
     return Point(lanes=lanes, seconds=seconds, compile_s=program.trace_s + program.compile_s, peak_bytes=peak,
                  device_peak_bytes=device_peak_bytes(jax.devices()[0].memory_stats()), table_bytes=table,
-                 needed=needed, ran=ran, converged=converged, platform=opened.platform)
+                 needed=needed, ran=ran, converged=converged, platform=jax.default_backend())

@@ -1,9 +1,9 @@
 """Runs over time: the headline figure of each run below a folder, from its run.json and summary.csv alone.
 
 The headline of a problem is the seconds of one training (solo) that the soonest cell needs to its headline target
-(`bench.analysis.answer`), ∞ where none reached any target in half of its starts. The headline of a run is the geometric
-mean over its problems. Two headlines are of one series only if suite, device, machine, configuration and every
-problem's headline target are the same.
+(`bench.analysis.answer`), 0 where half of its starts meet it at once, ∞ where none reached any target in half of its
+starts. The headline of a run is the geometric mean over its problems. Two headlines are of one series only if suite,
+device, machine, configuration and every problem's headline target are the same.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Entry:
 
     @property
     def headline(self) -> float:
-        """Geometric mean over the problems in seconds: ∞ where a problem has none, NaN where nothing was timed.
+        """Geometric mean over the problems in seconds: NaN where one was not timed, else ∞ where one has none, else 0
+        where one is at its target from the start.
 
         Example:
             >>> times = [Winner(name, "", Estimate(seconds, seconds, seconds), "") for name, seconds in
@@ -80,7 +81,9 @@ class Entry:
         values = [winner.seconds.value for winner in self.winners]
         if not values or any(math.isnan(value) for value in values):
             return math.nan
-        return math.inf if math.inf in values else math.exp(math.fsum(map(math.log, values)) / len(values))
+        if math.inf in values or 0 in values:
+            return math.inf if math.inf in values else 0.0
+        return math.exp(math.fsum(map(math.log, values)) / len(values))
 
     @property
     def key(self) -> Key:
@@ -210,6 +213,8 @@ def lines(history: History) -> Iterator[str]:
             yield f"no headline: {entry.folder} has no summary.csv; python -m bench report makes it again"
         elif entry.winners and math.isnan(entry.headline):
             yield f"no headline: {entry.folder} has problems whose steps were not timed"
+        elif entry.headline == 0:
+            yield f"headline of 0: {entry.folder} has a problem whose target half of the starts meet at step 0"
         elif entry.winners and not entry.whole:
             yield f"not drawn: {entry.folder} has {entry.cells[0]} of {entry.cells[1]} cells and is not at its end"
     for text in history.skipped:
@@ -240,9 +245,9 @@ def _summary(path: Path) -> pd.DataFrame:
     for name in NEEDED[3:] if len(found) else ():
         values = pd.to_numeric(found[name], errors="coerce")
         wrong = values.isna() & (found[name].notna() | (name in ("target", "success_rate")))
-        wrong |= (values <= 0) & name.startswith("seconds")
+        wrong |= (values < 0) & name.startswith("seconds")  # 0: a target met at the start
         if wrong.any():
-            raise ValueError(f"summary.csv: {name}: must be {'positive ' * name.startswith('seconds')}numbers "
+            raise ValueError(f"summary.csv: {name}: must be numbers{', 0 or more' * name.startswith('seconds')} "
                              f"(got {str(found[name][wrong].iloc[0])[:40]!r})")
     return found
 

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.markers import CARETDOWN
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from bench.analysis.intervals import Estimate
@@ -24,6 +25,7 @@ MOST = 11  # problems with a panel of their own
 NARROWEST = 1.5  # a panel spans at least this factor up and down: less would make noise look like news
 SHORTEST = timedelta(hours=12)  # around the first and the last run
 MISSED = "×: a problem's targets were reached by no cell in half of its starts. "
+AT_ONCE = "▾, or a bar down to the axis: 0 s, the target is met at the start.\n"
 HOW = ("One training with the soonest batch size and schedule (solo), median over its starts; bars: 95 % interval over "
        "starts and step times.\nA line joins runs of one suite, device, machine, configuration and set of targets; "
        "another line may have other targets. The scale of seconds is logarithmic; lower is better.")
@@ -70,7 +72,9 @@ def history_figure(series: Mapping[str, Sequence[Entry]]) -> Figure:
                   bbox_to_anchor=(left / 2, 1 - 0.3 / height), borderaxespad=0.2)
     hidden = f"{len(problems) - len(shown)} more problems have no panel. " if len(problems) > len(shown) else ""
     missed = any(math.isinf(run.headline) for runs in series.values() for run in runs)
-    figure.text(left, 0.1 / height, hidden + MISSED * missed + HOW, fontsize=8, color=INK, va="bottom")
+    at_once = any(0 in winner.seconds for runs in series.values() for run in runs for winner in run.winners)
+    figure.text(left, 0.1 / height, AT_ONCE * at_once + hidden + MISSED * missed + HOW, fontsize=8, color=INK,
+                va="bottom")
     return figure
 
 
@@ -90,14 +94,16 @@ def _panel(axes: Axes, series: Mapping[str, Sequence[Entry]], styles: Mapping[st
             continue
         when = np.array(mdates.date2num([moment for moment, _ in points]))
         middle, low, high = np.array([value for _, value in points]).T
-        missed = ~np.isfinite(middle)
-        axes.plot(when[missed], np.full(missed.sum(), 0.95), marker="x", color=colour, linestyle="none",
-                  transform=axes.get_xaxis_transform())
-        middle = np.where(missed, np.nan, middle)  # the line breaks at a miss
+        missed, at_once = ~np.isfinite(middle), middle == 0
+        for which, height, sign in ((missed, 0.95, "x"), (at_once, 0.05, CARETDOWN)):
+            axes.plot(when[which], np.full(which.sum(), height), marker=sign, color=colour, linestyle="none",
+                      transform=axes.get_xaxis_transform())
+        drawn = ~(missed | at_once)
+        middle = np.where(drawn, middle, np.nan)  # the line breaks where there is no place for a point
         bars = np.array([np.where(np.isfinite(end), end, middle) for end in (low, high)])
         axes.errorbar(when, middle, yerr=np.abs(bars - middle), color=colour, marker=marker, markersize=5,
                       linewidth=1.4, elinewidth=0.9, capsize=2)
-        ends += [*bars[:, ~missed].flat]
+        ends += [end for end in (*middle[drawn], *bars[:, drawn].flat) if end > 0]
     goals = {goal for runs in series.values() for name, goal in runs[0].key.goals if name == problem}
     title = ("all problems together" if problem is None else
              f"{plain(problem)}\n{goals.pop() if len(goals) == 1 else 'targets: see the lines'}")

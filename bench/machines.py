@@ -16,12 +16,19 @@ def fingerprint(environment: Mapping[str, object]) -> tuple[str, ...]:
     >>> fingerprint({"cpu_model": "A", "affinity": [2, 3]}) == fingerprint({"cpu_model": "A", "affinity": [0, 1]})
     True
     """
-    settings, memory = environment.get("settings"), environment.get("ram_bytes")
-    flags = settings.get("XLA_FLAGS") if isinstance(settings, Mapping) else None
-    known = [environment.get(key) for key in ("cpu_model", "cores_logical", "device_kind", "device_count")]
-    known.append(environment.get("processes", 1))
+    memory = environment.get("ram_bytes")
     gigabytes = round(memory / 1e9) if isinstance(memory, int | float) else None
-    return tuple(map(str, (*known, _cores(environment), gigabytes, flags)))
+    return tuple(map(str, (*_traits(environment).values(), environment.get("processes", 1), gigabytes)))
+
+
+def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """What makes two environments two devices, as texts; what one of them does not tell is no difference.
+
+    >>> differences({"device_kind": "H100", "affinity": [0]}, {"device_kind": "H200"})
+    ["device_kind: 'H100' -> 'H200'"]
+    """
+    return [f"{name}: {old!r} -> {new!r}" for (name, old), new in
+            zip(_traits(before).items(), _traits(now).values(), strict=True) if None not in (old, new) and old != new]
 
 
 def machine_words(environment: Mapping[str, object], device: str) -> str:
@@ -89,6 +96,13 @@ def _names(run: Mapping[str, object], places: Iterable[int]) -> list[str]:
     known = environments if isinstance(environments, list) else []
     return [f"{place + 1}: {machine_words(known[place] if place < len(known) else {}, str(run.get('device')))}"
             for place in places]
+
+
+def _traits(environment: Mapping[str, object]) -> dict[str, object]:
+    settings = environment.get("settings")
+    flags = settings.get("XLA_FLAGS", "") if isinstance(settings, Mapping) else None
+    return {**{key: environment.get(key) for key in ("cpu_model", "cores_logical", "device_kind", "device_count")},
+            "cores": _cores(environment), "XLA_FLAGS": flags}
 
 
 def _cores(environment: Mapping[str, object]) -> object:

@@ -11,12 +11,13 @@ from bench.cells import Cell, ClaimCell, group_of
 SCHEMA = 1
 KEYS: dict[str, type] = {"schema": int, "suite": str, "config": dict, "config_hash": str, "started": str, "device": str,
                          "environment": dict, "mark_ratio": dict, "problems": dict, "cells": list, "warnings": list}
-OPTIONAL: dict[str, type] = {"shard": list, "plan": list, "environments": list, "made_on": dict}
+OPTIONAL: dict[str, type] = {"shard": list, "plan": list, "environments": list, "made_on": dict,
+                             "widths": dict}
 LABEL = re.compile(r"[1-9][0-9]*-of-[1-9][0-9]*")  # of a shard
 
 
 class Run(TypedDict):
-    """What run.json holds; times are ISO UTC, `finished` is null until every cell has been tried."""
+    """What run.json holds; times are ISO UTC, `finished` is null until every cell has been tried and timed."""
 
     schema: int
     suite: str
@@ -33,6 +34,7 @@ class Run(TypedDict):
     warnings: list[str]
     resumed: NotRequired[list[str]]
     widened: NotRequired[dict[str, int]]  # group -> how often its grid of rates was widened
+    widths: NotRequired[dict[str, int]]  # group -> lanes side by side, where memory ran out at the suite's width
     shard: NotRequired[list[int]]  # [k, K] where this is one shard of a suite
     plan: NotRequired[list[tuple[str, str, int, int]]]  # of a shard: every group of the suite, number of its shard
     environments: NotRequired[list[dict[str, object]]]  # of a merged run: the machines that its parts come from

@@ -5,12 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import environment, files, machines, store
-from bench.cells import Cell, ClaimCell, gradient_group, group_of, groups_of, timing_group_of
+from bench.cells import (
+    Cell,
+    ClaimCell,
+    gradient_group,
+    group_of,
+    groups_of,
+    noise_group,
+    timing_group,
+    timing_group_of,
+)
 from bench.display import Display
 from bench.executors import modules_of
 from bench.noise import parts_of_repeats
@@ -22,6 +31,7 @@ from bench.store import FolderError, Part, Run
 
 SHOWN = 5  # groups, parts and differences that are named
 BETTER = {"finished": 2, "failed": 1, "oom": 1, "pending": 0}  # of two folders' words on one cell the better one holds
+MEASURED = ("memory", "timing", "claims", "findings", "points")  # tables with seconds or bytes: no two runs are alike
 Key = tuple[str, str]  # of a cell: its group and schedule
 
 
@@ -73,14 +83,24 @@ def merge_folders(folders: Sequence[Path], out: Path, *, report: bool = True) ->
             for text in store.collect(out, [out / "parts" / each.part.path.name for each in taken.values()]):
                 display.line(f"warning: {text}")
             reported = not report or write_report(out, modules_of(run["config"]).report, display)
-            missing = list(_missing(run, out))
+            lacking = list(missing(run, out))
             finished = sum(cell["status"] == "finished" for cell in run["cells"])
-            for text in (f"{finished} of {len(run['cells'])} cells finished in {out}", *missing, *_to_know(run, out)):
+            for text in (f"{finished} of {len(run['cells'])} cells finished in {out}", *lacking, *_to_know(run, out)):
                 display.line(text)
-            return CELLS_FAILED if missing else FINE if reported else REPORT_FAILED
+            return CELLS_FAILED if lacking else FINE if reported else REPORT_FAILED
 
     return guarded(work, out, display, mend="The folders to be merged are as they were.",
                    kept="the folders to be merged are as they were.")
+
+
+def missing(run: Run, out: Path) -> Iterator[str]:
+    """What a merged run lacks and who has to run it."""
+    lacking = [cell for cell in run["cells"] if cell["status"] != "finished"]
+    untimed, total = _untimed(run), len(run["cells"])
+    if lacking:
+        yield f"{len(lacking)} of {total} cells are missing: {_named(lacking)}; {_todo(lacking, out)}"
+    if untimed:
+        yield f"{len(untimed)} of {total} cells have no step times: {_named(untimed)}; {_todo(untimed, out)}"
 
 
 def _refuse(sources: Sequence[Source]) -> None:
@@ -153,17 +173,13 @@ def _merged(sources: Sequence[Source]) -> Run:
         "merged": [{"folder": source.folder.name, "shard": source.run.get("shard"), "started": source.run["started"],
                     "finished": source.run["finished"]} for source in sources],
     }
-    widened = {name: count for run in planned for name, count in run.get("widened", {}).items()}
-    if widened:
-        merged["widened"] = widened
     return merged
 
 
 def _taken(sources: Sequence[Source], run: Run, display: Display) -> dict[str, Taken]:
-    """The part of each group of the merged run; raises FolderError where two folders hold different ones."""
+    """The part of each group of the merged run; raises FolderError where two folders hold different results of one."""
     wanted = {*groups_of(run["cells"]), *parts_of_repeats(run), *map(gradient_group, run["problems"])}
-    taken: dict[str, Taken] = {}
-    conflicts = []
+    found: dict[str, list[Taken]] = {}
     for place, (folder, _) in enumerate(sources):
         for path in store.parts_of(folder):
             part = store.read_part(path)
@@ -171,34 +187,72 @@ def _taken(sources: Sequence[Source], run: Run, display: Display) -> dict[str, T
                 display.line(f"warning: {folder}/parts/{path.name}: {part} (left out).")
             elif part.group not in wanted:
                 display.line(f"warning: {folder}/parts/{path.name}: is of no cell of the suite (left out).")
-            elif part.group not in taken:
-                taken[part.group] = Taken(place, part)
-            elif taken[part.group].part.sha256 != part.sha256:
-                other = taken[part.group]
-                tables = [name for name in part.sha256 if other.part.sha256.get(name) != part.sha256[name]]
-                conflicts.append(f"parts/{path.name}: is in two folders with different content (got other "
-                                 f"{', '.join(tables) or 'tables'} in {sources[other.source].folder} and {folder}). "
-                                 "Leave one of the folders out, or one of the parts out of a copy of it.")
+            else:
+                found.setdefault(part.group, []).append(Taken(place, part))
+    conflicts = [f"parts/{first.part.path.name}: is in two folders with different content (got other "
+                 f"{', '.join(tables)} in {sources[first.source].folder} and {sources[other.source].folder}). "
+                 "Leave one of the folders out, or one of the parts out of a copy of it."
+                 for first, *others in found.values() for other in others
+                 if (tables := _other_results(first.part.sha256, other.part.sha256))]
     if conflicts:
         more = [f"DIR: more parts are there twice (got {len(conflicts)}). Leave one of the folders out."]
         raise FolderError("\nerror: ".join(conflicts[:SHOWN] + more * (len(conflicts) > SHOWN)))
+    return _first(found, run)
+
+
+def _first(found: Mapping[str, Sequence[Taken]], run: Run) -> dict[str, Taken]:
+    """Of each group the first part, but what was measured together comes from one folder.
+
+    That is the step times of a problem and all its cells, where they can from the folder of their A/A repeats. Step
+    times from a folder without one of the cells are left out: they would lack it.
+    """
+    at = {(group, each.source): each for group, parts in found.items() for each in parts}
+    taken = {group: parts[0] for group, parts in found.items()}
+    together: dict[tuple[str, str], set[str]] = {}
+    for cell in run["cells"]:
+        if "claim" not in cell and group_of(cell) in found:
+            shard = cell.get("shard")
+            pair = timing_group(cell["problem"], shard), noise_group(1, shard)
+            together.setdefault(pair, set()).add(group_of(cell))
+    for (timing, repeats), groups in together.items():
+        whole = [each.source for each in found.get(timing, ()) if all((group, each.source) in at for group in groups)]
+        if not whole:
+            taken.pop(timing, None)
+            continue
+        source = taken[repeats].source if repeats in taken and taken[repeats].source in whole else whole[0]
+        taken |= {group: at[group, source] for group in (timing, *groups)}
     return taken
 
 
+def _other_results(a: Mapping[str, str], b: Mapping[str, str]) -> list[str]:
+    """Tables that differ between two parts of one group, by their hashes, and must not."""
+    return [name for name in {**a, **b} if name not in MEASURED and a.get(name) != b.get(name)]
+
+
 def _settle(run: Run, sources: Sequence[Source], taken: dict[str, Taken]) -> None:
-    """Statuses by the parts that there are, and the machine that each of them comes from."""
+    """Statuses by the parts that there are; the machine and the changed grid and width of each of them."""
     for cell in run["cells"]:
         there = group_of(cell) in taken
         if there and cell["status"] == "pending":
             cell["status"] = "finished"
         elif not there and cell["status"] == "finished":
             cell["status"], cell["note"] = "pending", ""
+    widened: dict[str, int] = {}
+    widths: dict[str, int] = {}
     for group, (place, _) in taken.items():
         of = sources[place].run
         known = of.get("environments") or [of["environment"]]
         run["made_on"][group] = machines.place_of(run["environments"], known[of.get("made_on", {}).get(group, 0)])
+        if group in of.get("widened", {}):
+            widened[group] = of["widened"][group]
+        if group in of.get("widths", {}):
+            widths[group] = of["widths"][group]
+    if widened:
+        run["widened"] = widened
+    if widths:
+        run["widths"] = widths
     run["environment"] = run["environments"][0] if run["environments"] else run["environment"]
-    if not any(cell["status"] == "pending" for cell in run["cells"]):
+    if not any(cell["status"] == "pending" for cell in run["cells"]) and not _untimed(run):
         run["finished"] = max((str(source.run["finished"] or "") for source in sources), default="") or None
     warning = machines.several(run)
     run["warnings"] += [] if warning is None else [warning]
@@ -239,16 +293,9 @@ def _link(part: Part, target: Path) -> None:
                                   "Look at its disk.") from None
 
 
-def _missing(run: Run, out: Path) -> Iterator[str]:
-    """What a merged run lacks and who has to run it."""
-    lacking = [cell for cell in run["cells"] if cell["status"] != "finished"]
-    untimed = [cell for cell in run["cells"] if cell["status"] == "finished"
-               and (timing_group_of(cell) or group_of(cell)) not in run["made_on"]]
-    total = len(run["cells"])
-    if lacking:
-        yield f"{len(lacking)} of {total} cells are missing: {_named(lacking)}; {_todo(lacking, out)}"
-    if untimed:
-        yield f"{len(untimed)} of {total} cells have no step times: {_named(untimed)}; {_todo(untimed, out)}"
+def _untimed(run: Run) -> list[Cell | ClaimCell]:
+    return [cell for cell in run["cells"] if cell["status"] == "finished"
+            and (timing_group_of(cell) or group_of(cell)) not in run["made_on"]]
 
 
 def _named(cells: Sequence[Cell | ClaimCell]) -> str:

@@ -68,5 +68,5 @@ class NoiseWorker(Worker):
         part = self.folder / "parts" / store.part_name(timing_group(group.problem.name, self.label))
         timing = pd.read_parquet(part / "timing.parquet")
         timed = timing[(timing["quantity"] == "step") & (timing["optimizer"] == group.optimizer)
-                       & (timing["batch_size"] == group.batch_size)].groupby("program")[["width", "steps"]].first()
+                       & (timing["batch_size"] == group.batch_size)].groupby("program")[["width", "steps"]].max()
         return {str(kind): (int(width), int(steps)) for kind, width, steps in timed.itertuples()}

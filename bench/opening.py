@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import environment, store
+from bench import environment, machines, store
 from bench.bad_input import show
 from bench.child import Message
 from bench.shards import Shard
@@ -50,11 +50,18 @@ def place_for(suite: Suite, folder: Path, device: str, resume: bool, shard: Shar
 
 
 def check_plan(folder: Path, run: Run, message: Message) -> None:
-    """Refuse a plan with other data of its problems, or other devices where it takes all, than the run began with."""
+    """Refuse a plan with other data of its problems, or another device, than the run began with.
+
+    A merged run may go on on another machine: it tells them apart.
+    """
     counts = [environment.get("device_count") for environment in (run["environment"], message["environment"])]
     if run["config"].get("devices") == ALL and None not in counts and counts[0] != counts[1]:
         raise FolderError(f"{folder}: --resume: the devices that share the lanes changed (got {counts[1]}, was "
                           f"{counts[0]}). Give as many, or start in another folder with --out.")
+    changed = [] if "environments" in run else machines.differences(run["environment"], message["environment"])
+    if changed:
+        raise FolderError(f"{folder}: --resume: the device changed (got {'; '.join(changed)}). Give the same, or start "
+                          "in another folder with --out.")
     for name, now in message["problems"].items():
         before = run["problems"].get(name, now)
         if before.get("data_sha256") != now.get("data_sha256"):
@@ -93,9 +100,10 @@ def _differences(before: Run, now: Run) -> list[str]:
         texts.append(f"processes: {processes[0]} -> {processes[1]}")
     if before.get("shard") != now.get("shard"):
         texts.append(f"shard: {_words(before)} -> {_words(now)}")
-    machines = [environment.changes(each, now["environment"])
-                for each in before.get("environments", [before["environment"]])]
-    return texts + ([] if [] in machines else machines[0] if machines else [])
+    known = before.get("environments", [before["environment"]])
+    changes = [environment.changes(each, now["environment"], processor=False)
+               + machines.differences(each, now["environment"]) for each in known]
+    return texts + ([] if [] in changes else changes[0] if changes else [])
 
 
 def _words(run: Run) -> str:

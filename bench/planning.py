@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 import gdjax
-from bench.bad_input import closest
+from bench.bad_input import closest, field_error
 from bench.experiment import Group, schedule_errors, target_losses
 from bench.gradient_noise import has_noise
 from bench.suite import Suite
+from bench.tuning import tuning_errors
 
 Warn = Callable[[str], None]
+STEP_LIMIT = 2**31 - 1  # gdjax counts the steps of a lane in 32 bits
 
 
 def groups_of(suite: Suite, platform: str, warn: Warn) -> tuple[list[Group], list[str]]:
@@ -25,10 +27,6 @@ def groups_of(suite: Suite, platform: str, warn: Warn) -> tuple[list[Group], lis
     """
     groups: list[Group] = []
     errors: list[str] = []
-    for field, names, known in (("schedules", suite.schedules, gdjax.schedules.names()),
-                                ("optimizers", suite.optimizers, gdjax.optimizers.names())):
-        errors += [f"{field}[{i}]: unknown name (got {name!r}). {closest(name, known)}"
-                   for i, name in enumerate(names) if name not in known]
     for i, name in enumerate(suite.problems):
         settings = suite.settings_for(name)
         try:
@@ -38,7 +36,8 @@ def groups_of(suite: Suite, platform: str, warn: Warn) -> tuple[list[Group], lis
                 raise ValueError(f"another problem of the suite has this name (got {problem.name!r}). Rename one.")
             if problem.optimum is None and settings.targets is None:
                 raise ValueError(f"problem {name!r}: its optimum is not known, so gaps have no meaning "
-                                 f'(got no targets). Give targets = {{ "{name}" = [loss, …] }}.')
+                                 f'(got no targets). Give targets = {{ "{name}" = [loss, …] }}, or find some: '
+                                 f"python -m bench targets {name} --suite FILE.")
         except (ValueError, TypeError) as error:
             errors.append(f"problems[{i}]: {error}")
             continue
@@ -53,11 +52,21 @@ def groups_of(suite: Suite, platform: str, warn: Warn) -> tuple[list[Group], lis
             except ValueError as error:
                 errors.append(f"batch_sizes: {error}")
                 continue
+            steps = settings.budget(problem.examples, count)
+            if steps >= STEP_LIMIT:
+                errors.append(field_error(
+                    "epochs", f"{name}, batch size {count}: must come to fewer than {STEP_LIMIT:,} steps of a lane, "
+                    f"not {steps:,}", settings.epochs, "Lower epochs, or leave this batch size out."))
+                continue
             for optimizer in suite.optimizers:
                 group = Group(suite, settings, problem, optimizer, count, platform)
                 if group not in groups:
                     groups.append(group)
-    return groups, errors or schedule_errors(groups)
+    for field, names, known in (("schedules", suite.schedules, gdjax.schedules.names()),
+                                ("optimizers", suite.optimizers, gdjax.optimizers.names())):  # of its modules too
+        errors += [f"{field}[{i}]: unknown name (got {name!r}). {closest(name, known)}"
+                   for i, name in enumerate(names) if name not in known]
+    return groups, errors or tuning_errors(suite) + schedule_errors(groups)
 
 
 def problem_from(name: str, warn: Warn) -> gdjax.Problem:
@@ -71,7 +80,7 @@ def problem_from(name: str, warn: Warn) -> gdjax.Problem:
     warn(f"runs code of yours: {name}")
     try:
         problem = getattr(importlib.import_module(module), function)()
-    except Exception as error:  # whatever a user's module raises is a fault of the suite, not of the worker
+    except (Exception, SystemExit) as error:  # whatever a user's module does is a fault of the suite, not of the worker
         raise ValueError(f"{name}: cannot be made (got {type(error).__name__}: {error}). "
                          "Call the function by hand to see why.") from error
     if not isinstance(problem, gdjax.Problem):

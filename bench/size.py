@@ -5,11 +5,12 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from bench.store import FolderError
-from bench.suite import Suite
+from bench.suite import Settings, Suite
 
 CELL_LIMIT = 5_000
 LANE_LIMIT = 20_000_000
@@ -43,7 +44,7 @@ class Size:
                     -(-self.disk_bytes // parts), -(-self.memory_bytes // parts))
 
     def __str__(self) -> str:
-        return (f"{self.cells:,} cells, up to {self.lanes:,} lanes, at least {_time(self.seconds)}, "
+        return (f"{self.cells:,} cells, up to {self.lanes:,} lanes, at least {time_text(self.seconds)}, "
                 f"about {_bytes(self.memory_bytes)} of memory, {_bytes(self.disk_bytes)} of disk")
 
 
@@ -81,31 +82,62 @@ class Room:
         return f"{_bytes(self.disk_bytes)} of disk free, {_bytes(self.memory_bytes)} of memory"
 
 
+class CellLanes(NamedTuple):
+    """Lanes of a cell: tuned on the first grid, by which widening may add to them, and at most reported."""
+
+    tuned: int
+    widened: int
+    reported: int
+
+
+def lanes_of(suite: Suite, own: Settings) -> CellLanes:
+    """Lanes of a cell of the problem that has these settings."""
+    first, more = suite.setting_count, 2 * suite.widenings * suite.settings_added  # at both ends each time
+    return CellLanes(first * suite.tuning_starts, more * suite.tuning_starts,
+                     min(own.target_count, first + more) * suite.starts)
+
+
 def size_of(suite: Suite) -> Size:
-    """Size of a suite: every lane of the tuning grid, and of the settings chosen per target.
+    """Size of a suite: every lane of the tuning grid, however often widened, and of the settings chosen per target.
+
+    Seconds are those of the first grid, at the least budget.
 
     >>> from bench.suite import suite_from
     >>> size_of(suite_from({"name": "x", "problems": ["bowl"], "batch_sizes": [1, 2], "schedules": ["constant"]})).cells
     2
     """
-    rates = suite.rates if isinstance(suite.rates, int) else len(suite.rates)
     cells = lanes = rows = 0
     seconds = 0.0
     for problem in suite.problems:
         own = suite.settings_for(problem)
-        targets = len(own.gaps if own.targets is None else own.targets)
+        each = lanes_of(suite, own)
         groups = len(suite.optimizers) * len(own.batch_sizes)
-        tuning = rates * len(suite.horizons) * suite.tuning_starts
-        reported = min(targets, rates * len(suite.horizons)) * suite.starts
         here = groups * len(suite.schedules)
         cells += here
-        lanes += here * (tuning + reported)
-        rows += here * ((tuning + reported) * (1 + targets) + reported * suite.marks)
-        seconds += groups * COMPILE_S + here * (tuning + reported) * own.min_steps * LANE_STEP_S
+        lanes += here * sum(each)
+        rows += here * (sum(each) * (1 + own.target_count) + each.reported * suite.marks)
+        seconds += groups * COMPILE_S + here * (each.tuned + each.reported) * own.min_steps * LANE_STEP_S
     return Size(cells, lanes, rows, seconds, rows * ROW_BYTES * COPIES, rows * ROW_MEMORY_BYTES)
 
 
-def _time(seconds: float) -> str:
+def too_long(seconds: float) -> str | None:
+    """What is wrong with a run of so many seconds, known from the steps of every group; None within the limit.
+
+    >>> too_long(3600.0) is None
+    True
+    """
+    if seconds <= SECONDS_LIMIT:
+        return None
+    return (f"epochs: the run is very long (got at least {time_text(seconds)}). Lower epochs or min_steps, leave out "
+            "small batch sizes, or add --yes.")
+
+
+def time_text(seconds: float) -> str:
+    """Seconds in the largest unit of which there are two.
+
+    >>> time_text(7_200.0)
+    '2 hours'
+    """
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

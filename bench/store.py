@@ -127,20 +127,25 @@ def read_run(folder: Path) -> Run:
     except (OSError, ValueError, RecursionError) as error:
         raise FolderError(f"{path}: cannot be read (got {str(error)[:200]}). "
                           "Start the suite in another folder.") from None
-    if isinstance(run, dict) and "schema" in run and run["schema"] != SCHEMA:
-        raise FolderError(f"{path}: has another schema (got {str(run['schema'])[:40]}, this version reads {SCHEMA}). "
-                          "Use the version that wrote it.")
+    check_schema(path, run)
     wrong = wrong_key(run) if isinstance(run, dict) else "no object"
     if wrong:
         raise FolderError(f"{path}: is not a manifest of a run (got {wrong}). Start the suite in another folder.")
     return cast(Run, run)
 
 
+def check_schema(path: Path, manifest: object) -> None:
+    """Raise FolderError where a manifest says that it has another schema than this version reads."""
+    if isinstance(manifest, dict) and manifest.get("schema", SCHEMA) != SCHEMA:
+        raise FolderError(f"{path}: has another schema (got {str(manifest['schema'])[:40]}, this version reads "
+                          f"{SCHEMA}). Use the version that wrote it.")
+
+
 def write_run(folder: Path, run: Run) -> None:
-    """Replace the manifest atomically; what is not finite becomes null."""
-    text = json.dumps(files.plain(run), indent=1, allow_nan=False, ensure_ascii=False)
+    """Replace the manifest atomically, a key in each line; what is not finite becomes null."""
+    text = ",\n".join(f"{files.json_text(key)}: {files.json_text(value)}" for key, value in run.items())
     try:
-        files.write_whole(folder / MANIFEST, lambda path: path.write_text(text + "\n", encoding="utf-8"))
+        files.write_whole(folder / MANIFEST, lambda path: path.write_text(f"{{\n{text}\n}}\n", encoding="utf-8"))
     except OSError as error:
         raise FolderError(f"{folder / MANIFEST}: cannot be written (got {error.strerror or error}). "
                           "Finished cells are kept: make room and use --resume.") from None
@@ -186,6 +191,15 @@ def write_group(folder: Path, group: str, tables: Mapping[str, pandas.DataFrame]
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     files.sync(final.parent)
+
+
+def withdraw(folder: Path, group: str) -> None:
+    """Take a part away, whole: what it holds is to be measured anew."""
+    part = folder / "parts" / part_name(group)
+    gone = files.temporary_name(part)
+    part.rename(gone)
+    files.sync(part.parent)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 class Part(NamedTuple):

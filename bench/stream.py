@@ -2,46 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import multiprocessing
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
-import numpy as np
-
-import gdjax
-from bench.analysis.intervals import Estimate, median_interval, ratio_of_medians
+from bench import files, picture_session
+from bench.analysis.intervals import Estimate
 from bench.bad_input import field_error
+from bench.parent import CELLS_FAILED
+from bench.picture_session import Session
 from bench.report.files import write_whole
 from bench.scale.room import bytes_words
+from bench.store import FolderError
 
+ARMS_WORKER, FILE_WORKER = "bench.stream_arms", "bench.stream_worker"
 ORDERS = {"random": "file in random order", "outcome": "file sorted by outcome"}
-SHARES = (0.05, 0.2)  # of the examples, in the buffer
-PARTS = (0, 16, 4, 1)  # blocks in a buffer; 0: one example a block
-RATES = tuple(10 ** (power / 2) for power in range(-5, 1))  # the best of them is found for each arm
-STARTS, TUNING_STARTS = 4, 8
 GAP = 1e-2  # the target, as a share of the initial gap
 EPOCHS = 40
-TUNING_KEY = 1 << 20  # beyond every seed that is reported
-MOST_GIGABYTES = 1_000
-
-
-class FileRunError(RuntimeError):
-    """The process that descends on the file died."""
+MOST_SEEDS, MOST_GIGABYTES = 10_000, 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What is asked for, checked."""
 
-    problem: gdjax.Problem
+    problem: str
     batch_size: int
     seeds: int  # keys: each has an order of blocks of its own
     gigabytes: float
@@ -58,7 +46,7 @@ class Arm:
     block: int
     rate: float  # the best of RATES
     epochs: Estimate  # to the target, median over seeds; ∞ where it was missed
-    ratio: Estimate  # of these to those of full shuffling
+    ratio: Estimate  # of these to those of full shuffling; NaN where that missed the target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,22 +67,14 @@ class FileRun:
 
 def check(problem: str, batch_size: int, seeds: int, gigabytes: float, folder: Path | None, out: Path | None
           ) -> Request:
-    """The request, or a ValueError that says what is wrong with it, before anything runs."""
-    found = gdjax.problems.get(problem)
-    outcomes = None if found.data is None else jax.tree.leaves(found.data)[-1]
-    if outcomes is None or found.optimum is None or np.ndim(outcomes) != 1:
-        raise ValueError(field_error("PROBLEM", "must have data with outcomes to sort by, and a known optimum", problem,
-                                     "Try digits-softmax."))
-    for field, value, low, high in (("--batch-size", batch_size, 1, int(found.examples * SHARES[0]) // 2),
-                                    ("--seeds", seeds, 3, 10_000)):
-        if not low <= value <= high:
-            raise ValueError(field_error(field, f"must be from {low:,} to {high:,}", value, "Use a value in range."))
+    """The request, or a ValueError that says what is wrong with it; its problem is checked by the worker."""
+    if batch_size < 1:
+        raise ValueError(field_error("--batch-size", "must be at least 1", batch_size, "Try --batch-size 16."))
+    if not 3 <= seeds <= MOST_SEEDS:
+        raise ValueError(field_error("--seeds", f"must be from 3 to {MOST_SEEDS:,}", seeds, "Use a value in range."))
     if not 0 <= gigabytes <= MOST_GIGABYTES:
         raise ValueError(field_error("--gigabytes", f"must be from 0 to {MOST_GIGABYTES:,}", gigabytes,
                                      "Use 0 to leave the file out."))
-    path = Path("results") / f"stream-{problem}.png" if out is None else out
-    if path.suffix != ".png":
-        raise ValueError(field_error("--out", "must end in .png", str(path), "Tables and .svg go beside it."))
     folder = folder or Path(tempfile.gettempdir())
     if not folder.is_dir():
         raise ValueError(field_error("--folder", "must be a folder", str(folder), "Make it, or give another one."))
@@ -102,78 +82,54 @@ def check(problem: str, batch_size: int, seeds: int, gigabytes: float, folder: P
     if gigabytes * 1.1e9 > free:
         raise ValueError(field_error("--folder", f"has {bytes_words(free)} free, too little for the file",
                                      f"{gigabytes:g} GB", "Give another --folder, or fewer --gigabytes."))
-    return Request(problem=found, batch_size=batch_size, seeds=seeds, gigabytes=gigabytes, folder=folder, out=path)
+    return Request(problem=problem, batch_size=batch_size, seeds=seeds, gigabytes=gigabytes, folder=folder,
+                   out=picture_session.picture_path(out, f"stream-{problem}", "Tables and .svg go beside it."))
 
 
-def arms(request: Request, say: Callable[[str], None]) -> Iterator[Arm]:
-    """Full shuffling first (buffer and block of all examples), then every buffer and block on both orders."""
-    problem, size = request.problem, request.batch_size
-    say("full shuffling")
-    rate, base = _epochs(problem, size, "shuffle", request.seeds)
-    yield Arm(order="random", buffer=problem.examples, block=problem.examples, rate=rate, epochs=median_interval(base),
-              ratio=Estimate(1.0, 1.0, 1.0))
-    for order in ORDERS:
-        sorted_problem = in_order(problem, order)
-        for share in SHARES:
-            buffer = int(problem.examples * share) // size * size
-            for block in dict.fromkeys(1 if parts == 0 else max(1, buffer // parts) for parts in PARTS):
-                say(f"{ORDERS[order]}, buffer {buffer:,}, block {block:,}")
-                rate, found = _epochs(sorted_problem, size, gdjax.Stream(buffer=buffer, block=block), request.seeds)
-                yield Arm(order=order, buffer=buffer, block=block, rate=rate, epochs=median_interval(found),
-                          ratio=ratio_of_medians(found, base, paired=True))
+def run(session: Session, request: Request) -> None:
+    """Measure the arms, then the file; write and say what was found; draw it where all arms are there."""
+    if request.gigabytes:
+        _look_at(request.folder)
+    rows = session.rows(ARMS_WORKER, {"request": request}, "arms", "If memory ran out, try a smaller problem.")
+    found = [Arm(**row) for row in rows]  # type: ignore[arg-type]
+    whole = not session.code
+    file = None
+    if request.gigabytes and whole:
+        with tempfile.TemporaryDirectory(prefix="gdjax-stream-", dir=request.folder) as folder:
+            payload = {"folder": Path(folder), "gigabytes": request.gigabytes}
+            for row in session.rows(FILE_WORKER, payload, f"--gigabytes {request.gigabytes:g}", "Try fewer."):
+                file = FileRun(**row)  # type: ignore[arg-type]
+    if not found:
+        return
+    for text in words(request, found, file) if whole else ():
+        session.display.line(text)
+    with session.writing():
+        write_tables(found, file, request.out.with_suffix(".csv"))
+    if math.isinf(found[0].epochs.value):  # nothing to compare with
+        session.code = session.code or CELLS_FAILED
+    elif whole:
+        from bench import stream_picture  # only now: a picture may never come to be drawn
+
+        with session.writing():
+            stream_picture.write(request, found)
+        session.display.line(f"picture: {request.out}")
 
 
-def in_order(problem: gdjax.Problem, order: str) -> gdjax.Problem:
-    """The problem with its examples at random, or in the order of their outcomes (its data's last leaf)."""
-    outcomes = np.asarray(jax.tree.leaves(problem.data)[-1])
-    place = np.random.default_rng(0).permutation(len(outcomes))
-    if order == "outcome":
-        place = place[np.argsort(outcomes[place], kind="stable")]
-    return dataclasses.replace(problem, data=jax.tree.map(lambda leaf: np.asarray(leaf)[place], problem.data))
-
-
-def _epochs(problem: gdjax.Problem, size: int, sampling: str | gdjax.Stream, seeds: int) -> tuple[float, np.ndarray]:
-    """The best rate, and with it the epochs to the target for each seed, (seeds,): the median of its starts.
-
-    Starts of one seed share their blocks, so what is resampled is seeds.
-    """
-    goal = gdjax.targets(problem, [GAP])
-
-    def found(rates: Sequence[float], starts: int, key: int) -> np.ndarray:
-        """Epochs, (starts, rates)."""
-        runs = gdjax.minibatch(problem, batch_size=size, rates=rates, starts=starts, key=key, max_epochs=EPOCHS,
-                               targets=goal, stop_at_target=True, marks=64, sampling=sampling, width=64)
-        return runs.hits()["examples"].fillna(math.inf).to_numpy().reshape(starts, -1) / problem.examples
-
-    tuned = np.median(found(RATES, TUNING_STARTS, TUNING_KEY), axis=0)
-    rate = RATES[int(np.argmin(tuned))]
-    return rate, np.array([np.median(found([rate], STARTS, key)) for key in range(seeds)])
-
-
-def file_run(request: Request) -> FileRun:
-    """One epoch over a file of the size asked for, in a fresh process; the file is removed.
-
-    Raises:
-        FileRunError: the process died, for want of memory for example.
-    """
-    from bench.stream_worker import measure
-
-    spawn = multiprocessing.get_context("spawn")
-    with (tempfile.TemporaryDirectory(prefix="gdjax-stream-", dir=request.folder) as folder,
-          ProcessPoolExecutor(1, mp_context=spawn) as process):
-        try:
-            return process.submit(measure, Path(folder), request.gigabytes).result()
-        except BrokenProcessPool:
-            raise FileRunError(f"--gigabytes {request.gigabytes:g}: the process died (got no result). "
-                               "Try fewer.") from None
+def _look_at(folder: Path) -> None:
+    try:
+        files.probe(folder)
+    except OSError as error:
+        raise FolderError(f"--folder: can't be written (got {error}). Give another --folder.") from None
 
 
 def words(request: Request, found: Sequence[Arm], run: FileRun | None) -> list[str]:
     """What was found, in sentences."""
     base, rest = found[0], found[1:]
-    lines = [f"{request.problem.name}, SGD with batches of {request.batch_size}, {request.seeds} seeds: with full "
-             f"shuffling the target ({GAP:g} of the initial gap) takes {base.epochs.value:.2f} epochs."]
-    for order, text in ORDERS.items():
+    lines = [f"{request.problem}, SGD with batches of {request.batch_size}, {request.seeds} seeds: with full "
+             f"shuffling the target ({GAP:g} of the initial gap) " +
+             (f"takes {base.epochs.value:.2f} epochs." if rest else
+              f"is not reached in {EPOCHS} epochs: there is nothing to compare streams with.")]
+    for order, text in ORDERS.items() if rest else ():
         mine = [arm for arm in rest if arm.order == order]
         best, worst = (choose(mine, key=lambda arm: arm.ratio.value) for choose in (min, max))
         lines.append(f"{text}: from {_arm(best)} to {_arm(worst)}.")

@@ -38,12 +38,12 @@ def draw(request: Request, found: Sequence[Arm]) -> Figure:
         panel.set_ylim(0.5, edge * 1.4)
         panel.yaxis.set_major_locator(FixedLocator(style.tick_places(0.5, edge)))
         panel.set_xlabel("block: neighbouring examples read together")
-        share = buffer / request.problem.examples
+        share = buffer / base.buffer
         style.panel_title(panel, f"buffer of {buffer:,} examples, {share:.0%} of the file")
         style.grid(panel)
     axes[0, 0].set_ylabel("epochs to the target,\ntimes those of full shuffling")
     axes[0, 0].legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(0, 0.93))
-    style.heading(figure, f"What streaming costs in convergence: {style.plain(request.problem.name)}, SGD, batch "
+    style.heading(figure, f"What streaming costs in convergence: {style.plain(request.problem)}, SGD, batch "
                           f"{request.batch_size},\nuntil {GAP:g} of the initial gap; medians with 95 % intervals over "
                           f"{request.seeds} seeds")
     return figure

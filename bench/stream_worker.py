@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import jax
@@ -11,11 +13,24 @@ import numpy as np
 
 import gdjax
 from bench.memory import Meter
+from bench.picture_worker import Say, serve
 from bench.stream import FileRun
 
 FEATURES, BATCH = 64, 256
 RATES, STARTS = (0.03, 0.1, 0.3, 1.0), 4
 ROWS = 100_000  # written and read at once
+
+
+def main(connection: Connection, payload: dict[str, object]) -> None:
+    """One epoch over a file of so many gigabytes in a folder."""
+    folder, gigabytes = payload["folder"], payload["gigabytes"]
+    assert isinstance(folder, Path) and isinstance(gigabytes, float)
+
+    def work(_: None, say: Say) -> Iterator[FileRun]:
+        say(f"file of {gigabytes:g} GB in {folder.parent}")
+        yield measure(folder, gigabytes)
+
+    serve(connection, "auto", lambda: None, work)
 
 
 def measure(folder: Path, gigabytes: float) -> FileRun:
@@ -26,13 +41,16 @@ def measure(folder: Path, gigabytes: float) -> FileRun:
     read_s = _read(paths)
     meter = Meter.begin()
     data = [np.load(path, mmap_mode="r") for path in paths]
+    file_bytes = sum(path.stat().st_size for path in paths)
+    for path in paths:  # so that the file goes with this process, however that ends
+        path.unlink()
     problem = gdjax.Problem(name="large", loss=_loss, init=lambda key: 0.1 * jax.random.normal(key, (FEATURES,)),
                             data=data)
     began = time.perf_counter()
     runs = gdjax.minibatch(problem, batch_size=BATCH, rates=RATES, starts=STARTS, key=0, max_epochs=1,
                            sampling="stream")
     seconds = time.perf_counter() - began
-    return FileRun(file_bytes=sum(path.stat().st_size for path in paths), examples=examples, lanes=len(runs.steps),
+    return FileRun(file_bytes=file_bytes, examples=examples, lanes=len(runs.steps),
                    batch_size=BATCH, seconds=seconds, read_s=read_s, peak_bytes=meter.peak_bytes(),
                    before_bytes=meter.before_bytes, loss_before=float(runs.start_loss.min()),
                    loss_after=float(runs.final_loss.min()))

@@ -128,6 +128,11 @@ class Settings:
     gaps: list[float]
     targets: list[float] | None
 
+    @property
+    def target_count(self) -> int:
+        """How many targets, by gaps or as losses."""
+        return len(self.gaps if self.targets is None else self.targets)
+
     def budget(self, examples: int, batch_size: int) -> int:
         """Steps of one lane: max(epochs · examples / batch size, min_steps), rounded up.
 
@@ -141,8 +146,9 @@ class Suite(BaseModel):
     """One experiment: the cells (problems × optimizers × batch sizes × schedules) and how they are measured.
 
     Or the claims of the textbook study, "all" or by name: such a suite has no problems, batch sizes or schedules.
-    `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves;
-    `widenings` is how often such a grid of rates may be widened at the ends where a winner is (all schedules alike);
+    `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves
+    (see `bench.tuning.grid`); `rate_span` is the highest over the lowest of a grid of so many rates, and `widenings`
+    how often it may be widened at the ends where a winner is (all schedules alike);
     `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
     `matmul_precision` is that of float32 products on a GPU ("tf32", "bf16": TensorFloat-32, bfloat16); `deterministic`
     leaves out the GPU's kernels that may add in another order each time; `devices` share the lanes of a call, a number
@@ -160,7 +166,7 @@ class Suite(BaseModel):
     schedules: Names = []
     optimizers: Names = ["sgd"]
     rates: Rates = 5
-    rate_span: Annotated[float, Field(ge=1, le=1e12, allow_inf_nan=False)] = 100.0
+    rate_span: Annotated[float, Field(ge=1.001, le=1e12, allow_inf_nan=False)] = 100.0  # at 1 all rates are the same
     widenings: Annotated[int, Field(ge=0, le=20)] = 2
     horizons: Shares = [0.25, 0.5, 1.0]
     tuning_starts: Count = 8
@@ -172,7 +178,7 @@ class Suite(BaseModel):
     marks: Annotated[int, Field(ge=2, le=10_000)] = 24
     width: Annotated[int, Field(ge=1, le=1_048_576)] = 128
     repeats: Annotated[int, Field(ge=1, le=10_000)] = 10
-    min_sample_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 0.1
+    min_sample_s: Annotated[float, Field(ge=1e-3, le=60, allow_inf_nan=False)] = 0.1
     noise_groups: Annotated[int, Field(ge=0, le=AXIS_LIMIT)] = 3
     noise_processes: Annotated[int, Field(ge=1, le=100)] = 2
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -184,6 +190,18 @@ class Suite(BaseModel):
     problem: dict[str, Override] = {}
     claims: Claims | None = None
     _notes: tuple[str, ...] = PrivateAttr(())
+
+    @property
+    def setting_count(self) -> int:
+        """Settings of each schedule on the first grid: rates × horizons, or those given if all are constant."""
+        if isinstance(self.rates, int):
+            return self.rates * len(self.horizons)
+        return len(self.rates) * (1 if self.schedules == ["constant"] else len(self.horizons))
+
+    @property
+    def settings_added(self) -> int:
+        """Settings of each schedule that widening adds at an end of a grid, for half as many rates; given ones stay."""
+        return self.rates // 2 * len(self.horizons) if isinstance(self.rates, int) else 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -315,10 +333,15 @@ def _stranger_errors(config: dict[str, object]) -> list[str]:
                     f"Add it to problems, or remove this. {closest(name, names)}")
         for key, name in strangers[:SHOWN]
     ]
-    if isinstance(own, dict) and isinstance(shared, dict):
-        errors += [
-            field_error(f"problem.{key_text(name)}.targets", "targets are given twice", own[name]["targets"],
-                        f"Keep this, or targets.{key_text(name)}.")
-            for name in own if name in shared and isinstance(own[name], dict) and "targets" in own[name]
-        ]
-    return errors
+    tables = {name: table for name, table in own.items() if isinstance(table, dict)} if isinstance(own, dict) else {}
+    known = shared if isinstance(shared, dict) else {}
+    errors += [
+        field_error(f"problem.{key_text(name)}.targets", "targets are given twice", table["targets"],
+                    f"Keep this, or targets.{key_text(name)}.")
+        for name, table in tables.items() if "targets" in table and name in known
+    ][:SHOWN]
+    return errors + [
+        field_error(f"problem.{key_text(name)}.gaps", "have no meaning beside targets", table["gaps"],
+                    "Keep these, or the targets of this problem.")
+        for name, table in tables.items() if "gaps" in table and ("targets" in table or name in known)
+    ][:SHOWN]

@@ -79,7 +79,7 @@ def load(folder: Path | str) -> Tables:
         folder: the run folder, DIR of `python -m bench run SUITE --out DIR`.
 
     Raises:
-        ValueError: the folder holds no readable run.json.
+        ValueError: the folder holds no readable run.json, or one of another schema.
 
     Example:
         >>> import tempfile, pathlib
@@ -122,9 +122,13 @@ def _read_manifest(path: Path) -> dict[str, object]:
         run = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not a readable manifest (got {error}). Give the folder of a run.") from error
-    if isinstance(run, dict):
-        return run
-    raise ValueError(f"{path}: must be a JSON object (got {type(run).__name__}). Give the folder of a run.")
+    if not isinstance(run, dict):
+        raise ValueError(f"{path}: must be a JSON object (got {type(run).__name__}). Give the folder of a run.")
+    try:
+        store.check_schema(path, run)
+    except store.FolderError as error:
+        raise ValueError(str(error)) from None
+    return run
 
 
 def _read_table(folder: Path, name: str, parts: list[Path] | None, unreadable: list[str]) -> pd.DataFrame:

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 import gdjax
+from bench.bad_input import field_error
 from bench.suite import Suite
 
 Grid = Mapping[str, list[gdjax.Setting]]
 
 
-def rate_count(suite: Suite) -> int:
-    """Rates per (schedule, horizon)."""
-    return suite.rates if isinstance(suite.rates, int) else len(suite.rates)
-
-
 def grid(suite: Suite, centre: float) -> dict[str, list[gdjax.Setting]]:
     """Settings of every schedule, as many for each.
 
-    Rates × horizons, and for the constant one as many rates more densely.
+    Rates × horizons. The constant schedule, which has no horizon, tries as many rates more densely: over the same span
+    around the centre, or, where the suite gives the rates, those and others log-spaced between each two neighbours, as
+    many in every gap or one more in the widest.
     """
-    span = math.sqrt(suite.rate_span)
-
-    def rates(number: int) -> list[float]:
-        if not isinstance(suite.rates, int):
-            return list(suite.rates)
-        return [float(rate) for rate in np.geomspace(centre / span, centre * span, number)] if number > 1 else [centre]
-
-    return {name: _settings(suite, name, rates(rate_count(suite) * (len(suite.horizons) if name == "constant" else 1)))
-            for name in suite.schedules}
+    found = {}
+    for name in suite.schedules:
+        number = suite.setting_count // len(schedules_of(suite, name))
+        found[name] = _settings(suite, name, _around(centre, suite.rate_span, number)
+                                if isinstance(suite.rates, int) else _denser(suite.rates, number))
+    return found
 
 
 def wider(suite: Suite, tried: Grid, chosen: pd.DataFrame) -> dict[str, list[gdjax.Setting]]:
@@ -46,19 +42,17 @@ def wider(suite: Suite, tried: Grid, chosen: pd.DataFrame) -> dict[str, list[gdj
         tried: settings per schedule so far.
         chosen: what `choose` found among them.
     """
-    count = rate_count(suite) // 2
-    if not isinstance(suite.rates, int) or count == 0:
+    if not isinstance(suite.rates, int) or suite.settings_added == 0:
         return {}
-    reach = suite.rate_span ** (count / (suite.rates - 1))
+    reach = suite.rate_span ** (suite.rates // 2 / (suite.rates - 1))
     found: dict[str, list[gdjax.Setting]] = {name: [] for name in tried}
     for end, factor in ((min, 1 / reach), (max, reach)):
         ends = {name: end(setting.rate for setting in settings) for name, settings in tried.items()}
         if not (chosen.rate == chosen.schedule.map(ends)).any():
             continue
         for name, last in ends.items():
-            number = count * (len(suite.horizons) if name == "constant" else 1)
-            rates = [float(rate) for rate in np.geomspace(last, last * factor, number + 1)[1:]]
-            found[name] += _settings(suite, name, rates)
+            number = suite.settings_added // len(schedules_of(suite, name))
+            found[name] += _settings(suite, name, np.geomspace(last, last * factor, number + 1)[1:])
     return found if any(found.values()) else {}
 
 
@@ -68,9 +62,24 @@ def schedules_of(suite: Suite, name: str) -> list[gdjax.schedules.Schedule]:
     return [schedule] if name == "constant" else [schedule.over(horizon) for horizon in suite.horizons]
 
 
-def horizon_of(setting: gdjax.Setting) -> float:
+def tuning_errors(suite: Suite) -> list[str]:
+    """Why schedules can't have as many settings each, or why their lanes can't be told apart."""
+    errors = []
+    if isinstance(suite.rates, list) and len({len(settings) for settings in grid(suite, 1.0).values()}) > 1:
+        errors.append(field_error("rates", "leave constant too few between them to have as many as each schedule with "
+                                  f"{len(suite.horizons)} horizons", suite.rates,
+                                  "Give two or more that are further apart, or one horizon."))
+    owners: dict[gdjax.schedules.Schedule, str] = {}
+    for place, name in enumerate(suite.schedules):
+        others = {owners.setdefault(schedule, name) for schedule in schedules_of(suite, name)} - {name}
+        errors += [field_error(f"schedules[{place}]", f"is the same schedule as {other!r}", name, "Leave one out.")
+                   for other in sorted(others)]
+    return errors
+
+
+def horizon_of(name: str, setting: gdjax.Setting) -> float:
     """The horizon as tables have it: 1 for the constant schedule, which has none."""
-    return 1.0 if setting.schedule.name == "constant" else setting.schedule.horizon
+    return 1.0 if name == "constant" else setting.schedule.horizon
 
 
 def choose(lanes: pd.DataFrame, hits: pd.DataFrame) -> pd.DataFrame:
@@ -93,5 +102,19 @@ def choose(lanes: pd.DataFrame, hits: pd.DataFrame) -> pd.DataFrame:
     return best.sort_values(["schedule", "target"], ascending=[True, False]).reset_index(drop=True)
 
 
-def _settings(suite: Suite, name: str, rates: list[float]) -> list[gdjax.Setting]:
-    return [gdjax.Setting(schedule, rate) for schedule in schedules_of(suite, name) for rate in rates]
+def _around(centre: float, span: float, number: int) -> Iterable[float]:
+    return np.geomspace(centre / math.sqrt(span), centre * math.sqrt(span), number) if number > 1 else [centre]
+
+
+def _denser(rates: list[float], number: int) -> Iterable[float]:
+    if number == len(rates) or len(rates) == 1:
+        return rates
+    each, left = divmod(number - len(rates), len(rates) - 1)
+    gaps = sorted(pairwise(sorted(rates)), key=lambda gap: gap[0] / gap[1])  # the widest first
+    return np.sort(np.concatenate([[max(rates)], *(
+        np.geomspace(*gap, each + 1 + (place < left), endpoint=False) for place, gap in enumerate(gaps))]))
+
+
+def _settings(suite: Suite, name: str, rates: Iterable[float]) -> list[gdjax.Setting]:
+    return [gdjax.Setting(schedule, float(rate)) for schedule in schedules_of(suite, name)
+            for rate in dict.fromkeys(rates)]

@@ -23,6 +23,7 @@ from bench.meeting import Host
 from bench.memory import Meter, device_peak_bytes
 from bench.planning import facts_of, groups_of
 from bench.shards import Shard, assigned, too_many
+from bench.size import too_long
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.step_times import step_times
 from bench.suite import Suite, suite_from
@@ -64,14 +65,18 @@ class Worker(Speaker):
         self.total = 0.0
         self.results: dict[str, tuple[float, int]] = {}  # group -> wall seconds, lane-marks scored
         self.widths: dict[str, int] = {}  # group -> lanes side by side, where not the suite's
+        self.given_up: set[str] = set()  # groups among the finished ones that have no part
         self.shard: Shard | None = None  # None: all groups
         self.shards: dict[str, str] = {}  # group -> label of its shard
         self.fresh = True  # no group has run in this process
+        self.yes = False  # a very long run is wanted
 
     def take(self, payload: dict[str, object]) -> None:
         """What else the parent says at the start."""
         self.widths = dict(payload.get("widths", {}))  # type: ignore[call-overload]
+        self.given_up = set(payload.get("given_up", []))  # type: ignore[call-overload]
         self.shards = dict(payload.get("shards", {}))  # type: ignore[call-overload]
+        self.yes = bool(payload.get("yes"))
         shard = payload.get("shard")
         self.shard = Shard(*shard) if isinstance(shard, list) else None
 
@@ -144,13 +149,14 @@ class Worker(Speaker):
         self.total = sum(_weight(group) + _timing_weight(suite) for group in groups)
         problems = facts_of(groups, whole)
         errors = together.unlike(problems)
-        if errors:
-            self.refuse(2, "\n".join(errors))
-        lanes = sum(sum(group.lane_counts) for group in groups)
+        text = None if self.yes else too_long(self.total)
+        if errors or text:
+            self.refuse(2, "\n".join(errors + ([text] if text else [])))
+        lanes = sum(group.most_lanes for group in groups)
         part = "" if self.shard is None else f", shard {self.shard}"
         self.say(kind="plan", cells=cells, problems=problems, environment=self.facts(opened_s), total=self.total,
-                 device=platform, lines=[f"{suite.name}{part}: {len(cells)} cells ({len(groups)} groups), {lanes:,} "
-                                         f"lanes on {platform}"], **plan)
+                 device=platform, lines=[f"{suite.name}{part}: {len(cells)} cells ({len(groups)} groups), up to "
+                                         f"{lanes:,} lanes on {platform}"], **plan)
         return groups
 
     def _run_group(self, group: Group) -> None:
@@ -166,23 +172,38 @@ class Worker(Speaker):
                           "device_peak_bytes": device_peak_bytes(jax.local_devices()[0].memory_stats())}
                 table = pd.DataFrame([memory]).astype({"device_peak_bytes": "Int64"})
                 self.results[name] = (result.run_s, result.scored)
+                self._forget_times(timing_group(group.problem.name, self.shards.get(name)))
                 self.keep(name, {**result.tables, "memory": table}, mark_ratio={name: result.mark_ratio},
-                          widened={name: result.widened}, note=_narrowed(width, self.suite.width))
+                          widened={name: result.widened}, note=_narrowed(width, self.suite.width),
+                          widths={} if width == self.suite.width else {name: width})
             self.fresh = False
         self.done += _weight(group)
 
-    def _time_problem(self, name: str, groups: list[Group]) -> None:
-        if name not in self.finished:
+    def _forget_times(self, timing: str) -> None:
+        """Step times are those of one interleaved session: with one more group they are all taken anew."""
+        if timing in self.finished:
+            self.finished.discard(timing)
+            if self.leads:
+                store.withdraw(self.folder, timing)
+
+    def _time_problem(self, name: str, every: list[Group]) -> None:
+        """Step times of the groups that have results: what failed there would fail here too, and take all along."""
+        groups = [group for group in every if _name(group) in self.results
+                  or _name(group) in self.finished - self.given_up]
+        if groups and name not in self.finished:
+            self.fresh = False
             self._progress(groups[0], f"{groups[0].problem.name}: step times", name, expected_s=self._timing_s(groups))
             known = {place: self.results[_name(group)] for place, group in enumerate(groups)
                      if _name(group) in self.results}
             self.say(kind="quiet", on=True)
+            whole = self.widths.get(name, self.suite.width)
             done = self._at_widths(name, lambda width: pd.DataFrame(list(step_times(
-                [at_width(group, self.widths.get(_name(group), width)) for group in groups], known, self.listen))))
+                [at_width(group, max(1, self.widths.get(_name(group), whole) * width // whole)) for group in groups],
+                known, self.listen))))
             self.say(kind="quiet", on=False)
             if done is not None:
                 self.keep(name, {"timing": done[0]})
-        self.done += _timing_weight(self.suite) * len(groups)
+        self.done += _timing_weight(self.suite) * len(every)
 
     def _measure_gradients(self, problem: str, groups: list[Group]) -> None:
         """The gradient noise scale of a problem that has one; the run is whole without it."""

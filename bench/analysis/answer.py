@@ -3,19 +3,20 @@
 The headline target of a problem is its smallest target that at least one cell reaches in at least half of its starts.
 Cells that reach a target in at least half of their starts are ranked by their median seconds to train once (solo); the
 first is the winner, the second the runner-up. A cell whose ratio to the winner has an interval that includes 1 is not
-told apart from it.
+told apart from it; the intervals of all cells of a problem hold at once, since any of them may be the soonest in truth.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from bench.analysis.intervals import NOTHING, Estimate
-from bench.analysis.ranking import Ratios, Standing, measure_of, rank, reached, standing
+from bench.analysis.ranking import Compared, Ratios, Standing, measure_of, rank, reached, standing
 from bench.analysis.reported import Reported
 from bench.analysis.timing import Times
 from bench.tables import Tables
@@ -31,11 +32,13 @@ class Answer:
         closest: the cell that came nearest, where there is no winner.
         ratio: how many times as long the runner-up takes, with its interval.
         ratios: the same of every other cell, soonest first (headline only: each costs a bootstrap of its own).
+        optimism: share by which the winner's time looks too short for being chosen on these starts (headline only).
+        diverged: every start of every cell diverged.
         batched_winner: the soonest cell by seconds per lane of a sweep, where it is not the winner.
         untimed: cells that reached the target but have no step time, so that they could not be ranked.
         mark_ratio: how far apart the marks around the winner's hits are.
         budget_steps, budget_epochs: of the winner, or of the closest.
-        finished, cells: finished and expected cells of the problem.
+        finished, failed, cells: finished, failed (or out of memory) and expected cells of the problem.
     """
 
     problem: str
@@ -48,7 +51,9 @@ class Answer:
     closest: Standing | None = None
     runner_up: Standing | None = None
     ratio: Estimate = NOTHING
-    ratios: tuple[tuple[Standing, Estimate], ...] = field(default=(), repr=False)
+    ratios: tuple[tuple[Standing, Compared], ...] = field(default=(), repr=False)
+    optimism: float = math.nan
+    diverged: bool = False
     batched_winner: Standing | None = None
     untimed: tuple[Standing, ...] = ()
     mark_ratio: float = math.nan
@@ -57,12 +62,13 @@ class Answer:
     problem_examples: int = 1
     several_optimizers: bool = False
     finished: int = 0
+    failed: int = 0
     cells: int = 0
 
     @property
     def not_told_apart(self) -> tuple[Standing, ...]:
         """Cells whose ratio to the winner has an interval that includes 1, soonest first."""
-        return tuple(cell for cell, ratio in self.ratios if ratio.low <= 1 <= ratio.high)
+        return tuple(cell for cell, (ratio, *_) in self.ratios if ratio.low <= 1 <= ratio.high)
 
 
 def answers(tables: Tables, summary: pd.DataFrame, *, reported: Reported | None = None,
@@ -80,14 +86,13 @@ def answers(tables: Tables, summary: pd.DataFrame, *, reported: Reported | None 
                     Times(tables.timing) if times is None else times)
     found = []
     for (problem, _), rows in summary.groupby(["problem", "device"], sort=True):
-        headline, count = headline_target(rows), cell_counts(tables.run, str(problem))
+        headline, count = headline_target(rows), _statuses(tables.run, str(problem))
         for target in sorted(rows["target"].unique(), reverse=True):
             found.append(_answer(rows[rows["target"] == target], target == headline, count, ratios))
     named = {answer.problem for answer in found}
     device = str(tables.run.get("device") or "")
     missing = [name for name in problem_names(tables.run) if name not in named]
-    counts = {name: cell_counts(tables.run, name) for name in missing}
-    return found + [Answer(name, device, finished=counts[name][0], cells=counts[name][1]) for name in missing]
+    return found + [_counted(Answer(name, device), _statuses(tables.run, name)) for name in missing]
 
 
 def headlines(every: Iterable[Answer]) -> list[Answer]:
@@ -109,8 +114,12 @@ def cells_of(run: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 def cell_counts(run: Mapping[str, object], problem: str | None = None) -> tuple[int, int]:
     """(finished, expected) cells of a problem, or of the whole run."""
-    cells = [cell for cell in cells_of(run) if problem is None or cell.get("problem") == problem]
-    return sum(cell.get("status") == "finished" for cell in cells), len(cells)
+    statuses = _statuses(run, problem)
+    return statuses["finished"], statuses.total()
+
+
+def _statuses(run: Mapping[str, object], problem: str | None) -> Counter[str]:
+    return Counter(str(cell.get("status")) for cell in cells_of(run) if problem in (None, cell.get("problem")))
 
 
 def problem_names(run: Mapping[str, object]) -> list[str]:
@@ -120,24 +129,31 @@ def problem_names(run: Mapping[str, object]) -> list[str]:
     return list(dict.fromkeys(listed + [str(cell.get("problem")) for cell in cells_of(run)]))
 
 
-def _answer(rows: pd.DataFrame, headline: bool, count: tuple[int, int], ratios: Ratios) -> Answer:
+def _counted(answer: Answer, statuses: Counter[str]) -> Answer:
+    return replace(answer, finished=statuses["finished"], failed=statuses["failed"] + statuses["oom"],
+                   cells=statuses.total())
+
+
+def _answer(rows: pd.DataFrame, headline: bool, statuses: Counter[str], ratios: Ratios) -> Answer:
     measure = measure_of(rows)
     order = rank(reached(rows), measure)
     timed = order[order[f"{measure}_median"].notna()]
     untimed = order[order[f"{measure}_median"].isna()]
     lead = timed.iloc[0] if len(timed) else rank(rows, measure).iloc[0]
-    common = Answer(
+    common = _counted(Answer(
         problem=str(lead["problem"]), device=str(lead["device"]), target=float(lead["target"]), gap=float(lead["gap"]),
         headline=headline, measure=measure, untimed=tuple(standing(row, measure) for _, row in untimed.iterrows()),
         budget_steps=float(lead["budget_steps"]), budget_epochs=float(lead["budget_epochs"]),
         problem_examples=int(lead["problem_examples"]), several_optimizers=rows["optimizer"].nunique() > 1,
-        finished=count[0], cells=count[1])
+        diverged=bool((rows["diverged"] == rows["lanes"]).all())), statuses)
     if timed.empty:
         return replace(common, closest=standing(lead, measure))
     others = timed.iloc[1:] if headline else timed.iloc[1:2]
-    compared = tuple((standing(row, measure), ratios.between(row, lead, measure)) for _, row in others.iterrows())
+    compared = tuple((standing(row, measure), ratios.between(row, lead, measure, comparisons=len(timed) - 1))
+                     for _, row in others.iterrows())
     return replace(common, winner=standing(lead, measure), runner_up=compared[0][0] if compared else None,
-                 ratio=compared[0][1] if compared else NOTHING, ratios=compared if headline else (),
+                 ratio=compared[0][1].ratio if compared else NOTHING, ratios=compared if headline else (),
+                 optimism=ratios.optimism(timed, measure) if headline else math.nan,
                  batched_winner=_batched_winner(order, lead), mark_ratio=ratios.mark_ratio(lead))
 
 

@@ -1,4 +1,4 @@
-"""Paired comparisons with the winner over common starts: sign and Wilcoxon tests, Holm, how many starts suffice."""
+"""Comparisons with the winner over common starts: sign and Wilcoxon tests, Holm, how many starts suffice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import binomtest, norm, permutation_test, rankdata, wilcoxon
 
 from bench.analysis.answer import Answer
-from bench.analysis.ranking import Standing
+from bench.analysis.ranking import Compared, Standing
 from bench.analysis.reported import Reported, Rows, common_starts
 from bench.analysis.timing import Times
 
@@ -19,9 +19,9 @@ FEW = 13  # pairs: as scipy does, all signs are gone through up to here
 FEWEST = 6  # pairs: with fewer no two-sided test can reach 5 %
 POWER, LEVEL = 0.8, 0.05
 DIFFERENCE = 1.1
-_WILCOXON_EFFICIENCY = 3 / math.pi  # against the t test on normal differences: Hodges & Lehmann 1956
 COLUMNS = ["problem", "device", "target", "gap", "optimizer", "batch_size", "schedule", "pairs", "slower", "faster",
-           "ties", "p_sign", "p_wilcoxon", "p_holm", "ratio", "ratio_low", "ratio_high", "starts_for_10_percent"]
+           "ties", "p_sign", "p_wilcoxon", "p_ratio", "p_holm", "ratio", "ratio_low", "ratio_high",
+           "starts_for_10_percent"]
 
 
 def comparison_table(reported: Reported, times: Times, answers: Sequence[Answer]) -> pd.DataFrame:
@@ -33,15 +33,18 @@ def comparison_table(reported: Reported, times: Times, answers: Sequence[Answer]
         answers: `answers` of the run.
 
     Returns:
-        columns `COLUMNS`: slower, faster, ties count starts at which the cell was slower than the winner, …; p_holm is
-        p_wilcoxon corrected for all rows of the table; ratio is that of the medians with its bootstrap interval;
+        columns `COLUMNS`: slower, faster, ties count starts at which the cell was slower than the winner, …; p_sign and
+        p_wilcoxon are of these starts, at the median step times; p_ratio is of the ratio of medians, step times
+        resampled too; p_holm is p_ratio corrected for all pairs of cells of all problems, since which cell is the
+        winner is found on the same starts; the intervals of the ratios of a problem hold all at once;
         starts_for_10_percent: `starts_needed` of the pair.
     """
-    rows = []
+    rows, pairs = [], 0
     for answer in (answer for answer in answers if answer.headline and answer.winner is not None):
         assert answer.winner is not None
+        pairs += math.comb(len(answer.ratios) + 1, 2)
         base, base_scale = _hits(reported, times, answer, answer.winner)
-        for cell, ratio in answer.ratios:
+        for cell, compared in answer.ratios:
             hits, scale = _hits(reported, times, answer, cell)
             pair = common_starts([hits, base], "steps") * [scale, base_scale]
             difference = log_differences(pair[:, 0], pair[:, 1])
@@ -50,10 +53,12 @@ def comparison_table(reported: Reported, times: Times, answers: Sequence[Answer]
                 "optimizer": cell.optimizer, "batch_size": cell.batch_size, "schedule": cell.schedule,
                 "pairs": len(difference), "slower": int((difference > 0).sum()), "faster": int((difference < 0).sum()),
                 "ties": int((difference == 0).sum()), "p_sign": sign_test(difference),
-                "p_wilcoxon": wilcoxon_test(difference), "ratio": ratio.value, "ratio_low": ratio.low,
-                "ratio_high": ratio.high, "starts_for_10_percent": starts_needed(difference)})
+                "p_wilcoxon": wilcoxon_test(difference),
+                "p_ratio": compared.p if len(difference) >= FEWEST else math.nan,
+                "ratio": compared.ratio.value, "ratio_low": compared.ratio.low, "ratio_high": compared.ratio.high,
+                "starts_for_10_percent": starts_needed(compared, len(answer.ratios))})
     found = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "p_holm"])
-    return found.assign(p_holm=holm(found["p_wilcoxon"].to_numpy(float)))[COLUMNS]
+    return found.assign(p_holm=holm(found["p_ratio"].to_numpy(float), pairs))[COLUMNS]
 
 
 def log_differences(slower: Array, faster: Array) -> Array:
@@ -101,8 +106,11 @@ def wilcoxon_test(difference: Array) -> float:
                                   vectorized=True, n_resamples=2**FEW).pvalue)
 
 
-def holm(values: Array) -> Array:
+def holm(values: Array, family: int | None = None) -> Array:
     """p values corrected by Holm's step-down: family-wise error at most 5 % whatever their dependence; NaN stays NaN.
+
+    Args:
+        family: how many hypotheses there are, where these are only some of them; None: as many as values.
 
     Example:
         >>> holm(np.array([0.01, 0.04, 0.03])).round(2).tolist()
@@ -113,32 +121,27 @@ def holm(values: Array) -> Array:
     corrected = np.full(len(values), np.nan)
     known = np.flatnonzero(~np.isnan(values))
     order = known[np.argsort(values[known], kind="stable")]
-    steps = values[order] * np.arange(len(order), 0, -1)
+    steps = values[order] * ((len(order) if family is None else family) - np.arange(len(order)))
     corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
     return corrected
 
 
-def starts_needed(difference: Array, ratio: float = DIFFERENCE) -> float:
-    """Starts at which a paired test sees a ratio of hit times in four of five experiments, at the 5 % level.
+def starts_needed(compared: Compared, comparisons: int = 1, ratio: float = DIFFERENCE) -> float:
+    """Starts at which the interval of a ratio excludes 1 in four of five experiments, where the truth is this ratio.
 
-    n = ((z₀.₉₇₅ + z₀.₈)·σ/log ratio)²·π/3, with σ the spread of the log differences (from their quartiles, so that a
-    few misses don't decide) and π/3 what ranks cost against means. ∞ where a quarter of the pairs are a miss against
-    a hit.
+    n = pairs·s² / ((log ratio/(z_c + z₀.₈))² − t²), with s and t the spreads of the log ratio that come from starts and
+    from step times, and z_c the quantile of an interval that holds with `comparisons` of them at once; at least as many
+    as such an interval of a median needs, 1 + log₂(comparisons/5 %). ∞ where the step times alone are not sure enough;
+    NaN where the starts have no finite spread, since too many miss, or are fewer than 6.
 
-    Args:
-        difference: (pairs,) log differences, ±∞ for a miss against a hit.
-        ratio: of hit times, that is to be seen.
-
-    Source: Noether 1987, "Sample size determination for some common nonparametric tests", for the Wilcoxon test.
+    Source: the sample size of a normal mean, with the bootstrap's spread for its standard error.
     """
-    if len(difference) < FEWEST:
+    if compared.pairs < FEWEST or not math.isfinite(compared.starts_spread):
         return math.nan
-    low, high = np.quantile(difference, (0.25, 0.75), method="inverted_cdf")
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return math.inf
-    sigma = (high - low) / (norm.ppf(0.75) - norm.ppf(0.25))
-    effect = (norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER)) * sigma / math.log(ratio)
-    return float(max(math.ceil(effect**2 / _WILCOXON_EFFICIENCY), FEWEST))
+    quantiles = norm.ppf(1 - LEVEL / (2 * comparisons)) + norm.ppf(POWER)
+    room = (math.log(ratio) / quantiles) ** 2 - compared.step_spread**2
+    fewest = math.ceil(1 + math.log2(comparisons / LEVEL))
+    return math.inf if room <= 0 else float(max(math.ceil(compared.pairs * compared.starts_spread**2 / room), fewest))
 
 
 def _hits(reported: Reported, times: Times, answer: Answer, cell: Standing) -> tuple[Rows, float]:

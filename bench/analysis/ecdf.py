@@ -11,6 +11,7 @@ import pandas as pd
 
 Array = np.ndarray
 RESAMPLES = 1000
+START = 0.5  # steps: a logarithmic axis has no zero, what holds at the start is shown at half a step
 COLUMNS = ["time", "share", "low", "high"]
 
 
@@ -20,7 +21,7 @@ def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
     Starts are resampled whole, with all their targets, for a pointwise 95 % band.
 
     Args:
-        times: (starts, targets) steps, ∞ for a miss.
+        times: (starts, targets) steps, ∞ for a miss; what the start meets already is met at `START`.
         points: at most so many times, from the first hit to the last one.
 
     Returns:
@@ -32,11 +33,12 @@ def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
 
     Source: Hansen et al. 2021, "COCO", section 6 (runtime distributions).
     """
-    finite = times[np.isfinite(times) & (times > 0)]
+    times = np.maximum(times, START)
+    finite = times[np.isfinite(times)]
     if len(finite) == 0:
         return pd.DataFrame(columns=COLUMNS, dtype=float)
     # the last time is the last hit itself, whatever rounding geomspace does
-    grid = np.append(np.geomspace(finite.min(), finite.max(), points)[:-1], finite.max())
+    grid = np.unique(np.append(np.geomspace(finite.min(), finite.max(), points)[:-1], finite.max()))
     shares = (times[:, :, None] <= grid).mean(axis=1)
     low, high = np.quantile(_draws(len(times)) @ shares / len(times), (0.025, 0.975), axis=0)
     return pd.DataFrame({"time": grid, "share": shares.mean(axis=0), "low": low, "high": high})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 Array = np.ndarray
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
+TAIL = (1 - CONFIDENCE) / 2
+_Z = NormalDist().inv_cdf(1 - TAIL)
 _CHUNK = 4_000_000  # numbers drawn at once: bounds memory when there are very many lanes
 
 
@@ -80,12 +83,16 @@ def median_resamples(values: Array, *, censored: bool = False, seed: int = 0) ->
     return _middle(ordered[lower], ordered[upper], censored=censored)
 
 
-def percentile_interval(resamples: Array) -> tuple[float, float]:
-    """The middle 95 % of a bootstrap distribution; no arithmetic between resamples, so that ∞ stays ∞."""
+def percentile_interval(resamples: Array, comparisons: int = 1) -> tuple[float, float]:
+    """The middle 95 % of a bootstrap distribution; no arithmetic between resamples, so that ∞ stays ∞.
+
+    Args:
+        comparisons: how many intervals are to hold at once, in 95 of 100 runs: each is wider for it (Bonferroni).
+    """
     if np.isnan(resamples).any():
         return math.nan, math.nan
     ordered = np.sort(resamples)
-    tail = (1 - CONFIDENCE) / 2 * (len(ordered) - 1)
+    tail = TAIL / comparisons * (len(ordered) - 1)
     return float(ordered[math.floor(tail)]), float(ordered[len(ordered) - 1 - math.floor(tail)])
 
 
@@ -151,67 +158,113 @@ def ert(spent: Array, hit: Array) -> Estimate:
     return Estimate(float(np.sum(spent)) / total if total else math.inf, *percentile_interval(resamples))
 
 
-def ratio_of_medians(numerator: Array, denominator: Array, *, paired: bool, numerator_scale: Array | None = None,
-                     denominator_scale: Array | None = None) -> Estimate:
-    """Ratio of two median hit times with its bootstrap interval; misses are ∞, both missed is a tie (1).
-
-    Args:
-        numerator, denominator: hit times, (lanes,); the same starts in the same order when paired.
-        paired: resample the starts of both together.
-        numerator_scale, denominator_scale: (repeats,) seconds per step of each, resampled too; None for both where
-            they are the same program and cancel.
-
-    Raises:
-        ValueError: paired samples of different length.
+def ratio_of_medians(numerator: Array, denominator: Array, *, paired: bool,
+                     scales: tuple[Array, Array] | None = None) -> Estimate:
+    """Ratio of two median hit times with its bootstrap interval: `scaled_ratio` and the middle 95 % of its resamples.
 
     Example:
         >>> ratio_of_medians(np.full(3, 4.0), np.full(3, 2.0), paired=True).value
         2.0
     """
-    if paired and len(numerator) != len(denominator):
-        raise ValueError(f"ratio_of_medians: paired samples must be equally long "
-                         f"(got {len(numerator)} and {len(denominator)}). Keep the starts that both have.")
-    scales = [scale for scale in (numerator_scale, denominator_scale) if scale is not None]
-    if min(len(numerator), len(denominator), *(len(scale) for scale in scales)) == 0:
-        return NOTHING
-    value, resamples = ratio_resamples(numerator, denominator, paired=paired)
-    for scale, power, seed in ((numerator_scale, 1.0, 2), (denominator_scale, -1.0, 3)):
-        if scale is not None:
-            value = value * float(np.median(scale)) ** power
-            resamples = resamples * median_resamples(scale, seed=seed) ** power
+    value, resamples = scaled_ratio(numerator, denominator, paired=paired, scales=scales)
     return Estimate(value, *percentile_interval(resamples))
 
 
+def scaled_ratio(numerator: Array, denominator: Array, *, paired: bool,
+                 scales: tuple[Array, Array] | None = None) -> tuple[float, Array]:
+    """Ratio of two median hit times and its bootstrap distribution, (10 000,); misses are ∞, NaN without a sample.
+
+    Both missed is a tie (1), and so are two hits at the start, whatever a step takes.
+
+    Args:
+        numerator, denominator: hit times, (lanes,); the same starts in the same order when paired.
+        paired: resample the starts of both together.
+        scales: (repeats,) seconds per step of each, resampled too; None where they are the same program and cancel.
+
+    Raises:
+        ValueError: paired samples of different length.
+    """
+    if paired and len(numerator) != len(denominator):
+        raise ValueError(f"ratio_of_medians: paired samples must be equally long "
+                         f"(got {len(numerator)} and {len(denominator)}). Keep the starts that both have.")
+    if min(map(len, (numerator, denominator, *(scales or ())))) == 0:
+        return math.nan, np.full(RESAMPLES, math.nan)
+    value, resamples = ratio_resamples(numerator, denominator, paired=paired)
+    if scales is not None:
+        value *= float(np.median(scales[0]) / np.median(scales[1]))
+        resamples = resamples * ratio_of_scales(*scales)
+    return float(tied(np.array(value))), tied(resamples)
+
+
+def ratio_of_scales(numerator: Array, denominator: Array) -> Array:
+    """Bootstrap distribution of the ratio of two median step times, (10 000,).
+
+    Args:
+        numerator, denominator: (repeats,) seconds per step.
+    """
+    return median_resamples(numerator, seed=2) / median_resamples(denominator, seed=3)
+
+
 def ratio_resamples(numerator: Array, denominator: Array, *, paired: bool) -> tuple[float, Array]:
-    """Ratio of two medians of hit times and its bootstrap distribution, (10 000,), as `ratio_of_medians` has them.
+    """Ratio of two medians of hit times and its bootstrap distribution, (10 000,), NaN for a tie that no scale changes.
 
     Example:
         >>> ratio_resamples(np.full(3, np.inf), np.full(3, np.inf), paired=True)[0]
-        1.0
+        nan
     """
-    above = _paired_medians(numerator) if paired else median_resamples(numerator, censored=True, seed=0)
-    below = _paired_medians(denominator) if paired else median_resamples(denominator, censored=True, seed=1)
-    value = _ratio(np.array([censored_median(numerator)]), np.array([censored_median(denominator)]))
-    return float(value[0]), _ratio(above, below)
+    above = paired_medians(numerator) if paired else median_resamples(numerator, censored=True, seed=0)
+    below = paired_medians(denominator) if paired else median_resamples(denominator, censored=True, seed=1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # ∞/∞ of two misses and 0/0 of two hits at the start are NaN
+        return float(np.divide(censored_median(numerator), censored_median(denominator))), above / below
+
+
+def paired_medians(values: Array) -> Array:
+    """Medians of hit times over resamples of starts that are the same for every sample of this size, (10 000,).
+
+    `median_resamples` can't give them: its ranks differ by sample.
+    """
+    order = np.argsort(values)
+    lower, upper = _middle_places(len(values), 0, order)
+    ordered = values[order]
+    return _middle(ordered[lower], ordered[upper], censored=True)
+
+
+def tied(ratios: Array, one: float = 1.0) -> Array:
+    """Ratios of `ratio_resamples`, scaled or not, with ties as one (their logs: as 0)."""
+    return np.where(np.isnan(ratios), one, ratios)
+
+
+def spread(log_resamples: Array) -> float:
+    """Standard deviation of a normal whose middle 95 % is that of the resamples; ∞ where that has no end.
+
+    Of the middle 95 %: few processes give heavy tails, whose variance need not exist.
+    """
+    low, high = np.quantile(log_resamples, (TAIL, 1 - TAIL), method="inverted_cdf")
+    return float(high - low) / (2 * _Z) if math.isfinite(low) and math.isfinite(high) else math.inf
+
+
+def two_sided_p(log_value: float, log_resamples: Array) -> float:
+    """p of a log ratio being 0 from its bootstrap distribution: of a normal with its `spread`; NaN where it is NaN.
+
+    Where that has no end, of the side towards 0; by counting where the ratio itself is ∞ or 0, or that side's end.
+    """
+    if math.isnan(log_value) or np.isnan(log_resamples).any():
+        return math.nan
+    width = spread(log_resamples)
+    if math.isfinite(log_value) and not math.isfinite(width):
+        end = np.quantile(log_resamples, TAIL if log_value > 0 else 1 - TAIL, method="inverted_cdf")
+        width = abs(log_value - float(end)) / _Z
+    if not math.isfinite(width) or not math.isfinite(log_value):
+        below, above = float((log_resamples <= 0).mean()), float((log_resamples >= 0).mean())
+        return min(1.0, max(2 * min(below, above), 1 / len(log_resamples)))
+    if width == 0:
+        return 1.0 if log_value == 0 else 0.0
+    return math.erfc(abs(log_value) / width / math.sqrt(2))
 
 
 def _middle(lower: Array, upper: Array, *, censored: bool) -> Array:
     middle = (lower + upper) / 2
     return np.where(np.isinf(upper), lower, middle) if censored else middle
-
-
-def _ratio(above: Array, below: Array) -> Array:
-    tie = (above == below) | (np.isinf(above) & np.isinf(below))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(tie, 1.0, above / below)
-
-
-def _paired_medians(values: Array) -> Array:
-    """Medians over the common resamples of starts, which `median_resamples` can't give: its ranks differ by sample."""
-    order = np.argsort(values)
-    lower, upper = _middle_places(len(values), 0, order)
-    ordered = values[order]
-    return _middle(ordered[lower], ordered[upper], censored=True)
 
 
 @lru_cache(maxsize=64)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.comparisons import LEVEL, holm, log_differences, wilcoxon_test
-from bench.analysis.intervals import percentile_interval
+from bench.analysis.intervals import percentile_interval, tied
 from bench.analysis.reported import common_starts
 from bench.analysis.sides import CELL, Pair, setting_of
 
@@ -48,6 +48,8 @@ def parity_table(pair: Pair) -> pd.DataFrame:
 def _row(row: pd.Series, pair: Pair, place: int) -> dict[str, object]:
     losses = _losses(row, pair)
     steps, ratio, resamples = pair.hits[place]
+    if len(steps[0]):
+        ratio, resamples = float(tied(np.array(ratio))), tied(resamples)
     change = _loss_change(losses, _scale(pair.a.run, str(row["problem"])))
     low, high = percentile_interval(resamples)
     return {**{name: row[name] for name in (*CELL, "goal")}, "target": row["target_a"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from bench.analysis.reported import Reported
 Array = np.ndarray
 RESAMPLES = 300
 FARTHEST = 4.0  # Dahl et al. 2023: beyond four times the best it no longer matters
-COLUMNS = ["solver", "factor", "share", "low", "high"]
+COLUMNS = ["solver", "factor", "share", "low", "high", "tasks"]
+ALL = "all"  # the batch size of all examples
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,11 @@ class Task:
 
 
 def profile(costs: Array, factors: Array) -> Array:
-    """ρ(τ), (solvers, factors): share of the tasks that a solver does within τ times the best solver's cost.
+    """ρ(τ), (solvers, factors): share of its tasks that a solver does within τ times the best solver's cost.
 
     Args:
-        costs: (..., tasks, solvers), ∞ where a solver misses; a task that all miss counts for none.
+        costs: (..., tasks, solvers), ∞ where a solver misses; a task that all miss counts for none. NaN where a solver
+            was not run: such a task is none of its own.
         factors: τ ≥ 1.
 
     Example:
@@ -40,11 +43,12 @@ def profile(costs: Array, factors: Array) -> Array:
     Source: Dolan & Moré 2002, "Benchmarking optimization software with performance profiles"; τ ≤ 4 as Dahl et al.
     2023, arXiv 2306.07179.
     """
-    best = costs.min(axis=-1, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        ratio = np.where(np.isfinite(costs), costs / best, np.inf)
-    # the best one is at 1 exactly, whatever the division rounds to
-    return (ratio[..., None] <= factors * (1 + 1e-12)).mean(axis=-3)
+    best = np.nanmin(costs, axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # the best one is at 1 exactly, also where it costs nothing
+        ratio = np.where(np.isfinite(costs), np.where(costs == best, 1.0, costs / best), np.inf)
+    run = ~np.isnan(costs)[..., None]
+    return ((ratio[..., None] <= factors) & run).sum(axis=-3) / run.sum(axis=-3)
 
 
 def profile_tasks(reported: Reported, summary: pd.DataFrame) -> list[Task]:
@@ -61,7 +65,9 @@ def profile_tasks(reported: Reported, summary: pd.DataFrame) -> list[Task]:
 def profile_table(tasks: Sequence[Task], by: str, *, unit: str = "seconds_solo", points: int = 25) -> pd.DataFrame:
     """Performance profiles of the schedules (each at its best batch size) or batch sizes (each with its best schedule).
 
-    The cost of a cell is its median time; starts are resampled in each task together for all cells, medians and best
+    Batches of all examples are one solver, "all", whatever their number. A solver's share is of the tasks that it was
+    run on; tasks with a cell that was not measured in the unit are left out. The cost of a cell is its median time;
+    starts are resampled in each task together for all cells, medians and best
     cells are found again, and the middle 95 % make the band: it tells what other starts would change, not what other
     problems would.
 
@@ -72,20 +78,22 @@ def profile_table(tasks: Sequence[Task], by: str, *, unit: str = "seconds_solo",
         points: factors from 1 to 4.
 
     Returns:
-        solver, factor, share, low, high; no row where nothing was measured in the unit.
+        solver, factor, share, low, high, tasks (that the solver was run on); no row where nothing was measured in the
+        unit.
     """
-    solvers = sorted({solver for task in tasks for solver in task.rows[by]})
-    costs = [_task_costs(task, by, solvers, unit) for task in tasks]
-    costs = [cost for cost in costs if not np.isnan(cost).any()]
+    costs = [_best(cost) for cost in (_costs(task, by, unit) for task in tasks) if not cost.isna().any(axis=None)]
     if not costs:
         return pd.DataFrame(columns=COLUMNS)
+    solvers = sorted({str(solver) for cost in costs for solver in cost}, key=_in_order)
     factors = np.geomspace(1.0, FARTHEST, points)
-    shares = profile(np.stack(costs, axis=1), factors)  # (1 + resamples, solvers, factors)
+    every = np.stack([cost.reindex(columns=solvers).to_numpy(float) for cost in costs], axis=1)
+    shares = profile(every, factors)  # (1 + resamples, solvers, factors)
     rows = []
     for place, solver in enumerate(solvers):
+        run = int((~np.isnan(every[0, :, place])).sum())
         for at, factor in enumerate(factors):
             values = shares[:, place, at]
-            rows.append((str(solver), factor, values[0], *percentile_interval(values[1:])))
+            rows.append((solver, factor, values[0], *percentile_interval(values[1:]), run))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -101,13 +109,22 @@ def _median_steps(steps: Array) -> Array:
     return np.stack([np.sort(column[draws], axis=1)[:, middle] for column in steps.T], axis=1)
 
 
-def _task_costs(task: Task, by: str, solvers: Sequence[object], unit: str) -> Array:
-    """(1 + resamples, solvers): the lowest median cost of each solver's cells, ∞ if none of them is in the task."""
-    owners = task.rows[by].to_numpy()
-    costs = task.median_steps * [unit_scale(row, unit) for row in task.rows.to_dict("records")]
-    found = np.full((len(costs), len(solvers)), np.inf)
-    for place, solver in enumerate(solvers):
-        mine = owners == solver
-        if mine.any():
-            found[:, place] = costs[:, mine].min(axis=1)
-    return found
+def _costs(task: Task, by: str, unit: str) -> pd.DataFrame:
+    """Median costs of the cells of a task, (1 + resamples, cells), each column named after its solver."""
+    scale = [unit_scale(row, unit) for row in task.rows.to_dict("records")]
+    return pd.DataFrame(task.median_steps * scale, columns=_solvers(task.rows, by).to_numpy())
+
+
+def _best(costs: pd.DataFrame) -> pd.DataFrame:
+    """The lowest cost of each solver's cells, (1 + resamples, solvers)."""
+    return costs.T.groupby(level=0).min().T
+
+
+def _solvers(rows: pd.DataFrame, by: str) -> pd.Series:
+    names = rows[by].astype(str)
+    return names.where(rows["batch_size"] < rows["problem_examples"], ALL) if by == "batch_size" else names
+
+
+def _in_order(solver: str) -> tuple[int, str]:
+    """Batch sizes by their number, that of all examples last; schedules by their name."""
+    return (int(solver), "") if solver.isdecimal() else (sys.maxsize, solver)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -93,10 +94,11 @@ class _Table:
         self._places = cast("dict[Key, Array]", reported.groupby(CELL, sort=False, observed=True).indices)
 
     def rows(self, key: Key, wanted: Mapping[str, float]) -> Rows:
-        """Rows of a cell at which rate, horizon and target are as wanted."""
+        """Rows of a cell at which rate, horizon and target are as wanted, or the nearest where several are close."""
         places = self._places.get(key, _NOWHERE)
         for name, value in wanted.items():
-            places = places[np.abs(self.columns[name][places] - value) <= _CLOSE * abs(value)]
+            off = np.abs(self.columns[name][places] - value)
+            places = places[(off <= _CLOSE * abs(value)) & (off == off.min(initial=math.inf))]
         return Rows(self.columns, places[np.argsort(self.columns["start"][places], kind="stable")])
 
 

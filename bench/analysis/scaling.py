@@ -109,17 +109,17 @@ def fit_hyperbola(sizes: Array, steps: Array, budgets: Array, examples: int, *, 
 def scaling_table(reported: Reported, summary: pd.DataFrame) -> pd.DataFrame:
     """One row per (problem, optimizer, schedule, target): critical batch size, regimes, ratio to the constant schedule.
 
-    Perfect scaling ends where examples are 20 % above E_min, B = b_crit/5; steps are flat, 20 % above S_min, from
-    B = 5·b_crit on (both with 1/B − 1/n for 1/B). `ratio` is the critical batch size over that of the constant schedule
-    at the same target; its interval resamples the starts of both together.
+    Perfect scaling ends where examples are 20 % above E_min, B = 0.2/(1/b_crit − 1/n), at most n; steps are flat, 20 %
+    above S_min, from B = 5·b_crit on (with 1/B − 1/n for 1/B). `ratio` is the critical batch size over that of the
+    constant schedule at the same target; its interval resamples the starts of both together.
 
     Args:
         reported: of the run.
         summary: `summarise` of the run.
 
     Returns:
-        columns `COLUMNS`; sizes in examples; NaN where fewer than two batch sizes hit; fastest_batch is the batch size
-        of least seconds to train once.
+        columns `COLUMNS`; sizes in examples; NaN where fewer than two batch sizes hit after the start; fastest_batch is
+        the size of least seconds to train once.
     """
     rows: list[dict[str, object]] = []
     for _, group in summary.groupby(_GROUP[:-1], sort=True):
@@ -133,8 +133,13 @@ def scaling_table(reported: Reported, summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_cells(reported: Reported, cells: pd.DataFrame) -> Fit:
-    """The fit to the summary rows of one (problem, optimizer, schedule, target), one row per batch size."""
+    """The fit to the summary rows of one (problem, optimizer, schedule, target), one row per batch size.
+
+    None where a median is 0: the start meets the target, whatever the batch size.
+    """
     steps = reported.steps(cells)
+    if (cells["steps_median"].to_numpy(float) == 0).any():
+        return NO_FIT
     return fit_hyperbola(cells["batch_size"].to_numpy(float), np.maximum(steps, 1.0),
                          cells["budget_steps"].to_numpy(float), int(cells["problem_examples"].iloc[0]))
 
@@ -156,9 +161,20 @@ def _row(cells: pd.DataFrame, fit: Fit, constant: Fit, schedule: str) -> dict[st
             "one_sided": fit.one_sided, "residual": fit.residual, "fastest_batch": fastest}
     for name, value in (("b_crit", fit.b_crit), ("s_min", fit.s_min), ("e_min", fit.e_min), ("ratio", ratio)):
         row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-    whole = 1 / int(first["problem_examples"])
-    return row | {"perfect_until": 1 / (1 / (REGIME * fit.b_crit.value) + whole),
-                  "flat_from": flat_from(fit.b_crit.value, int(first["problem_examples"]))}
+    examples = int(first["problem_examples"])
+    return row | {"perfect_until": perfect_until(fit.b_crit.value, examples),
+                  "flat_from": flat_from(fit.b_crit.value, examples)}
+
+
+def perfect_until(b_crit: float, examples: int) -> float:
+    """Batch size up to which examples are at most 20 % above E_min: E(B)/E_min = 1 + B·(1/b_crit − 1/n).
+
+    Example:
+        >>> perfect_until(100.0, 1_000_000), perfect_until(900.0, 1000)
+        (20.002000200020003, 1000.0)
+    """
+    rise = 1 / b_crit - 1 / examples
+    return float(examples) if rise * examples <= REGIME else REGIME / rise
 
 
 def _medians(steps: Array) -> Array:

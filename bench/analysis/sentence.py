@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 
 from bench.analysis.answer import Answer
+from bench.analysis.comparisons import FEWEST
 from bench.analysis.intervals import Estimate
 from bench.analysis.ranking import Standing
 from bench.analysis.words import batch_words, number, schedule_words, seconds_words, target_words
 
 _LISTED = 4
+ENOUGH = 30  # starts for a claim
+NARROW = f", and intervals from fewer than {FEWEST} are too narrow"
+WORTH_A_WORD = 0.01  # by how much the winner's time looks too short
 
 
 def sentence(answer: Answer) -> str:
@@ -26,9 +30,13 @@ def sentences(answer: Answer) -> list[str]:
     """The same sentence by sentence: the answer first, then what else is to be known of it."""
     place = f"{answer.problem} on {answer.device}" if answer.device else answer.problem
     if answer.winner is None and answer.closest is None:
+        if answer.cells and answer.failed == answer.cells:
+            return [f"{place}: every cell failed ({answer.cells} of {answer.cells})."]
         return [f"{place}: no cell has finished yet ({answer.finished} of {answer.cells})."]
     if answer.cells > answer.finished:
-        place += f" (so far, {answer.finished} of {answer.cells} cells)"
+        so_far = "so far, " if answer.cells > answer.finished + answer.failed else ""
+        failed = f", {answer.failed} failed" if answer.failed else ""
+        place += f" ({so_far}{answer.finished} of {answer.cells} cells{failed})"
     if answer.winner is None:
         return [f"{place}: {_unreached(answer)}."]
     return [f"{place}: {_winner(answer, answer.winner)}.", *_remarks(answer, answer.winner)]
@@ -56,11 +64,15 @@ def _unreached(answer: Answer) -> str:
     target = target_words(answer.gap, answer.target)
     if answer.untimed:
         return f"the loss got {target}, but the cells that reached it have no step time to rank them by"
+    if answer.diverged:
+        return f"every start of every cell diverged, so no loss got {target}; {_budget(answer, closest)}"
     return (f"no batch size and schedule got the loss {target} in half of the starts; closest was "
             f"{cell_words(closest, answer)} ({closest.hits} of {closest.lanes} starts); {_budget(answer, closest)}")
 
 
 def _after(time: Estimate, measure: str) -> str:
+    if time.value == 0:
+        return "at its start, before any step"
     if measure == "examples":
         return f"after {number(time.value)} examples (no step times)"
     return f"in {seconds_words(time)}"
@@ -76,11 +88,17 @@ def _budget(answer: Answer, cell: Standing) -> str:
 
 def _remarks(answer: Answer, winner: Standing) -> list[str]:
     remarks = []
+    if winner.lanes < ENOUGH:
+        remarks.append(f"Only {winner.lanes} starts were reported: a claim takes {ENOUGH}"
+                       f"{NARROW if winner.lanes < FEWEST else ''}.")
+    if answer.optimism >= WORTH_A_WORD:
+        remarks.append(f"Being the soonest of {len(answer.ratios) + 1} cells on these starts makes its time look about "
+                       f"{100 * answer.optimism:.0f} % shorter than it is.")
     if answer.not_told_apart:
         names = [cell_words(cell, answer) for cell in answer.not_told_apart[:_LISTED]]
         more = len(answer.not_told_apart) - len(names)
         remarks.append(f"Not told apart from the winner: {'; '.join(names)}{f'; and {more} more' if more else ''}.")
-    elif answer.ratio.value < answer.mark_ratio:
+    elif 1 < answer.ratio.value < answer.mark_ratio:
         remarks.append(f"The two are closer than the marks (a factor {number(answer.mark_ratio, 2)} apart), "
                        "so their order rests on interpolation between marks.")
     if answer.batched_winner is not None:

@@ -76,7 +76,7 @@ class Pair:
 
     @cached_property
     def hits(self) -> list[tuple[tuple[Array, Array], float, Array]]:
-        """For each of `rows`: steps to the target of A and B over common starts (∞: missed), their ratio, resamples."""
+        """For each of `rows`: steps to the target of A and B over common starts (∞: a miss), `ratio_resamples`."""
         return [self._hits(row) for _, row in self.rows.iterrows()]
 
     @cached_property
@@ -115,8 +115,6 @@ class Pair:
         steps = common[:, 0], common[:, 1]
         if not len(common):
             return steps, math.nan, np.full(RESAMPLES, math.nan)
-        if np.array_equal(*steps):
-            return steps, 1.0, np.ones(RESAMPLES)
         return steps, *ratio_resamples(*steps, paired=True)
 
 

@@ -27,7 +27,7 @@ EXTRA = ["gap", "horizon", "ert_low", "ert_high", "best_loss_median",
          "diverged_hits", "budget_steps", "budget_epochs", "problem_examples", "tuning_ert", "tuning_hits"]
 COLUMNS = FIXED + EXTRA
 
-__all__ = ["COLUMNS", "ProblemFacts", "Tables", "problem_facts", "summarise"]
+__all__ = ["COLUMNS", "ProblemFacts", "Tables", "problem_facts", "several_optimizers", "summarise"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,11 @@ def problem_facts(run: Mapping[str, object], name: str) -> ProblemFacts:
     examples, optimum = entry.get("examples"), entry.get("optimum")
     return ProblemFacts(examples=max(1, int(examples)) if isinstance(examples, int | float) else 1,
                         optimum=float(optimum) if isinstance(optimum, int | float) else math.nan)
+
+
+def several_optimizers(tables: Tables) -> bool:
+    """Whether a run has results of several optimizers, so that a title or a row must say of which it is."""
+    return int(tables.lanes["optimizer"].nunique()) > 1
 
 
 def _row(choice: Mapping[Hashable, Any], reported: Reported, times: Times, facts: ProblemFacts) -> dict[str, object]:

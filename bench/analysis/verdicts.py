@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-from scipy.stats import norm
-
 from bench.analysis.comparisons import FEWEST, LEVEL
 from bench.analysis.intervals import Estimate
 
@@ -54,18 +51,3 @@ def verdict(ratio: Estimate, p: float, floor: float, samples: int) -> Verdict:
         return Verdict(FASTER if value > 1 else SLOWER)
     within = low >= 1 / RESOLVED and high <= RESOLVED
     return Verdict(SAME if within else NOISY)
-
-
-def two_sided_p(log_value: float, log_resamples: np.ndarray) -> float:
-    """p of a log ratio being 0 from its bootstrap distribution: normal where all of it is finite, else by counting.
-
-    Of the spread that holds the middle 95 %: few processes give heavy tails, whose variance need not exist.
-    """
-    if not np.isfinite(log_resamples).all() or not math.isfinite(log_value):
-        below, above = float((log_resamples <= 0).mean()), float((log_resamples >= 0).mean())
-        return min(1.0, max(2 * min(below, above), 1 / len(log_resamples)))
-    low, high = np.quantile(log_resamples, (LEVEL / 2, 1 - LEVEL / 2))
-    spread = float(high - low) / (2 * norm.ppf(1 - LEVEL / 2))
-    if spread == 0:
-        return 1.0 if log_value == 0 else 0.0
-    return float(2 * norm.sf(abs(log_value) / spread))

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.comparisons import holm
-from bench.analysis.intervals import NOTHING, RESAMPLES, Estimate, percentile_interval
+from bench.analysis.intervals import NOTHING, RESAMPLES, Estimate, percentile_interval, tied, two_sided_p
 from bench.analysis.parity import DIFFER
 from bench.analysis.repeats import Noise, Program, log_step_resamples, process_noise
 from bench.analysis.sides import CELL, Pair
-from bench.analysis.verdicts import Verdict, two_sided_p, verdict
+from bench.analysis.verdicts import Verdict, verdict
 
 Array = np.ndarray
 TO_TARGET = ("seconds_solo", "seconds_batched")
@@ -131,10 +131,11 @@ def _to_target(pair: Pair, step: _StepRatios, quantity: str) -> _Ratios:
         log_step, log_steps = step[program]
         missed = [end.upper() for end in ("a", "b") if not math.isfinite(values[f"value_{end}"])]
         with np.errstate(divide="ignore"):
-            if len(missed) == 2:  # a tie, whatever a step takes
+            if len(missed) == 2:
                 value, drawn = 0.0, np.zeros(RESAMPLES)
             else:
-                value, drawn = float(np.log(ratio)) + log_step, np.log(resamples) + log_steps
+                value = float(tied(np.log(ratio) + log_step, 0.0))
+                drawn = tied(np.log(resamples) + log_steps, 0.0)
         note = _MISSED + " and ".join(missed) if missed else ""
         found.add({**named, **values, **step.counts(program), "note": note}, value, drawn)
     return found
@@ -193,7 +194,8 @@ def _cell_verdict(row: pd.Series, noise: Noise, differ: set[tuple[object, ...]])
 def _overall(quantity: str, ratios: _Ratios, frame: pd.DataFrame, noise: Noise, same: bool) -> dict[str, object]:
     """The geometric mean over the cells at their headline target that both reach and whose losses agree."""
     neither = (frame["note"] == _MISSED + _BOTH).to_numpy()
-    told = frame["headline"].astype(bool).to_numpy() & (frame["verdict"] != "").to_numpy() & ~neither
+    measured = ~np.isnan(np.array(ratios.values, dtype=float))
+    told = frame["headline"].astype(bool).to_numpy() & (frame["verdict"] != "").to_numpy() & ~neither & measured
     kept = np.flatnonzero(told & np.isfinite(np.array(ratios.values)))
     counts = frame.loc[told, "verdict"].value_counts()
     row: dict[str, object] = {"quantity": quantity, "cells": len(kept), "note": "",

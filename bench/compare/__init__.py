@@ -15,12 +15,14 @@ from bench.compare.differences import differences, refusals
 from bench.compare.figures import speed_figure
 from bench.compare.plots import speed_plots
 from bench.compare.terminal import overall_table
+from bench.compare.words import inverse, times
 from bench.report.files import write_whole
 from bench.report.page import csv_link, embedded, render
 from bench.report.style import save
 from bench.tables import load
 
 TEMPLATES = Path(__file__).parent / "templates"
+PICTURED = {"speed-up-target": TO_TARGET[0], "speed-up-step": PER_STEP[1]}  # what the static pictures are of
 SLOWEST = 5  # cells named where a gate fails
 
 
@@ -49,13 +51,13 @@ class Comparison:
         slower, for whatever reason.
         """
         cells = self.versus.cells[self.versus.cells["quantity"].isin((*TO_TARGET, *PER_STEP))]
-        found = cells[1 / cells["high"].to_numpy(float) > ratio].sort_values("ratio")
+        found = cells[cells["high"].astype(float) * ratio < 1].sort_values("ratio")
         names = [" ".join(filter(None, (str(row["problem"]), str(row["optimizer"]), f"batch {row['batch_size']}",
                                         str(row["schedule"]), str(row["goal"]), str(row["quantity"]))))
-                 + f": {1 / row['ratio']:.2f}× as long, at least {1 / row['high']:.2f}×"
+                 + f": {times(inverse(row['ratio']))} as long, at least {times(inverse(row['high']))}"
                  for _, row in found.head(SLOWEST).iterrows()]
         more = len(found) - len(names)
-        return names + ([f"and {more} more"] if more > 0 else [])
+        return names + ([f"{more} more"] if more > 0 else [])
 
 
 def compare(folder_a: Path, folder_b: Path, out: Path) -> Comparison:
@@ -95,9 +97,8 @@ def _write(out: Path, pair: Pair, found: Versus, parity: object) -> None:
         write_whole(out / name, frame.to_csv(index=False).encode())  # type: ignore[attr-defined]
     plots = speed_plots(found.cells)
     pictures = []
-    for plot, figure in zip(plots, (speed_figure(found.cells, quantity) for quantity in (TO_TARGET[0], PER_STEP[1])),
-                            strict=False):
-        _, svg = save(figure, out / "figures" / plot.picture)
+    for plot in plots:
+        _, svg = save(speed_figure(found.cells, PICTURED[plot.picture]), out / "figures" / plot.picture)
         pictures.append({"kind": plot.picture, "caption": plot.title, "src": embedded(out / "figures" / svg)})
     page = render("compare.html.j2", {
         **content(pair, found, parity), "plots": plots, "pictures": pictures,  # type: ignore[arg-type]

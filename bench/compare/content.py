@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from bench.analysis.intervals import Estimate
@@ -15,7 +16,7 @@ from bench.analysis.verdicts import FASTER, NOISY, SAME, SLOWER
 from bench.analysis.versus import TO_TARGET, Versus
 from bench.analysis.words import number, schedule_label, seconds_number
 from bench.compare.differences import differences
-from bench.compare.words import LABELS, faster_words
+from bench.compare.words import LABELS, faster_words, interval_words, times
 from bench.report.content import command, facts, progress
 
 Row = Sequence[str]
@@ -65,12 +66,8 @@ def _headline(found: Versus) -> str:
         words = faster_words(row).replace(" faster", "", 1).replace(" slower", "", 1)
         return f"B reaches the target {words} {'sooner' if row['verdict'] == FASTER else 'later'} than A ({over})."
     start = "No difference seen" if row["verdict"] == SAME else "Too noisy to tell"
-    return f"{start}: B reaches the target {_times(row)} as soon as A ({over})."
-
-
-def _times(row: pd.Series) -> str:
-    value, low, high = (float(row[name]) for name in ("ratio", "low", "high"))
-    return f"{value:.2f}×" + ("" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]")
+    ratio = times(row["ratio"]) + interval_words(row["low"], row["high"])
+    return f"{start}: B reaches the target {ratio} as soon as A ({over})."
 
 
 def _remarks(pair: Pair, found: Versus, parity: pd.DataFrame) -> list[str]:
@@ -86,15 +83,27 @@ def _remarks(pair: Pair, found: Versus, parity: pd.DataFrame) -> list[str]:
     if DIFFER in counts:
         remarks.append(f"{counts[DIFFER]} (cell, target) pairs reach other losses or need other steps: no verdict on "
                        "their seconds to target, see parity.csv.")
-    for side, names in zip("AB", pair.only, strict=True):
-        if names:
-            remarks.append(f"Only in {side}: {len(names)} cell{'s' if names[1:] else ''}, {'; '.join(names[:3])}"
-                           f"{'; …' if names[3:] else ''}.")
+    remarks += [f"Only {side} reaches the target in half of its starts: {_counted(names, '(cell, target) pair')}"
+                for side, names in zip("AB", _reached_alone(parity), strict=True) if names]
+    remarks += [f"Only in {side}: {_counted(names, 'cell')}"
+                for side, names in zip("AB", pair.only, strict=True) if names]
     return remarks
 
 
+def _reached_alone(parity: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Cells and targets with a median on one side only, A's and B's: no ratio of theirs is in a geometric mean."""
+    a, b = (parity[f"steps_{end}"].to_numpy(float) for end in ("a", "b"))
+    names = np.array([f"{row['problem']}, {row['optimizer']}, batch {row['batch_size']}, {row['schedule']}, "
+                      f"{row['goal']}" for _, row in parity.iterrows()], object)
+    return list(names[np.isfinite(a) & np.isinf(b)]), list(names[np.isinf(a) & np.isfinite(b)])
+
+
+def _counted(names: Sequence[str], noun: str) -> str:
+    return f"{len(names)} {noun}{'s' if names[1:] else ''}, {'; '.join(names[:3])}{'; …' if names[3:] else '.'}"
+
+
 def _side(side: Side) -> dict[str, object]:
-    return {"name": side.name, "device": side.device, "progress": progress(side.run), "command": command(side.run),
+    return {"name": side.name, "device": side.device, "progress": progress(side.tables), "command": command(side.run),
             "facts": facts(side.run)}
 
 

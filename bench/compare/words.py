@@ -24,15 +24,25 @@ def faster_words(row: pd.Series) -> str:
     if math.isnan(ratio):
         return "–"
     if f"{ratio:.2f}" == "1.00":
-        return "as fast" + ("" if math.isnan(low) else f" [{_short(low)}, {_short(high)}]")
-    turned = ratio < 1
-    value, ends = (1 / ratio if ratio else math.inf, (1 / high, _inverse(low))) if turned else (ratio, (low, high))
-    interval = "" if math.isnan(low) else f" [{_short(ends[0])}, {_short(ends[1])}]"
-    return f"{_short(value)}× {'slower' if turned else 'faster'}{interval}"
+        return "as fast" + interval_words(low, high)
+    if ratio < 1:
+        return f"{times(inverse(ratio))} slower{interval_words(inverse(high), inverse(low))}"
+    return f"{times(ratio)} faster{interval_words(low, high)}"
 
 
-def _inverse(value: float) -> float:
-    return 1 / value if value else math.inf
+def inverse(ratio: float) -> float:
+    """The ratio the other way round: that of a target which only one side reaches is 0 or ∞."""
+    return 1 / ratio if ratio else math.inf
+
+
+def times(ratio: float) -> str:
+    """A ratio alone: "7.25×"; "∞×" where only one side reaches the target."""
+    return f"{_short(ratio)}×"
+
+
+def interval_words(low: float, high: float) -> str:
+    """An interval to stand behind its value: " [0.98, 1.03]"; nothing where it is not known."""
+    return "" if math.isnan(low) else f" [{_short(low)}, {_short(high)}]"
 
 
 def _short(value: float) -> str:

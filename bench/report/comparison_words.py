@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis.intervals import Estimate
 from bench.analysis.sentence import ratio_words
-from bench.analysis.words import number, schedule_label
+from bench.analysis.words import number, problem_label, schedule_label
 
 _NEAREST = 5
 _NEVER = 0.001
@@ -27,19 +27,20 @@ def comparison_rows(comparisons: pd.DataFrame) -> list[Sequence[str]]:
 
 
 def starts_sentence(comparisons: pd.DataFrame, problem: str, device: str) -> str:
-    """How many starts it takes to see a 10 % difference between winner and runner-up; empty where that is not known."""
+    """How many starts it takes to tell winner and runner-up apart at 10 %; empty where that is not known."""
     rows = comparisons[(comparisons["problem"] == problem) & (comparisons["device"] == device)]
     if rows.empty or math.isnan(float(rows["starts_for_10_percent"].iloc[0])):
         return ""
     needed, had = float(rows["starts_for_10_percent"].iloc[0]), int(rows["pairs"].iloc[0])
     if math.isinf(needed):
-        return "So many starts miss that no number of them would show a 10 % difference between the first two."
-    return (f"To see a 10 % difference between the first two in four of five experiments takes "
+        return ("No number of starts would tell the first two apart at a difference of 10 %: the step times are not "
+                "sure enough for that.")
+    return (f"To tell the first two apart at a difference of 10 %, in four of five experiments, takes about "
             f"{number(needed)} starts; this run had {had}.")
 
 
 def _row(row: pd.Series, several: bool) -> Sequence[str]:
-    name = f"{row['problem']} ({row['optimizer']})" if several else str(row["problem"])
+    name = problem_label(row["problem"], row["optimizer"], several=several)
     p = float(row["p_holm"])
     ratio = Estimate(*(float(row[f"ratio{part}"]) for part in ("", "_low", "_high")))
     return [name, str(row["batch_size"]), schedule_label(str(row["schedule"])), ratio_words(ratio, "×"),

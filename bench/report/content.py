@@ -15,10 +15,13 @@ from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.repeats import process_spread
 from bench.analysis.sentence import cell_words, ratio_words, sentences
+from bench.analysis.summary import several_optimizers
 from bench.analysis.words import (
     batch_label,
     estimate_words,
+    loss_words,
     number,
+    problem_label,
     schedule_label,
     seconds_number,
     seconds_words,
@@ -46,15 +49,16 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
         summary, timing, scaling, noise, compared, answers: `summarise`, `timing_table`, `scaling_table` with the noise
             scale, `noise_along`, `comparison_table` and `answers` of the tables.
     """
-    run = tables.run
+    run, several = tables.run, several_optimizers(tables)
     rows = {"winners": [_winner_row(answer) for answer in answers if answer.winner or answer.closest],
             "comparisons": comparison_rows(compared), "scaling": scaling_rows(scaling),
-            "timing": [_timing_row(row) for _, row in timing.iterrows()]}
+            "timing": [_timing_row(row, several) for _, row in timing.iterrows()]}
     cut = {name: limits.cut_words(limits.ROWS, len(each), limits.FILES[name]) for name, each in rows.items()}
     shown = {name: each[:limits.ROWS] for name, each in rows.items()}
-    return {"suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(run),
+    return {"suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(tables),
             "answers": [_answer(answer, compared, run) for answer in headlines(answers)],
-            "problems": [_problem(name, run, summary, answers) for name in problem_names(run)],
+            "several_optimizers": several,
+            "problems": [_problem(name, run, summary, answers, several) for name in problem_names(run)],
             "noise": noise_sentences(noise.values())[:limits.ROWS],
             **shown, "cut": {**cut, "cells": limits.cut_words(limits.CELLS, len(summary), "summary.csv"),
                              "figures": limits.pictured_words(summary)}, "mark_ratio": _mark_ratio(run),
@@ -63,18 +67,28 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
             "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary, run)}
 
 
-def progress(run: Mapping[str, object]) -> str:
+def progress(tables: Tables) -> str:
     """How much of a run there is: "complete: 64 of 64 cells", "partial: 37 of 64 cells", "… of shard 2/4"."""
-    finished, cells = cell_counts(run)
+    run, (finished, cells), untimed = tables.run, cell_counts(tables.run), _untimed(tables)
     shard = f" of shard {'/'.join(map(str, _list(run.get('shard'))))}" if "shard" in run else ""
-    return f"{'complete' if finished == cells and cells else 'partial'}: {finished} of {cells} cells{shard}"
+    times = f", {untimed} of them without step times" if untimed else ""
+    whole = finished == cells and cells and not untimed
+    return f"{'complete' if whole else 'partial'}: {finished} of {cells} cells{shard}{times}"
+
+
+def _untimed(tables: Tables) -> int:
+    """How many finished cells have no step times, as after an interruption before them."""
+    names = ["problem", "optimizer", "batch_size"]
+    timed = set(tables.timing[names].drop_duplicates().itertuples(index=False, name=None))
+    return sum(cell.get("status") == "finished" and tuple(cell.get(name) for name in names) not in timed
+               for cell in cells_of(tables.run))
 
 
 def cell_row(row: pd.Series) -> Row:
     """A summary row in words: batch size to diverged, as the tables of cells show it."""
     steps, solo, batched = (_estimate(row, part) for part in ("steps", "seconds_solo", "seconds_batched"))
     known = not math.isnan(float(row["final_gap_median"]))
-    final = ("f* + " if known else "") + estimate_words(_estimate(row, "final_gap" if known else "final_loss"))
+    final = f"f* + {estimate_words(_estimate(row, 'final_gap'))}" if known else loss_words(_estimate(row, "final_loss"))
     return [batch_label(int(row["batch_size"]), int(row["problem_examples"])), schedule_label(str(row["schedule"])),
             _rate(float(row["rate"]), bool(row["edge_of_grid"])), number(float(row["horizon"])),
             f"{row['hits']} of {row['lanes']}", estimate_words(steps), number(float(row["ert_steps"])),
@@ -122,14 +136,15 @@ def _winner_row(answer: Answer) -> Row:
 
 
 def _problem(name: str, run: Mapping[str, object], summary: pd.DataFrame,
-             answers: Iterable[Answer]) -> dict[str, object]:
+             answers: Iterable[Answer], several: bool) -> dict[str, object]:
     mine = summary[summary["problem"] == name]
     lead = next((answer for answer in headlines(answers) if answer.problem == name), None)
     rows = mine.iloc[:0] if lead is None else mine[mine["target"] == lead.target]
     order = rank(rows, measure_of(rows)) if len(rows) else rows
     finished, cells = cell_counts(run, name)
     return {"name": name, "facts": f"{finished} of {cells} cells finished. {_problem_facts(run, name)}",
-            "rows": [cell_row(row) for _, row in order.head(_TOP).iterrows()], "total": len(rows),
+            "rows": [[*([str(row["optimizer"])] if several else []), *cell_row(row)]
+                     for _, row in order.head(_TOP).iterrows()], "total": len(rows),
             "goal": target_words(lead.gap, lead.target) if lead else ""}
 
 
@@ -152,11 +167,12 @@ def _estimate(row: pd.Series, name: str) -> Estimate:
     return Estimate(*(float(row[f"{name}_{part}"]) for part in ("median", "low", "high")))
 
 
-def _timing_row(row: pd.Series) -> Row:
+def _timing_row(row: pd.Series, several: bool) -> Row:
     solo, batched = (Estimate(*(float(row[f"step_s_{kind}{part}"]) for part in ("", "_low", "_high")))
                      for kind in ("solo", "batched"))
     share = float(row["scoring_share"])
-    return [str(row["problem"]), str(row["batch_size"]), str(row["device"]),
+    name = problem_label(row["problem"], row["optimizer"], several=several)
+    return [name, str(row["batch_size"]), str(row["device"]),
             *(seconds_number(float(row[name])) for name in ("trace_s", "compile_s", "first_run_s", "transfer_s")),
             seconds_words(solo), seconds_words(batched), str(row["width"]), str(row["repeats"]), str(row["voided"]),
             "–" if math.isnan(share) else f"{share:.1%}", _memory(row)]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,6 +19,7 @@ from bench.report.style import INK, grid, heading, log_axis, new_figure, panel_t
 
 _MOST = 6  # problems in one figure
 _BAND = "#d0d0d0"
+_ONE_ROW = 10.0  # inches, of a figure whose legend of three entries stands in one row
 _WIDER = 1.6  # than the values, the axis
 
 
@@ -42,12 +44,14 @@ def critical_across_figure(scaling: pd.DataFrame, looks: Mapping[str, tuple[str,
     panels[0][0].set_yticks(range(len(schedules)), [plain(schedule_label(name), 22) for name in schedules])
     panels[0][0].set_ylim(-0.6, len(schedules) - 0.4)
     heading(figure, "Which batch size? Beyond the critical one larger ones save few steps; ◇ reaches the target first")
-    figure.legend(handles=[
+    handles: list[Artist] = [
         Line2D([], [], color=INK, marker="o", label="critical batch size, 95 % interval (arrow: no end)"),
         Line2D([], [], color=INK, marker="d", markersize=8, markerfacecolor="none", linestyle="none",
-               label="soonest in seconds (one training)"),
-        Patch(color=_BAND, label="gradient noise scale at that loss, 95 %")], loc="lower left", ncols=3, frameon=False,
-        fontsize=9, bbox_to_anchor=(0.01, 0.0))
+               label="soonest in seconds (one training)")]
+    if any(axes.patches for axes in panels[0]):
+        handles.append(Patch(color=_BAND, label="gradient noise scale at that loss, 95 %"))
+    figure.legend(handles=handles, loc="lower left", ncols=3 if figure.get_figwidth() >= _ONE_ROW else 2, frameon=False,
+                  fontsize=9, bbox_to_anchor=(0.01, 0.0))
     return figure
 
 

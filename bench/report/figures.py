@@ -15,7 +15,7 @@ from bench.analysis.curves import curve_quantiles
 from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.reported import Reported
-from bench.analysis.summary import problem_facts
+from bench.analysis.summary import problem_facts, several_optimizers
 from bench.analysis.words import target_words
 from bench.report.critical import critical_figure
 from bench.report.critical_across import critical_across_figure
@@ -23,7 +23,7 @@ from bench.report.curves import curves_figure
 from bench.report.grids import loss_figure, outcome_figure
 from bench.report.noise_scale import noise_scale_figure
 from bench.report.scaling import seconds_figure, steps_figure
-from bench.report.style import looks, save
+from bench.report.style import looks, save, title_of
 from bench.tables import Tables
 
 ACROSS = ""  # the problem of a picture of several
@@ -31,14 +31,20 @@ ACROSS = ""  # the problem of a picture of several
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure on disk: problem and device, kind, what it shows, and its file names inside figures/."""
+    """A figure on disk: problem, optimizer and device, kind, what it shows, and its file names inside figures/."""
 
     problem: str
+    optimizer: str
     device: str
     kind: str
     caption: str
     png: str
     svg: str
+
+    @property
+    def group(self) -> Key:
+        """What it is of, by which the interactive figures find it."""
+        return self.problem, self.optimizer, self.device
 
 
 def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, scaling: pd.DataFrame,
@@ -52,12 +58,11 @@ def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
         folder: where the PNG (150 dpi) and SVG files go; made if it is not there.
     """
     pictures = []
-    styles = looks(sorted(str(name) for name in summary["schedule"].unique()))
+    styles, several = looks(sorted(str(name) for name in summary["schedule"].unique())), several_optimizers(tables)
     measured = summary[summary["lanes"] > 0]
     for place, ((problem, optimizer, device), rows) in enumerate(
             measured.groupby(["problem", "optimizer", "device"], sort=True)):
-        several = measured.loc[measured["problem"] == problem, "optimizer"].nunique() > 1
-        name = f"{problem} ({optimizer})" if several else str(problem)
+        name = title_of(str(problem), str(optimizer), several=several)
         # numbered, because two odd names can have the same plain letters
         stem = f"{place + 1:02d}-{slug(name)}-{slug(str(device))}"
         optimum = problem_facts(tables.run, str(problem)).optimum
@@ -73,14 +78,16 @@ def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
                               "edge has no end there.", noise_scale_figure(along, name, optimum))
         for kind, (caption, figure) in drawn.items():
             png, svg = save(figure, folder / f"{stem}-{kind}")
-            pictures.append(Picture(str(problem), str(device), kind, caption, png, svg))
+            said = f"{optimizer}: {caption}" if several else caption
+            pictures.append(Picture(str(problem), str(optimizer), str(device), kind, said, png, svg))
     kept = scaling["schedule"].isin(measured["schedule"]) & scaling["problem"].isin(measured["problem"])
     across = critical_across_figure(scaling[kept], styles)
     if across is not None:
         png, svg = save(across, folder / "00-across-critical")
-        caption = ("Critical batch size by schedule beside the gradient noise scale and the batch size that is soonest "
-                   "in seconds, at the hardest target with the most fits.")
-        pictures.append(Picture(ACROSS, "", "critical", caption, png, svg))
+        beside = "the gradient noise scale and " if noise else ""
+        caption = (f"Critical batch size by schedule beside {beside}the batch size that is soonest in seconds, at the "
+                   "hardest target with the most fits.")
+        pictures.append(Picture(ACROSS, "", "", "critical", caption, png, svg))
     return pictures
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from bench.analysis.curves import outcome_shares
-from bench.analysis.words import batch_label, number, schedule_label, target_words
-from bench.report.style import heading, new_figure, number_ticks, plain, tick_places
+from bench.analysis.words import LOSS_DIGITS, batch_label, number, schedule_label, target_words, together
+from bench.report.style import heading, linear_ticks, new_figure, number_ticks, plain, tick_places
 
 _OUTCOMES = (("hit", "hit the target", "#009E73", ""),
              ("hit_then_diverged", "hit it, then diverged", "#E69F00", "\\\\"),
              ("missed", "missed it in the budget", "#CCCCCC", ""), ("diverged", "diverged before it", "#D55E00", "//"))
+_LOST = "diverged"  # what a median final loss of ∞ is
 
 
 def loss_figure(rows: pd.DataFrame, name: str) -> Figure:
@@ -38,14 +40,15 @@ def loss_figure(rows: pd.DataFrame, name: str) -> Figure:
     scale = _scale(values)
     colours = colormaps["cividis_r"].with_extremes(bad="#eeeeee")
     image = axes.imshow(np.where(np.isfinite(values), values, np.nan), cmap=colours, norm=scale, aspect="auto")
-    for _, row in rows.iterrows():
+    said = final_words(rows[column].to_numpy(float).tolist(), known=known)
+    for (_, row), words in zip(rows.iterrows(), said, strict=True):
         place = sizes.index(row["batch_size"]), schedules.index(row["schedule"])
         value = float(row[column])
         dark = math.isfinite(value) and sum(colours(scale(value))[:3]) < 1.5
         if not math.isfinite(value):
             axes.add_patch(Rectangle((place[0] - 0.5, place[1] - 0.5), 1, 1, facecolor="#eeeeee", edgecolor="#aaaaaa",
                                      hatch="///", linewidth=0))
-        axes.text(*place, _cell_text(row, value), ha="center", va="center", fontsize=8,
+        axes.text(*place, _cell_text(row, words), ha="center", va="center", fontsize=8,
                   color="white" if dark else "black",
                   bbox=None if math.isfinite(value) else {"facecolor": "#eeeeee", "edgecolor": "none", "pad": 1.5})
     examples = int(rows["problem_examples"].iloc[0])
@@ -55,11 +58,22 @@ def loss_figure(rows: pd.DataFrame, name: str) -> Figure:
     if np.isfinite(values).any():
         ticks = tick_places(float(scale.vmin or 0), float(scale.vmax or 1)) if isinstance(scale, LogNorm) else None
         bar = figure.colorbar(image, ax=axes, label="loss above the optimum" if known else "loss", pad=0.02,
-                              ticks=ticks, format=number_ticks())
+                              ticks=ticks, format=number_ticks() if ticks else linear_ticks())
         bar.minorticks_off()
     heading(figure, f"{plain(name)}: final loss {'above the optimum ' if known else ''}at the end of the budget\n"
                     f"(median over starts; settings tuned to get the loss {_goal(rows)}; yellow is lowest)")
     return figure
+
+
+def final_words(values: Sequence[float], *, known: bool) -> list[str]:
+    """Median final losses of cells in words, those whose optimum is not known with digits that tell them apart.
+
+    Example:
+        >>> final_words([-4.9964, -4.981, math.inf], known=False)
+        ['-4.996', '-4.981', 'diverged']
+    """
+    told = [number(value, 2) for value in values] if known else together(values, LOSS_DIGITS)
+    return [_LOST if math.isinf(value) else words for value, words in zip(values, told, strict=True)]
 
 
 def outcome_figure(rows: pd.DataFrame, name: str) -> Figure:
@@ -107,10 +121,6 @@ def _scale(values: np.ndarray) -> Normalize:
     return Normalize(low, max(high, low + 1e-12))
 
 
-def _cell_text(row: pd.Series, value: float) -> str:
-    text = "diverged" if math.isinf(value) else number(value, 2)
-    return text if row["diverged"] == 0 else f"{text}\n({row['diverged']} of {row['lanes']}{_more(value)})"
-
-
-def _more(value: float) -> str:
-    return "" if math.isinf(value) else " diverged"
+def _cell_text(row: pd.Series, words: str) -> str:
+    more = "" if words == _LOST else f" {_LOST}"
+    return words if row["diverged"] == 0 else f"{words}\n({row['diverged']} of {row['lanes']}{more})"

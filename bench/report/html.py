@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.analysis.noise_along import Key
 from bench.analysis.words import target_words
 from bench.report import limits
 from bench.report.content import cell_row
@@ -21,7 +22,7 @@ _HEADER = ["problem", "optimizer", "loss", "batch size", "schedule", "rate", "ho
            "ERT (steps)", "time, one training", "time, one lane of a sweep", "final loss", "diverged"]
 
 
-def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mapping[str, Sequence[Plot]],
+def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mapping[Key, Sequence[Plot]],
               across: Sequence[Plot], clock: Sequence[Plot], pictures: Sequence[Picture], folder: Path,
               frames: Mapping[str, pd.DataFrame]) -> str:
     """The report as one HTML page: text and tables, plotly.js and the figures' data, static figures for <noscript>.
@@ -29,15 +30,15 @@ def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mappi
     Args:
         content: what `bench.report.content` made of the run.
         summary: `summarise(tables)`, shown whole up to `limits.CELLS` rows.
-        plots: the figures of each problem; `across` all problems; `clock`: of timing.
+        plots: the figures of each (problem, optimizer, device); `across` all problems; `clock`: of timing.
         pictures: what `write_figures` wrote into folder/figures.
         folder: the run folder, for the pictures and the links to its tables.
         frames: tables to download as CSV, by file name.
     """
-    shown: dict[str, list[Mapping[str, str]]] = {}
+    shown: dict[Key, list[Mapping[str, str]]] = {}
     wanted = {plot.picture for each in plots.values() for plot in each}
     for picture in (picture for picture in pictures if picture.kind in wanted):
-        shown.setdefault(picture.problem, []).append(
+        shown.setdefault(picture.group, []).append(
             {"kind": picture.kind, "caption": picture.caption, "src": embedded(folder / "figures" / picture.svg)})
     said = {**content, "plots": plots, "across": across, "clock": clock, "pictures": shown, "summary_header": _HEADER,
             "summary": [_summary_row(row) for _, row in summary.head(limits.CELLS).iterrows()],

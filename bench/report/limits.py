@@ -33,7 +33,8 @@ def pictured_words(summary: pd.DataFrame) -> str:
     measured = summary[summary["lanes"] > 0]
     groups = measured.groupby(GROUP).ngroups
     widest = measured.groupby(GROUP)[["batch_size", "schedule"]].nunique().max()
-    said = [f"Figures are drawn of the first {PICTURED} of {groups:,} problems."] if groups > PICTURED else []
+    what = "problems" if measured["optimizer"].nunique() < 2 else "pairs of a problem and an optimizer"
+    said = [f"Figures are drawn of the first {PICTURED} of {groups:,} {what}."] if groups > PICTURED else []
     if groups and (widest["batch_size"] > SIZES or widest["schedule"] > SCHEDULES):
         said.append(f"A figure shows at most {SIZES} batch sizes, evenly spread, and the {SCHEDULES} soonest "
                     "schedules.")

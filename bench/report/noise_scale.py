@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from bench.analysis.ecdf import START
 from bench.analysis.noise_along import NoiseAlong
 from bench.analysis.words import batch_words, number, schedule_words, target_words
-from bench.report.style import COLOURS, grid, heading, log_axis, new_figure, plain, tick_places
-
-START = 0.5  # where a logarithmic axis of steps shows step 0
+from bench.report.style import COLOURS, grid, heading, log_axis, new_figure, plain, suits_log, tick_places
 
 
 def noise_scale_figure(along: NoiseAlong, name: str, optimum: float) -> Figure:
@@ -59,12 +58,9 @@ def noise_scale_figure(along: NoiseAlong, name: str, optimum: float) -> Figure:
 
 
 def loss_axis(along: NoiseAlong, optimum: float) -> tuple[np.ndarray, bool]:
-    """Losses above the optimum, if known, NaN where the axis can't show them; and whether that is logarithmic.
-
-    A utility's losses may be below 0, a loss at the optimum is 0.
-    """
+    """Losses above the optimum, if known, NaN where the axis can't show them; and whether that is logarithmic."""
     losses = along.curve["loss"].to_numpy(float) - (0.0 if math.isnan(optimum) else optimum)
-    logarithmic = bool((losses > 0).all() if math.isnan(optimum) else (losses > 0).any())
+    logarithmic = suits_log(losses, above_optimum=not math.isnan(optimum))
     return np.where(np.isfinite(losses) & ((losses > 0) | (not logarithmic)), losses, math.nan), logarithmic
 
 

@@ -16,13 +16,20 @@ def noise_sentences(found: Iterable[NoiseAlong]) -> list[str]:
 
 def _sentence(along: NoiseAlong) -> str:
     optimizer = f" ({along.optimizer})" if along.several_optimizers else ""
-    first, last = along.at(0), along.at(-1)
-    course = "grows" if last.value > first.value else "falls" if last.value < first.value else "goes"
-    text = (f"{along.problem}{optimizer} on {along.device}: the gradient noise scale {course} from "
-            f"{estimate_words(first)} to {estimate_words(last)} examples along the run "
+    text = (f"{along.problem}{optimizer} on {along.device}: the gradient noise scale {_course(along)} along the run "
             f"({batch_words(along.batch_size, along.examples)} with {schedule_words(along.schedule)}, "
             f"{along.curve['step'].iloc[-1]:,} steps, {along.curve['starts'].iloc[0]} starts, {along.method})")
     if math.isnan(along.b_crit.value):
         return f"{text}; no critical batch size could be fitted beside it."
     return (f"{text}; the fitted critical batch size to get the loss {target_words(along.gap, along.target)} is "
             f"{estimate_words(along.b_crit)}.")
+
+
+def _course(along: NoiseAlong) -> str:
+    """What becomes of it from the start to the end, and whether their intervals are apart."""
+    first, last = along.at(0), along.at(-1)
+    if math.isnan(last.value):
+        return f"is {estimate_words(first)} examples at the start, and none at the end (no start has one there)"
+    verb = "grows" if last.low > first.high else "falls" if last.high < first.low else "goes"
+    apart = "" if verb != "goes" else " (no change seen: the intervals overlap)"
+    return f"{verb} from {estimate_words(first)} to {estimate_words(last)} examples{apart}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.analysis.intervals import Estimate
-from bench.analysis.words import estimate_words, number, schedule_label, target_words
+from bench.analysis.words import estimate_words, number, problem_label, rounded, schedule_label, target_words
 
 
 def scaling_rows(scaling: pd.DataFrame) -> list[Sequence[str]]:
@@ -24,10 +24,10 @@ def scaling_rows(scaling: pd.DataFrame) -> list[Sequence[str]]:
 def _row(row: pd.Series, several: bool) -> Sequence[str]:
     values = {name: Estimate(*(float(row[f"{name}{part}"]) for part in ("", "_low", "_high")))
               for name in ("b_crit", "b_simple_target", "ratio", "s_min", "e_min")}
-    name = f"{row['problem']} ({row['optimizer']})" if several else str(row["problem"])
     ratio = estimate_words(values["ratio"]) if math.isfinite(values["ratio"].value) else "–"
     noise = "–" if math.isnan(values["b_simple_target"].value) else estimate_words(values["b_simple_target"])
-    return [name, target_words(float(row["gap"]), float(row["target"])), schedule_label(str(row["schedule"])),
+    return [problem_label(row["problem"], row["optimizer"], several=several),
+            target_words(float(row["gap"]), float(row["target"])), schedule_label(str(row["schedule"])),
             estimate_words(values["b_crit"]), noise, ratio, estimate_words(values["s_min"]),
             estimate_words(values["e_min"]),
             f"up to {_round(float(row['perfect_until']))}", f"from {_round(float(row['flat_from']))}",
@@ -36,4 +36,4 @@ def _row(row: pd.Series, several: bool) -> Sequence[str]:
 
 
 def _round(value: float) -> str:
-    return number(float(f"{value:.2g}"))
+    return number(rounded(value, 2))

@@ -13,9 +13,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, ScalarFormatter
 
-from bench.analysis.words import batch_label, number, seconds_number
+from bench.analysis.words import batch_label, number, problem_label, seconds_number
 from bench.report.files import write_whole
 
 # Okabe & Ito 2008, "Color universal design", yellow left out: it can't be read on white
@@ -24,6 +24,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 INK = "#444444"
 DPI = 150
 _CROWDED = 12
+_LONGEST = 40  # letters of a name in a title
 _PLACES = re.compile(rb' (?:d|x|y|transform)="[^"]*"')  # attributes of an SVG that hold places; text is left alone
 _FRACTION = re.compile(rb"(\.\d\d)\d+")
 _NARROWEST = 8.0  # inches: room for a title
@@ -72,10 +73,24 @@ def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {name: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
 
 
-def plain(text: str, longest: int = 40) -> str:
+def plain(text: str, longest: int = _LONGEST) -> str:
     """Text as it stands: a name with dollar signs is no formula, and none is longer than there is room for."""
-    short = text if len(text) <= longest else text[:longest - 1] + "…"
-    return short.replace("$", r"\$").replace("\n", " ")
+    return _short(text, longest).replace("$", r"\$").replace("\n", " ")
+
+
+def title_of(problem: str, optimizer: str, *, several: bool, longest: int = _LONGEST) -> str:
+    """A problem in a figure's title; where it has several optimizers a long name gives way to that of this one.
+
+    Example:
+        >>> title_of("my_long_module:make_problem", "adam", several=True, longest=24)
+        'my_long_module:m… (adam)'
+    """
+    room = max(longest - len(f" ({optimizer})"), 1) if several else longest
+    return problem_label(_short(problem, room), optimizer, several=several)
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[:longest - 1] + "…"
 
 
 def batch_axis(axes: Axes, sizes: Sequence[int], examples: int) -> None:
@@ -86,6 +101,17 @@ def batch_axis(axes: Axes, sizes: Sequence[int], examples: int) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(shown, [batch_label(size, examples).replace(" ", "\n") for size in shown], fontsize=9)
     axes.set_xlim(min(sizes) / 1.7, max(sizes) * 1.7)
+
+
+def suits_log(values: np.ndarray, *, above_optimum: bool) -> bool:
+    """Whether losses are shown on a logarithmic axis: a utility's may be below 0, one at its known optimum is left out.
+
+    Example:
+        >>> suits_log(np.array([-1.0, 2.0]), above_optimum=False), suits_log(np.array([0.0, 2.0]), above_optimum=True)
+        (False, True)
+    """
+    finite = values[np.isfinite(values)]
+    return bool((finite > 0).any() if above_optimum else (finite > 0).all()) or len(finite) == 0
 
 
 def log_axis(axes: Axes, which: str, *, seconds: bool = False) -> None:
@@ -99,6 +125,11 @@ def log_axis(axes: Axes, which: str, *, seconds: bool = False) -> None:
 def number_ticks(*, seconds: bool = False) -> FuncFormatter:
     """Tick labels as plain numbers, or as seconds in the unit that fits."""
     return FuncFormatter(lambda value, _: seconds_number(value) if seconds else number(value))
+
+
+def linear_ticks() -> ScalarFormatter:
+    """Tick labels of a linear axis that are the numbers themselves, not what is to be added to one at its end."""
+    return ScalarFormatter(useOffset=False)
 
 
 def tick_places(low: float, high: float) -> list[float]:

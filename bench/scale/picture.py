@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from bench.analysis.throughput import knee
-from bench.analysis.words import batch_label, seconds_number
+from bench.analysis.words import batch_label, number, seconds_number
 from bench.report.style import INK, grid, heading, looks, plain, save, tick_places
 from bench.scale.corners import FINISHED
 from bench.scale.room import bytes_words
@@ -65,8 +65,8 @@ def draw(table: pd.DataFrame, ceilings: Mapping[str, float]) -> Figure:
     _legend(figure, styles)
     heading(figure, f"{plain(str(table['problem'].iloc[0]))} on {plain(str(table['device'].iloc[0]))}: "
                     f"what more lanes bring (95 % intervals; ceilings measured in the same run:\n"
-                    f"{ceilings['matmul_flops'] / 1e9:,.3g} GFLOP/s in float32 products, "
-                    f"{ceilings['copy_bytes_s'] / 1e9:,.3g} GB/s read and written)")
+                    f"{number(ceilings['matmul_flops'] / 1e9)} GFLOP/s in float32 products, "
+                    f"{number(ceilings['copy_bytes_s'] / 1e9)} GB/s read and written)")
     return figure
 
 

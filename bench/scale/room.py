@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.analysis.words import number, rounded
+
 CGROUP = Path("/sys/fs/cgroup")
 LIMITS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 UNITS = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
@@ -30,11 +32,11 @@ def free_bytes(stats: Mapping[str, int] | None) -> int:
 def bytes_words(count: float) -> str:
     """Bytes in the unit that fits.
 
-    >>> bytes_words(2.5e6), bytes_words(12), bytes_words(32e9)
-    ('2.5 MB', '12 B', '32 GB')
+    >>> bytes_words(2.5e6), bytes_words(12), bytes_words(999.7e6)
+    ('2.5 MB', '12 B', '1 GB')
     """
-    size, unit = next(((size, unit) for size, unit in UNITS if count >= size), (1, "B"))
-    return f"{count / size:.3g} {unit}"
+    size, unit = next(((size, unit) for size, unit in UNITS if rounded(count) >= size), (1, "B"))
+    return f"{number(count / size)} {unit}"
 
 
 def _group_room() -> list[int]:

@@ -8,7 +8,7 @@ import pandas as pd
 from rich.table import Table
 
 from bench.analysis.throughput import knee
-from bench.analysis.words import batch_label, batch_words, number, seconds_number
+from bench.analysis.words import batch_label, batch_words, number, rounded, seconds_number
 from bench.scale.corners import FINISHED, SKIPPED
 
 _UNITS = ((1e9, " G"), (1e6, " M"), (1e3, " k"))
@@ -54,11 +54,11 @@ def percent(share: float) -> str:
 def short(count: float) -> str:
     """A large number to three digits: 12 k, 3.4 M, 1.2 G.
 
-    >>> short(950), short(3.4e6)
-    ('950', '3.4 M')
+    >>> short(950), short(3.4e6), short(999_600)
+    ('950', '3.4 M', '1 M')
     """
-    scale, unit = next(((scale, unit) for scale, unit in _UNITS if count >= scale), (1.0, ""))
-    return f"{count / scale:.3g}{unit}"
+    scale, unit = next(((scale, unit) for scale, unit in _UNITS if rounded(count) >= scale), (1.0, ""))
+    return f"{number(count / scale)}{unit}"
 
 
 def sentences(table: pd.DataFrame, ceilings: Mapping[str, float]) -> list[str]:
@@ -81,8 +81,8 @@ def sentences(table: pd.DataFrame, ceilings: Mapping[str, float]) -> list[str]:
         at = knee(ordered["lanes"].to_numpy(int), rates)
         knees.append(f"{what} {_until(at, len(rates))}")
     one = done[done["lanes"] == 1].sort_values("batch_size")
-    lines = [f"ceilings of {device}: {ceilings['matmul_flops'] / 1e9:.3g} GFLOP/s in float32 products, "
-             f"{ceilings['copy_bytes_s'] / 1e9:.3g} GB/s read and written"]
+    lines = [f"ceilings of {device}: {number(ceilings['matmul_flops'] / 1e9)} GFLOP/s in float32 products, "
+             f"{number(ceilings['copy_bytes_s'] / 1e9)} GB/s read and written"]
     if len(one):
         times = [seconds_number(float(one["step_s"].iloc[place])) for place in (0, -1)]
         lines.append(f"a step of one lane takes {' to '.join(dict.fromkeys(times))}.")

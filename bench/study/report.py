@@ -63,5 +63,5 @@ def _write_figures(entries: Sequence[Entry], folder: Path) -> list[Picture]:
         for place, picture in enumerate(entry.pictures, start=1):
             stem = folder / f"claim-{entry.number:02d}-{slug(entry.name)}-{place}"
             png, svg = save(picture_figure(picture), stem)
-            pictures.append(Picture(entry.name, "", f"{_identity(entry)}-{place}", picture.title, png, svg))
+            pictures.append(Picture(entry.name, "", "", f"{_identity(entry)}-{place}", picture.title, png, svg))
     return pictures

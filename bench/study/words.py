@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from bench.analysis.intervals import Estimate
-from bench.analysis.words import number, seconds_number, seconds_words
+from bench.analysis.words import number, seconds_number, seconds_words, together
 from bench.study.claim import Finding
 
 
@@ -23,7 +22,7 @@ def figure_words(finding: Finding) -> str:
     if finding.unit == "seconds":
         return seconds_words(Estimate(finding.value, finding.low, finding.high))
     scale = 100.0 if finding.unit == "share" else 1.0
-    value, low, high = _together([scale * part for part in (finding.value, finding.low, finding.high)])
+    value, low, high = together([scale * part for part in (finding.value, finding.low, finding.high)])
     return f"{_with_unit(value, finding.unit)} [{low}, {high}]"
 
 
@@ -54,18 +53,6 @@ def value_words(value: float, unit: str) -> str:
     if unit == "seconds":
         return seconds_number(value)
     return _with_unit(number(100.0 * value if unit == "share" else value), unit)
-
-
-def _together(values: Sequence[float]) -> list[str]:
-    """A figure and its ends to three digits, or to as many (five at most) as show two of the width."""
-    width, largest = max(values) - min(values), max(map(abs, values))
-    if not (0 < width < math.inf):
-        return [number(value) for value in values]
-    places = math.floor(-math.log10(width)) + 2
-    before = math.floor(math.log10(largest)) + 1
-    if before + places <= 3:
-        return [number(value) for value in values]
-    return [number(round(value, max(min(places, 5 - before), 0)), 6) for value in values]
 
 
 def _with_unit(value: str, unit: str) -> str:

@@ -67,10 +67,14 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
     for problem in names:
         timed: dict[str, list[int]] = {}
         for name, optimizer, size in groups:
-            if name == problem:
+            if name == problem and (folder / "parts" / store.part_name(group_name(name, optimizer, size))).exists():
                 timed.setdefault(timing_group(problem, labels.get(group_name(name, optimizer, size))), []).append(size)
         for group in sorted(timed):
             if group not in finished:
+                if how == "waits-timing":
+                    _misbehave("waits", connection)
+                    if connection.poll():
+                        return
                 table = pandas.DataFrame({"problem": problem, "batch_size": timed[group], "seconds": 0.5})
                 store.write_group(folder, group, {"timing": table})
                 connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})

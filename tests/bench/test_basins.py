@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
 from pathlib import Path
 
 import matplotlib.image
@@ -14,9 +15,11 @@ from click.testing import CliRunner
 from matplotlib.colors import to_rgb
 
 import gdjax
-from bench import basins, basins_picture
+from bench import basins, basins_picture, basins_worker, picture_session
 from bench import cli as command_line
+from bench.picture_worker import Say
 from bench.report.style import COLOURS
+from tests.bench.fake_pictures import BASINS, plane
 
 SIDE = 40
 BUDGET, CONVERGED, DIVERGED = gdjax.stopping.BUDGET, gdjax.stopping.CONVERGED, gdjax.stopping.DIVERGED
@@ -29,6 +32,10 @@ def call(*arguments: str) -> tuple[int, str]:
     return done.exit_code, done.output
 
 
+def find(request: basins.Request, say: Say = lambda text: None) -> basins.Basins:
+    return basins_worker.find(request, basins_worker.problem_of(request), say)
+
+
 @pytest.fixture(scope="module")
 def said() -> list[str]:
     return []
@@ -37,7 +44,7 @@ def said() -> list[str]:
 @pytest.fixture(scope="module")
 def found(said) -> basins.Basins:
     """Himmelblau's function from 40 × 40 starts, at a rate that is looked for."""
-    return basins.find(basins.check("himmelblau", "sgd", SIDE**2, None, 1000, None), said.append)
+    return find(basins.check("himmelblau", "sgd", SIDE**2, None, 1000, None), said.append)
 
 
 def at(found: basins.Basins, point: np.ndarray) -> tuple[int, int]:
@@ -72,6 +79,17 @@ def test_paths_end_where_the_colours_say(found):
     assert np.linalg.norm(np.diff(found.paths[:, :2], axis=1), axis=2).min() > 0, "they begin with the first step"
 
 
+@pytest.mark.parametrize(("optimizer", "rate"), [("polyak_sgd", 1.0), ("momentum", 0.01)])
+def test_a_path_is_that_of_the_engines_lanes(optimizer, rate):
+    """Every point of it; Polyak's step goes by the optimum, here −78.3."""
+    found = find(basins.check("styblinski-tang", optimizer, 9, rate, 5, None))
+    problem = gdjax.problems.get("styblinski-tang")
+    starts = found.paths[:, 0].astype(np.float32)
+    ends = [gdjax.bgd(problem, rates=rate, starts=starts, key=0, optimizer=optimizer, max_steps=steps).params
+            for steps in range(1, 6)]
+    assert found.paths == pytest.approx(np.stack([starts, *ends], axis=1), rel=1e-4, abs=1e-4)
+
+
 def test_it_says_what_it_does_and_found(found, said):
     assert said[0] == "himmelblau: 40 x 40 = 1,600 starts, sgd, at most 1,000 steps each"
     assert said[1] == f"rate {found.rate:g}, found by a range test" and said[2].endswith(" lane-steps run")
@@ -87,25 +105,25 @@ def test_it_says_what_it_does_and_found(found, said):
 
 def test_a_calm_rate_is_the_smallest_that_does():
     """Columns of `RATES`: the first that converges like the best; else the best of those that lose the fewest."""
-    status = np.full((50, len(basins.RATES)), BUDGET)
+    status = np.full((50, len(basins_worker.RATES)), BUDGET)
     loss = np.ones(status.shape)
     status[:40, 6], status[:, 7], status[:, 8], status[:, 9:] = CONVERGED, CONVERGED, CONVERGED, DIVERGED
-    assert basins.calm_rate(status, loss) == basins.RATES[7] == 2e-3
+    assert basins_worker.calm_rate(status, loss) == basins_worker.RATES[7] == 2e-3
     status[:20, 6:9] = BUDGET
     status[:20, 7] = DIVERGED
     status[20:, 6:9] = BUDGET
     loss[:, 8], loss[:, 5], loss[:, 7], loss[:, 9:] = 0.5, 0.7, 0.1, np.inf
-    assert basins.calm_rate(status, loss) == basins.RATES[8], "column 7 is lower and loses lanes"
+    assert basins_worker.calm_rate(status, loss) == basins_worker.RATES[8], "column 7 is lower and loses lanes"
     status[:], loss[:] = DIVERGED, np.inf
-    assert basins.calm_rate(status, loss) == basins.RATES[0], "none is any good: the smallest"
+    assert basins_worker.calm_rate(status, loss) == basins_worker.RATES[0], "none is any good: the smallest"
 
 
 def test_two_named_parameters_of_a_problem_with_data():
     """Least squares has one minimum; the axes carry the names of the parameters."""
     request = basins.check("line-fit", "sgd", 100, 0.5, 1000, None)
-    found = basins.find(request, lambda text: None)
+    found = find(request)
     assert found.names == ("b", "w") and not found.searched
-    minimizer = request.problem.minimizer
+    minimizer = gdjax.problems.get("line-fit").minimizer
     assert found.points == pytest.approx(np.array([[minimizer["b"], minimizer["w"]]]), rel=1e-5)
     assert (found.label == 1).all() and found.table.share.tolist() == [1.0]
     low, high = found.box.T
@@ -121,21 +139,6 @@ def colour_at(image: np.ndarray, found: basins.Basins, point: tuple[float, float
     share = (np.array(point) - found.box[:, 0]) / (found.box[:, 1] - found.box[:, 0])
     x, y = 0.062 + 0.56 * share[0], 0.085 + 0.8 * share[1]
     return image[round((1 - y) * image.shape[0]), round(x * image.shape[1])]
-
-
-def plane(label: np.ndarray, minima: int) -> basins.Basins:
-    """A picture's data written by hand: the box [0, 1]², a loss without contours, minima along the diagonal."""
-    numbers = [each for each in [*range(1, minima + 1), 0, -1] if (label == each).any()]
-    count = np.array([(label == each).sum() for each in numbers])
-    table = pd.DataFrame({
-        "minimum": numbers, "kind": ["minimum" if each > 0 else "other" for each in numbers],
-        "loss": np.arange(len(numbers), dtype=float), "lanes": count, "share": count / label.size,
-        "share_low": count / label.size, "share_high": count / label.size})
-    found = sum(each > 0 for each in numbers)
-    return basins.Basins(
-        problem="$cost", optimizer="sgd", rate=0.1, searched=False, steps=10, side=len(label), names=("a_1", "$b"),
-        box=np.array([[0.0, 1.0]] * 2), loss=np.zeros(label.shape), label=label, table=table,
-        points=np.full((found, 2), 0.05), paths=np.full((1, 3, 2), 0.05))
 
 
 def test_the_colour_of_a_place_is_that_of_its_minimum():
@@ -176,41 +179,51 @@ def test_odd_landscapes_are_drawn(found, case, colour):
     assert (np.abs(pixels(odd) - colour).max(axis=2) < 1 / 255).mean() > 0.05
 
 
-def test_one_command_draws_a_picture(found, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(basins, "find", lambda request, say: (asked.append(request), say("running"), found)[-1])
+def test_one_command_draws_a_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(basins, "WORKER", "tests.bench.fake_pictures")
     out = tmp_path / "new folder" / "picture.png"
     code, text = call("himmelblau", "--starts", "1500", "--rate", "0.002", "--steps", "7", "--out", str(out))
-    assert code == 0 and text.splitlines()[0] == "running" and text.splitlines()[-1] == f"picture: {out}"
-    assert out.read_bytes() == basins_picture.draw(found), "the same basins give the same bytes"
-    request = asked[0]
-    assert (request.problem.name, request.side, request.rate, request.steps) == ("himmelblau", 39, 0.002, 7), \
-        "39² is the first square of at least 1,500"
+    assert code == 0 and text.splitlines()[-1] == f"picture: {out}"
+    request = basins.Request(problem="himmelblau", optimizer="sgd", side=39, rate=0.002, steps=7, out=out)
+    assert text.splitlines()[0] == repr(request), "39² is the first square of at least 1,500"
+    assert out.read_bytes() == basins_picture.draw(BASINS), "the same basins give the same bytes"
     assert len(out.read_bytes()) < 400_000
-    code, text = call("himmelblau", "--out", str(tmp_path / "new folder" / "picture.png" / "below.png"))
-    assert code == 4 and "error: --out: can't be written" in text
-    assert asked[1].side == 512 and asked[1].side ** 2 == basins.STARTS >= 250_000 and asked[1].rate is None
+    code, text = call("himmelblau", "--out", str(out))
+    assert code == 0 and "side=512, rate=None" in text.splitlines()[0]
 
 
 @pytest.mark.parametrize(("arguments", "text"), [
-    (["himelblau"], "problem: unknown name (got 'himelblau'). Did you mean 'himmelblau'?"),
-    (["himmelblau", "--optimizer", "sdg"], "optimizer: unknown name (got 'sdg'). Did you mean 'sgd'?"),
-    (["parabola"], "PROBLEM: must have two parameters for a picture (got 'parabola with 1')."),
-    (["softmax-2x3"], "PROBLEM: must have two parameters for a picture (got 'softmax-2x3 with 6')."),
-    (["himmelblau", "--starts", "0"], "--starts: must be from 1 to 4,194,304 (got 0)."),
-    (["himmelblau", "--starts", "4194305"], "--starts: must be from 1 to 4,194,304 (got 4194305)."),
-    (["himmelblau", "--steps", "0"], "--steps: must be from 1 to 1,000,000 (got 0)."),
-    (["himmelblau", "--rate", "0"], "--rate: must be above 0 and finite (got 0.0)."),
-    (["himmelblau", "--rate", "-0.1"], "--rate: must be above 0 and finite (got -0.1)."),
-    (["himmelblau", "--rate", "nan"], "--rate: must be above 0 and finite (got nan)."),
-    (["himmelblau", "--out", "picture.jpg"], "--out: must end in .png (got 'picture.jpg')."),
-    (["himmelblau", "--out", "."], "--out: must end in .png (got '.')."),
+    (["--starts", "0"], "--starts: must be from 1 to 4,194,304 (got 0)."),
+    (["--starts", "4194305"], "--starts: must be from 1 to 4,194,304 (got 4194305)."),
+    (["--steps", "0"], "--steps: must be from 1 to 1,000,000 (got 0)."),
+    (["--rate", "0"], "--rate: must be above 0 and finite (got 0.0)."),
+    (["--rate", "-0.1"], "--rate: must be above 0 and finite (got -0.1)."),
+    (["--rate", "nan"], "--rate: must be above 0 and finite (got nan)."),
+    (["--out", "picture.jpg"], "--out: must end in .png (got 'picture.jpg')."),
+    (["--out", "."], "--out: must end in .png (got '.')."),
 ])
 def test_bad_input_is_exit_2_with_one_line_before_anything_runs(monkeypatch, arguments, text):
-    monkeypatch.setattr(basins, "find", lambda request, say: pytest.fail("it ran"))
-    code, said = call(*arguments)
+    monkeypatch.setattr(picture_session, "Child", None)
+    code, said = call("himmelblau", *arguments)
     assert code == 2
     assert said.startswith(f"error: {text}") and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("problem", "optimizer", "text"), [
+    ("himelblau", "sgd", "problem: unknown name (got 'himelblau'). Did you mean 'himmelblau'?"),
+    ("himmelblau", "sdg", "optimizer: unknown name (got 'sdg'). Did you mean 'sgd'?"),
+    ("parabola", "sgd", "PROBLEM: must have two parameters for a picture (got 'parabola with 1')."),
+    ("softmax-2x3", "sgd", "PROBLEM: must have two parameters for a picture (got 'softmax-2x3 with 6')."),
+])
+def test_bad_names_are_refused(problem, optimizer, text):
+    request = basins.check(problem, optimizer, 9, None, 10, None)
+    with pytest.raises(ValueError, match=re.escape(text)):
+        basins_worker.problem_of(request)
+
+
+def test_bad_names_are_exit_2_with_one_line():
+    code, said = call("himelblau")
+    assert code == 2 and said.startswith("error: problem: unknown name") and len(said.splitlines()) == 1
 
 
 def test_the_reference_picture_is_small():

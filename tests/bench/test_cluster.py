@@ -20,9 +20,10 @@ from bench import cluster, store
 from bench.bad_input import SuiteError
 from bench.cli import cli
 from bench.cluster import Cluster, cluster_from, run_over
-from bench.suite import load_suite, suite_from
+from bench.suite import Suite, load_suite, suite_from
 from bench.task import Ended, ShardTask, environment
-from tests.bench.merging import REAL, rows
+from tests.bench.merging import REAL, Folders, edit, into, rows
+from tests.bench.test_shards import a_suite, go
 
 TOML = "\n".join(f"{name} = {value}" for name, value in {
     "name": '"small"', "problems": '["line-fit", "himmelblau"]', "batch_sizes": '[10, "all"]',
@@ -40,6 +41,13 @@ needs = {name: pytest.mark.skipif(importlib.util.find_spec(name) is None,
 def suite(tmp_path: Path) -> str:
     (tmp_path / "small.toml").write_text(TOML)
     return str(tmp_path / "small.toml")
+
+
+def over(folder: Path, shards: int = 2, *, suite: Suite | None = None, device: str = "cpu", resume: bool = False,
+         report: bool = True, cluster: Cluster = DASK) -> int:
+    """Exit code of a sweep of the suite `quick`, or of another."""
+    arguments = ["run", "quick", "--device", device]
+    return run_over(cluster, suite or load_suite("quick"), device, arguments, folder, shards, resume, report)
 
 
 def here(monkeypatch: pytest.MonkeyPatch, work: Callable[[int, ShardTask], Ended]) -> list[tuple[str, ...]]:
@@ -84,11 +92,11 @@ def test_the_suite_is_the_one_of_the_tests_of_merging(suite: str) -> None:
 
 def test_every_shard_is_a_resumable_run_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen, merges = here(monkeypatch, lambda *_: Ended(0, "fine", "h")), merged(monkeypatch)
-    assert run_over(DASK, ["run", "quick", "--device", "cpu"], tmp_path / "out", 3, False) == 0
+    assert over(tmp_path / "out", 3) == 0
     assert seen == [("run", "quick", "--device", "cpu", "--resume", "--no-report", "--shard", f"{number}/3", "--out",
                      str(tmp_path / "out-shards" / f"{number}-of-3")) for number in (1, 2, 3)]
     assert merges == [["1-of-3", "2-of-3", "3-of-3"]]
-    assert run_over(DASK, ["run", "quick"], tmp_path / "other", 1, False, report=False) == 0
+    assert over(tmp_path / "other", 1, report=False) == 0
     assert merges[1:] == [["1-of-1", "no report"]]
 
 
@@ -100,7 +108,7 @@ def test_a_shard_that_cannot_go_on_stops_no_other_and_keeps_the_merge_for_later(
         result: int, merges: int) -> None:
     seen = here(monkeypatch, lambda number, _: Ended(codes[number - 1], f"word {number}", f"host{number}"))
     found = merged(monkeypatch)
-    assert run_over(DASK, ["run", "quick"], tmp_path / "out", 3, False) == result
+    assert over(tmp_path / "out", 3) == result
     said = "".join(capfd.readouterr())
     assert len(seen) == 3 and len(found) == merges
     assert all(f"shard {number}/3 on host{number}: " in said and f"word {number}" in said for number in (1, 2, 3))
@@ -116,7 +124,7 @@ def test_row_27_a_task_that_the_cluster_lost_is_told_and_the_others_go_on(
 
     here(monkeypatch, work)
     assert merged(monkeypatch) == []
-    assert run_over(DASK, ["run", "quick"], tmp_path / "out", 2, False) == 3
+    assert over(tmp_path / "out") == 3
     said = "".join(capfd.readouterr())
     assert "shard 1/2: exit code -1: RuntimeError: the worker is gone" in said and "shard 2/2 on h: fine" in said
     assert "1 of 2 shards could not go on" in said
@@ -127,22 +135,84 @@ def test_folders_of_another_sweep_are_refused(tmp_path: Path, monkeypatch: pytes
     seen = here(monkeypatch, lambda *_: Ended(0, "fine", "h"))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep me")
-    assert run_over(DASK, ["run", "quick"], tmp_path / "out", 2, True) == 4
+    assert over(tmp_path / "out", resume=True) == 4
     assert "is used already" in "".join(capfd.readouterr())
     (tmp_path / "new-shards" / "1-of-2").mkdir(parents=True)
-    assert run_over(DASK, ["run", "quick"], tmp_path / "new", 2, False) == 4
+    assert over(tmp_path / "new") == 4
     assert "holds shards already (got 1). Add --resume" in "".join(capfd.readouterr())
-    assert run_over(DASK, ["run", "quick"], tmp_path / "new", 3, True) == 4
+    assert over(tmp_path / "new", 3, resume=True) == 4
     assert "--shards: the sweep was begun with another number (got 3, was 2). Use --shards 2" in "".join(
         capfd.readouterr())
     assert not seen
+
+
+def test_folders_beside_whose_names_are_no_shards_are_left_alone(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    seen, merges = here(monkeypatch, lambda *_: Ended(0, "fine", "h")), merged(monkeypatch)
+    for name in ("2-of-4-old", "one-of-us", "0-of-3", "slurm"):
+        (tmp_path / "out-shards" / name).mkdir(parents=True)
+    assert over(tmp_path / "out") == 0
+    assert len(seen) == 2 and len(merges) == 1
+    (tmp_path / "out-shards" / "1-of-2").mkdir()
+    assert over(tmp_path / "out", resume=True) == 0
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_a_sweep_that_is_merged_is_said_to_be_finished_at_resume_only(
+        tmp_path: Path, shards: Folders, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    seen, out = here(monkeypatch, lambda *_: Ended(0, "fine", "h")), tmp_path / "merged"
+    assert into(shards, out) == 0
+    capfd.readouterr()
+    for device in ("auto", "cpu"):
+        assert over(out, suite=a_suite(), device=device, resume=True) == 0
+        assert f"{out}: is finished and merged." in "".join(capfd.readouterr())
+    assert over(out, suite=a_suite()) == 4
+    assert f"error: {out}: is used already (got a merged run). Add --resume if it is this one" in capfd.readouterr().err
+    assert not seen
+
+
+@pytest.mark.parametrize(("suite", "device", "change", "says"), [
+    (a_suite(epochs=7.0), "cpu", {}, "epochs: 20.0 -> 7.0"), (a_suite(), "gpu", {}, "device: cpu -> gpu"),
+    (a_suite(), "cpu", {"code_sha256": "f" * 64}, "code: ffffffffffff -> "),
+    (a_suite(), "cpu", {"cpu_model": "of the nodes"}, None)], ids=["suite", "device", "code", "processor"])
+def test_a_merged_run_of_another_experiment_is_refused_with_the_difference(
+        tmp_path: Path, shards: Folders, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+        suite: Suite, device: str, change: dict[str, str], says: str | None) -> None:
+    """The machine that submits need not be like those that run."""
+    seen, out = here(monkeypatch, lambda *_: Ended(0, "fine", "h")), tmp_path / "merged"
+    assert into(shards, out) == 0
+    edit(out, lambda run: run["environment"].update(change))
+    assert over(out, suite=suite, device=device, resume=True) == (4 if says else 0)
+    said = capfd.readouterr().err
+    assert says is None or f"error: {out}: --resume: its run is another experiment (got {says}" in said
+    assert not seen
+
+
+@pytest.mark.parametrize("lost", ["failed", "untimed"])
+def test_a_merged_run_that_lacks_cells_or_step_times_is_not_called_finished(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], lost: str) -> None:
+    seen, out = here(monkeypatch, lambda *_: Ended(0, "fine", "h")), tmp_path / "merged"
+    suite = a_suite("refuses" if lost == "failed" else "fine")
+    folders = [tmp_path / "merged-shards" / f"{number}-of-2" for number in (1, 2)]
+    for number, folder in enumerate(folders, start=1):
+        assert go(folder, number, suite=suite) == (3 if lost == "failed" else 0)
+        if lost == "untimed":
+            shutil.rmtree(folder / "parts" / f"a.timing.{number}-of-2")
+    assert into(folders, out) == 3
+    capfd.readouterr()
+    assert over(out, suite=suite, resume=True) == 3
+    said = capfd.readouterr().out
+    assert ("a.sgd.13 (failed)" if lost == "failed" else "6 of 12 cells have no step times: a.sgd.") in said
+    assert f"--out {out} --resume" in said
+    assert f"or move {out} away: the same command then goes on with the shards in {out}-shards." in said
+    assert "finished and merged" not in said and not seen
 
 
 def test_nothing_is_made_where_the_cluster_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                                           capfd: pytest.CaptureFixture[str]) -> None:
     for name, executor in (("distributed", "dask"), ("submitit", "slurm")):
         monkeypatch.setitem(sys.modules, name, None)
-        assert run_over(Cluster(executor=executor), ["run", "quick"], tmp_path / "out", 2, False) == 2
+        assert over(tmp_path / "out", cluster=Cluster(executor=executor)) == 2
         said = "".join(capfd.readouterr())
         assert f"error: --executor: what {executor} needs is not installed (got" in said
         assert f"pip install 'gdjax[{executor}]'" in said
@@ -152,10 +222,10 @@ def test_nothing_is_made_where_the_cluster_cannot_be_used(tmp_path: Path, monkey
 @needs["submitit"]
 @pytest.mark.skipif(shutil.which("srun") is not None, reason="there is a SLURM here")
 def test_slurm_where_there_is_none_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert run_over(Cluster(executor="slurm"), ["run", "quick"], tmp_path / "out", 2, False) == 2
+    assert over(tmp_path / "out", cluster=Cluster(executor="slurm")) == 2
     assert "error: --slurm: can't submit to it (got" in "".join(capfd.readouterr())
-    assert run_over(Cluster(executor="slurm", slurm={"cluster": "local", "colour": "red"}), ["run", "quick"],
-                    tmp_path / "out", 2, False) == 2
+    asked = Cluster(executor="slurm", slurm={"cluster": "local", "colour": "red"})
+    assert over(tmp_path / "out", cluster=asked) == 2
     assert "colour" in "".join(capfd.readouterr())
     assert not list(tmp_path.iterdir())
 
@@ -165,7 +235,7 @@ def test_slurm_where_there_is_none_is_refused(tmp_path: Path, capfd: pytest.Capt
 def test_a_wrong_coordinator_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str,
                                         capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(cluster, "ANSWER_S", 1)
-    assert run_over(Cluster(executor="dask", scheduler=address), ["run", "quick"], tmp_path / "out", 2, False) == 2
+    assert over(tmp_path / "out", cluster=Cluster(executor="dask", scheduler=address)) == 2
     assert f"error: --scheduler: no Dask scheduler answers there (got '{address}')" in "".join(capfd.readouterr())
     assert not list(tmp_path.iterdir())
 
@@ -177,7 +247,7 @@ def test_workers_without_the_resource_are_refused(tmp_path: Path, capfd: pytest.
 
     with LocalCluster(n_workers=1, threads_per_worker=4, processes=False, dashboard_address=None) as plain:
         asked = Cluster(executor="dask", scheduler=plain.scheduler_address)
-        assert run_over(asked, ["run", "quick"], tmp_path / "out", 2, False) == 2
+        assert over(tmp_path / "out", cluster=asked) == 2
     assert "no worker has the resource 'device' (got '1 workers'). Start one for each device: dask worker" in "".join(
         capfd.readouterr())
     assert not list(tmp_path.iterdir())

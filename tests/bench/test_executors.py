@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from bench import executors, opening, store
+from bench import environment, executors, opening, store
 from bench.executors import run_suite
 from bench.suite import Suite, suite_from
 
@@ -180,7 +180,8 @@ def start(name: str, tmp_path: Path, **extra: str) -> subprocess.Popen[str]:
                                 str(tmp_path / "run"), json.dumps(FAKES)],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=settings, cwd=ROOT)
     deadline = time.monotonic() + 60
-    while name in ("waits", "deaf") and not (tmp_path / "once").exists() and time.monotonic() < deadline:
+    waits = name in ("waits", "waits-timing", "deaf")
+    while waits and not (tmp_path / "once").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     return process
 
@@ -201,6 +202,44 @@ def test_row_20_a_signal_keeps_finished_cells_and_resume_completes_them(tmp_path
     out, err = again.communicate(timeout=60)
     assert again.returncode == 0, err
     assert statuses(tmp_path / "run") == {1: "finished", 13: "finished", 99: "finished"}
+
+
+def test_a_run_without_step_times_does_not_pass_for_a_whole_one(tmp_path: Path) -> None:
+    process = start("waits-timing", tmp_path)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "6 of 6 cells finished in" in out and ", 6 of them without step times" in out
+    assert store.read_run(tmp_path / "run")["finished"] is None
+    out, err = start("waits-timing", tmp_path).communicate(timeout=60)
+    assert "6 of 6 cells finished in" in out and "without step times" not in out
+    assert store.read_run(tmp_path / "run")["finished"] is not None
+
+
+@pytest.mark.parametrize(("changed", "said"), [({"device_kind": "H200"}, "device_kind: 'H100' -> 'H200'"),
+                                               ({"device_count": 2}, "device_count: 1 -> 2")])
+def test_row_23_a_resume_on_another_device_is_refused_with_the_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    changed: dict[str, object], said: str
+) -> None:
+    monkeypatch.setenv("FAKE_MACHINE", json.dumps({"device_kind": "H100", "device_count": 1}))
+    assert go(a_suite("refuses"), tmp_path / "run") == 3
+    monkeypatch.setenv("FAKE_MACHINE", json.dumps({"device_kind": "H100", "device_count": 1, **changed}))
+    assert go(a_suite("refuses"), tmp_path / "run", resume=True) == 4
+    assert f"the device changed (got {said})" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["affinity", "XLA_FLAGS"])
+def test_row_23_a_resume_on_other_cores_or_with_other_flags_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert go(a_suite("refuses"), tmp_path / "run") == 3
+    if name == "affinity":
+        monkeypatch.setattr(environment, "affinity", lambda: [0, 1, 2, 3, 4, 5, 6])
+    else:
+        monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=nowhere")
+    assert go(a_suite("refuses"), tmp_path / "run", resume=True) == 4
+    assert ("cores: " if name == "affinity" else "XLA_FLAGS: ") in capfd.readouterr().err
 
 
 def test_a_second_signal_ends_a_deaf_worker_at_once(tmp_path: Path) -> None:

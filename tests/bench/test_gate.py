@@ -140,6 +140,36 @@ def test_nothing_to_accept_is_bad_input(tmp_path):
     assert not (tmp_path / "absent").exists()
 
 
+def test_a_slower_run_before_one_that_passed_is_not_accepted(tmp_path, capsys):
+    """The last run that passed stays what the next one is compared with: accepting would say what is not so."""
+    run(tmp_path, Fake(), capsys)
+    assert run(tmp_path, Fake({"step": (1.4,) * 3}, again=1.4), capsys)[0] == 6
+    assert run(tmp_path, Fake(machine=MACHINE | {"cpu_model": "other"}), capsys)[0] == 0
+    before = words(tmp_path)
+    assert run(tmp_path, Fake(), capsys)[0] == 0
+    done = CliRunner().invoke(command_line.cli, ["gate", "--out", str(tmp_path), "--accept"])
+    assert done.exit_code == 2
+    assert ("error: --accept: a later run has passed and is what the next one is compared with (got the slower one of "
+            "20260101-000002, then the run of 2026-01-01 00:00:04 UTC (commit abcdef0)).") in done.output
+    assert words(tmp_path) == [*before, *["gate"] * 3]
+
+
+def test_a_later_run_of_another_machine_does_not_keep_a_slower_one_from_being_accepted(tmp_path, capsys):
+    run(tmp_path, Fake(), capsys)
+    assert run(tmp_path, Fake({"step": (1.4,) * 3}, again=1.4), capsys)[0] == 6
+    assert run(tmp_path, Fake(machine=MACHINE | {"cpu_model": "other"}), capsys)[0] == 0
+    assert CliRunner().invoke(command_line.cli, ["gate", "--out", str(tmp_path), "--accept"]).exit_code == 0
+
+
+def test_a_slower_run_that_cannot_be_read_is_not_accepted(tmp_path, capsys):
+    run(tmp_path, Fake(), capsys)
+    assert run(tmp_path, Fake({"step": (1.4,) * 3}, again=1.4), capsys)[0] == 6
+    gate.saves(tmp_path, "slower")["20260101-000002"][0].write_text("{")
+    done = CliRunner().invoke(command_line.cli, ["gate", "--out", str(tmp_path), "--accept"])
+    assert done.exit_code == 2 and "error: --accept: 0004_slower-" in done.output
+    assert "can't be read (got JSONDecodeError" in done.output and "Run the gate again." in done.output
+
+
 def test_slow_at_first_sight_but_not_again_passes(tmp_path, capsys):
     run(tmp_path, Fake(), capsys)
     code, said = run(tmp_path, Fake({"step": (1.4,) * 3}, again=1.0), capsys)

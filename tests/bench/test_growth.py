@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +11,13 @@ from click.testing import CliRunner
 
 from bench import growth, growth_picture
 from bench.cli import cli
-from bench.growth import Point, Request
+from bench.growth import Request
+from tests.bench.fake_pictures import POINTS as FOUND
 
 
 def a_request(out: Path) -> Request:
     return Request(problem="himmelblau", device="cpu", most=1_000_000, rate=0.003, tolerance=1e-3, steps=100, repeats=2,
                    out=out)
-
-
-def point(lanes: int, seconds: float, beside: int) -> Point:
-    return Point(lanes=lanes, seconds=[seconds, 1.1 * seconds, 0.9 * seconds], compile_s=1.0,
-                 peak_bytes=beside + 100 * lanes, device_peak_bytes=None, table_bytes=100 * lanes, needed=lanes,
-                 ran=2 * lanes, converged=lanes // 2, platform="cpu")
-
-
-FOUND = [point(1_000, 0.001, 300_000_000), point(10_000, 0.01, 400_000_000), point(100_000, 0.2, 500_000_000)]
 
 
 def test_what_is_said_of_known_points(tmp_path: Path) -> None:
@@ -58,18 +49,6 @@ def test_a_real_run_of_the_smallest_size(tmp_path: Path) -> None:
     assert row.needed <= row.ran
     assert 25 * 1_000 < row.table_bytes < 1_000_000 < row.peak_bytes
     assert out.exists() and out.with_suffix(".svg").exists()
-
-
-def test_what_was_measured_before_a_process_died_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def points(*_: object) -> Iterator[Point]:
-        yield from FOUND[:2]
-        raise RuntimeError("100,000 lanes: the process died (got no result).")
-
-    monkeypatch.setattr(growth, "points", points)
-    done = CliRunner().invoke(cli, ["growth", "--out", str(tmp_path / "x.png")])
-    assert done.exit_code == 3
-    assert "the process died" in done.output and "10,000 starts" in done.output
-    assert pd.read_csv(tmp_path / "x.csv").lanes.tolist() == [1_000, 10_000]
 
 
 @pytest.mark.parametrize(("given", "code", "said"), [

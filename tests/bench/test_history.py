@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.markers import CARETDOWN
 
 from bench import cli as command_line
 from bench import history, history_picture
@@ -137,6 +138,37 @@ def test_a_miss_is_infinite_and_an_untimed_problem_has_no_headline() -> None:
     assert math.isnan(headline(a, b)) and math.isnan(headline())
 
 
+def test_a_target_met_at_the_start_takes_no_time(tmp_path: Path) -> None:
+    """A hit at step 0, as of a lane that starts below its target: a median of 0 s, or the low end of an interval."""
+    make(tmp_path / "low", "2026-01-01", [row("a", 0.5, 0.1, seconds_solo_low=0.0), TWO[2]])
+    make(tmp_path / "all", "2026-01-02", [row("a", 0.5, 0.0), TWO[2]])
+    make(tmp_path / "lost", "2026-01-03", [row("a", 0.5, 0.0), row("b", 0.5, math.inf, success=0.1)])
+    code, said = call(str(tmp_path))
+    assert code == 0 and "passed over" not in said
+    found = {entry.folder: entry.headline for entry in history.read(tmp_path).entries}
+    assert found == {"low": pytest.approx(0.3), "all": 0.0, "lost": math.inf}  # √(0.1 × 0.9), √(0 × 0.9)
+    assert "headline of 0: all has a problem whose target half of the starts meet at step 0" in said
+    assert said.count("headline of 0") == 1
+    figure = history_picture.history_figure(history.read(tmp_path).series())
+    figure.canvas.draw()
+    days = mdates.date2num([datetime(2026, 1, day, 10, tzinfo=UTC) for day in (1, 2, 3)])
+    for axes, signs in zip(figure.axes, ({CARETDOWN: [1], "x": [2]}, {CARETDOWN: [1, 2], "x": []},
+                                         {CARETDOWN: [], "x": [2]}), strict=True):
+        for sign, places in signs.items():
+            at = [x for line in axes.lines if line.get_marker() == sign for x in np.atleast_1d(line.get_xdata())]
+            assert np.allclose(at, days[places])
+        assert axes.get_yscale() == "log" and 0 < axes.get_ylim()[0] < axes.get_ylim()[1] < math.inf
+    [[segment, *_]] = [bars.get_segments() for bars in figure.axes[1].containers[0].lines[2]]
+    assert segment[:, 1].tolist() == pytest.approx([0.0, 0.12])  # down to the axis and beyond
+    caption = figure.texts[-1].get_text()
+    assert history_picture.AT_ONCE in caption and history_picture.MISSED in caption
+    low, high = figure.axes[1].get_ylim()
+    assert low < 0.1 < 0.12 < high, "the point of which the bar goes down to the axis"
+    box = figure.texts[-1].get_window_extent()
+    assert box.x1 <= figure.bbox.x1
+    assert not any(box.overlaps(axes.xaxis.label.get_window_extent()) for axes in figure.axes)
+
+
 @pytest.mark.parametrize("change", [{"device": "gpu", "device_kind": "NVIDIA H100"}, {"cpu_model": "Intel Xeon"},
                                     {"config_hash": "deadbee00"}, {"affinity": [0]}])
 def test_what_is_not_the_same_is_another_line(tmp_path: Path, change: dict) -> None:
@@ -167,7 +199,7 @@ def test_a_problem_that_none_reached_stays_on_its_line_whenever_that_was(tmp_pat
 
 def test_what_cant_be_read_is_named_and_the_rest_is_listed(tmp_path: Path) -> None:
     make(tmp_path / "fine", "2026-01-01", TWO)
-    for name in ("newer", "no-time", "no-rows", "no-column", "words", "holes", "zero", "not-csv", "broken", "list"):
+    for name in ("newer", "no-time", "no-rows", "no-column", "words", "holes", "negative", "not-csv", "broken", "list"):
         make(tmp_path / name, "2026-01-02", TWO)
 
     def edit(name: str, change: Callable[[dict], object]) -> None:
@@ -181,7 +213,7 @@ def test_what_cant_be_read_is_named_and_the_rest_is_listed(tmp_path: Path) -> No
     pd.DataFrame(TWO).drop(columns="success_rate").to_csv(tmp_path / "no-column" / "summary.csv")
     pd.DataFrame(TWO).assign(target="low").to_csv(tmp_path / "words" / "summary.csv")
     pd.DataFrame([*TWO, row("c", math.nan, 1.0)]).to_csv(tmp_path / "holes" / "summary.csv")
-    pd.DataFrame([*TWO, row("c", 0.5, 0.0)]).to_csv(tmp_path / "zero" / "summary.csv")
+    pd.DataFrame([*TWO, row("c", 0.5, -1e-9)]).to_csv(tmp_path / "negative" / "summary.csv")
     (tmp_path / "not-csv" / "summary.csv").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "broken" / "run.json").write_text("{")
     (tmp_path / "list" / "run.json").write_text("[]")
@@ -195,7 +227,7 @@ def test_what_cant_be_read_is_named_and_the_rest_is_listed(tmp_path: Path) -> No
                  "no-column: summary.csv: lacks columns (got no success_rate)",
                  "words: summary.csv: target: must be numbers (got 'low')",
                  "holes: summary.csv: target: must be numbers (got 'nan')",
-                 "zero: summary.csv: seconds_solo_median: must be positive numbers (got '0.0')",
+                 "negative: summary.csv: seconds_solo_median: must be numbers, 0 or more (got '-1e-09')",
                  "not-csv: summary.csv: cannot be read (got ", "broken: run.json: cannot be read (got ",
                  "list: run.json: is not a manifest of a run (got no object)"):
         assert f"passed over: {text}" in said

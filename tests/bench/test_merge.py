@@ -16,7 +16,7 @@ from bench import files, merge, store
 from bench.cells import group_of
 from bench.executors import run_suite
 from bench.folder_check import check_run
-from bench.merge import merge_folders
+from bench.merge import _other_results, merge_folders
 from bench.shards import Shard
 from bench.suite import suite_from
 from tests.bench.merging import REAL, Folders, edit, into, rows, state
@@ -138,6 +138,67 @@ def test_interrupted_runs_of_one_suite_are_merged_too(tmp_path: Path, capfd: pyt
     assert "6 of 12 cells have no step times: a.sgd.1, a.sgd.13, a.sgd.99; go on:" in said
     assert go(tmp_path / "merged", None, resume=True) == 0
     assert check_run(tmp_path / "merged").code == 0
+
+
+def measured_anew(folder: Path, *groups: str) -> None:
+    """Give parts other bytes of memory or other seconds, as every run has them."""
+    for group in groups:
+        part = folder / "parts" / group
+        tables = {path.stem: pandas.read_parquet(path) for path in part.glob("*.parquet")}
+        shutil.rmtree(part)
+        if "timing" in group:
+            tables["timing"]["seconds"] += 1.0
+        else:
+            tables["memory"] = pandas.DataFrame({"problem": ["a"], "peak_bytes": [hash(folder.name)]})
+        store.write_group(folder, group, tables)
+
+
+def test_groups_that_two_interrupted_runs_have_are_measured_in_one_of_them(tmp_path: Path) -> None:
+    """Results are the same, bytes and seconds never: those of a problem come from the folder of its step times."""
+    kept = {"first": ("a.sgd.1", "a.sgd.13", "a.sgd.99", "a.timing", "b.sgd.1"), "second": (
+        "a.sgd.1", "a.sgd.13", "a.timing", "b.sgd.1", "b.sgd.13", "b.sgd.99", "b.timing")}
+    for name, mine in kept.items():
+        assert go(tmp_path / name, None) == 0
+        for part in store.parts_of(tmp_path / name):
+            if part.name not in mine:
+                shutil.rmtree(part)
+        measured_anew(tmp_path / name, *mine)
+    for order in (["first", "second"], ["second", "first"]):
+        out = tmp_path / "-".join(order)
+        assert into([tmp_path / name for name in order], out) == 0
+        assert check_run(out).code == 0
+        for group in {*kept["first"], *kept["second"]}:
+            source = "first" if group.startswith("a.") else "second"
+            assert state(out / "parts" / group) == state(tmp_path / source / "parts" / group)
+
+
+def test_step_times_without_one_of_the_cells_are_taken_anew(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A folder in which a group failed has step times of the others."""
+    for name in ("first", "second"):
+        assert go(tmp_path / name, None) == 0
+    shutil.rmtree(tmp_path / "first/parts/a.sgd.13")
+    shutil.rmtree(tmp_path / "second/parts/a.timing")
+    assert into([tmp_path / "first", tmp_path / "second"], tmp_path / "merged") == 3
+    assert "6 of 12 cells have no step times: a.sgd.1, a.sgd.13, a.sgd.99; go on" in capfd.readouterr().out
+    assert not (tmp_path / "merged/parts/a.timing").exists()
+    assert store.read_run(tmp_path / "merged")["finished"] is None
+    assert go(tmp_path / "merged", None, resume=True) == 0
+    assert check_run(tmp_path / "merged").code == 0
+
+
+def test_a_narrowed_width_goes_with_the_part_that_ran_at_it(tmp_path: Path, shards: Folders) -> None:
+    group, other = groups(shards[0])[0], groups(shards[1])[0]
+    edit(shards[0], lambda run: run.update(widths={group: 8}, widened={group: 1}))
+    edit(shards[1], lambda run: run.update(widths={other: 4, group: 2}))
+    assert into(shards, tmp_path / "merged") == 0
+    run = store.read_run(tmp_path / "merged")
+    assert run["widths"] == {group: 8, other: 4} and run["widened"] == {group: 1}
+
+
+def test_what_is_measured_may_differ_between_two_parts_and_nothing_else() -> None:
+    assert _other_results({"claims": "a", "points": "b"}, {"claims": "c", "points": "d"}) == []
+    assert _other_results({"lanes": "a", "memory": "b"}, {"lanes": "c", "memory": "d"}) == ["lanes"]
+    assert _other_results({"lanes": "a"}, {"lanes": "a", "hits": "b"}) == ["hits"]
 
 
 def test_a_failed_cell_stays_failed_and_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

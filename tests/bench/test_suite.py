@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.bad_input import SuiteError
-from bench.size import size_of
+from bench.size import size_of, too_long
 from bench.suite import Suite, config_hash, load_suite, narrowed, shipped_suites, suite_from
 
 # a field, its keys in quotes where they hold a colon; what is wrong; what came; what to do
@@ -60,8 +60,10 @@ def test_quick_is_the_designs_quick() -> None:
     ("batch_sizes", ["most"]), ("batch_sizes", 32),
     ("problems", "digits-softmax"), ("problems", [3]), ("problems", [""]), ("problems", ["x" * 1_000_000]),
     ("rates", 0), ("rates", [0.1, -0.1]), ("rates", [0.0]), ("rates", True), ("rates", "five"), ("rate_span", 0.5),
+    ("rate_span", 1.0),
     ("horizons", [1.5]), ("horizons", [0.0]), ("gaps", [1.0]), ("gaps", [0.0]), ("gaps", [float("nan")]),
-    ("dtype", "float16"), ("matmul_precision", "fast"), ("width", 0), ("repeats", 0), ("min_sample_s", 0), ("marks", 1),
+    ("dtype", "float16"), ("matmul_precision", "fast"), ("width", 0), ("repeats", 0), ("min_sample_s", 1e-4),
+    ("marks", 1),
     ("starts", 10**4000), ("name", 7), ("name", "a\nb"), ("problem", 3), ("problem", {"digits-softmax": 3}),
     ("targets", {"digits-softmax": [float("nan")]}), ("targets", {"digits-softmax": []}),
 ])
@@ -105,6 +107,15 @@ def test_targets_given_twice_are_refused() -> None:
     own = {"digits-softmax": {"targets": [0.2]}}
     (error,) = errors_of(GOOD | {"targets": {"digits-softmax": [0.1]}, "problem": own})
     assert error.startswith("problem.digits-softmax.targets: targets are given twice (got [0.2])")
+
+
+@pytest.mark.parametrize("targets", [
+    {"problem": {"digits-softmax": {"gaps": [0.01], "targets": [0.2]}}},
+    {"problem": {"digits-softmax": {"gaps": [0.01]}}, "targets": {"digits-softmax": [0.2]}}])
+def test_gaps_beside_targets_are_refused(targets: dict[str, object]) -> None:
+    (error,) = errors_of(GOOD | targets)
+    assert error.startswith("problem.digits-softmax.gaps: have no meaning beside targets (got [0.01])")
+    assert suite_from(GOOD | {"gaps": [0.01], "targets": {"digits-softmax": [0.2]}})  # other problems may use them
 
 
 def test_duplicates_are_removed_with_a_note() -> None:
@@ -215,3 +226,18 @@ def test_a_million_cells_are_too_large() -> None:
     size = size_of(suite_from(GOOD | axes))
     assert size.cells == 1_000_000
     assert size.too_large
+
+
+def test_a_run_of_more_than_a_week_is_too_long() -> None:
+    assert too_long(7 * 86_400) is None
+    assert FORM.match(str(too_long(3e6)))
+    assert str(too_long(3e6)).startswith("epochs: the run is very long (got at least 35 days).")
+
+
+def test_lanes_are_counted_with_all_that_widening_may_add() -> None:
+    """Five rates at three horizons, widened twice by two rates at both ends: 13, so 39 settings on 8 starts."""
+    suite = suite_from(GOOD)
+    assert (suite.rates, suite.widenings, len(suite.horizons), suite.tuning_starts, suite.starts) == (5, 2, 3, 8, 32)
+    assert f"up to {2 * (39 * 8 + 3 * 32)} lanes" in str(size_of(suite))
+    assert f"up to {2 * (15 * 8 + 3 * 32)} lanes" in str(size_of(suite_from(GOOD | {"widenings": 0})))
+    assert size_of(suite).seconds == size_of(suite_from(GOOD | {"widenings": 0})).seconds  # at least

@@ -12,6 +12,7 @@ import bench
 import gdjax
 from bench.executors import run_suite
 from bench.experiment import Group, measure
+from bench.size import lanes_of, size_of
 from bench.suite import Suite, suite_from
 from bench.tuning import grid, wider
 
@@ -50,6 +51,56 @@ def test_nothing_is_next_where_winners_are_inside_or_there_is_no_grid(changes: d
     assert wider(suite, grid(suite, 1.0), winners(constant=best, cosine=best)) == {}
 
 
+def test_given_rates_are_tried_and_the_constant_schedule_tries_others_between_them() -> None:
+    """Three rates at three horizons are nine settings: of constant three more in each of two gaps."""
+    tried = grid(a_suite(rates=[1.0, 0.01, 0.1], horizons=[0.25, 0.5, 1.0]), 7.0)
+    assert {len(settings) for settings in tried.values()} == {9}
+    assert rates_of(tried, "cosine") == [0.01, 0.1, 1.0]
+    np.testing.assert_allclose(rates_of(tried, "constant"), np.geomspace(0.01, 1.0, 9))
+    tried = grid(a_suite(rates=[0.1, 0.2, 5.4]), 7.0)  # at two horizons: of three more the widest gap has two
+    assert rates_of(tried, "constant") == pytest.approx([0.1, 0.02**0.5, 0.2, 0.6, 1.8, 5.4])
+
+
+def test_given_rates_are_all_where_there_is_only_the_constant_schedule() -> None:
+    suite = a_suite(rates=[0.1], schedules=["constant"])
+    assert [setting.rate for setting in grid(suite, 7.0)["constant"]] == [0.1]
+    assert lanes_of(suite, suite.settings_for("line-fit")) == (2, 0, 3)
+
+
+@pytest.mark.parametrize("changes", [
+    {}, {"rates": 1}, {"rates": 1, "horizons": [0.2, 0.5, 1.0]}, {"rates": 7, "rate_span": 1.001},
+    {"rates": [0.1, 0.3]}, {"rates": [0.1, 0.1 + 1e-9, 2.0], "horizons": [0.1, 0.2, 0.5, 1.0]},
+    {"rates": [0.5], "horizons": [1.0]},
+    {"rates": [0.1, 0.3], "schedules": ["cosine", "linear"]}, {"rates": 4, "schedules": ["constant"]}])
+def test_lanes_are_counted_as_they_are_tuned(changes: dict[str, object]) -> None:
+    """And no setting is there twice, or the library would drop it."""
+    suite = a_suite(**changes)
+    tried = grid(suite, 0.03)
+    counted = lanes_of(suite, suite.settings_for("line-fit"))
+    for settings in tried.values():
+        assert len(set(settings)) == len(settings)
+        assert len(settings) * suite.tuning_starts == counted.tuned
+    for _ in range(suite.widenings):  # the most that may come: winners at both ends, each time
+        low, high = ({name: end(setting.rate for setting in settings) for name, settings in tried.items()}
+                     for end in (min, max))
+        both = pd.concat([winners(**low), winners(**high)], ignore_index=True)
+        found = wider(suite, tried, both)
+        tried = {name: settings + found.get(name, []) for name, settings in tried.items()}
+    for settings in tried.values():
+        assert len(set(settings)) == len(settings)
+        assert len(settings) * suite.tuning_starts == counted.tuned + counted.widened
+    assert size_of(suite).lanes == len(suite.schedules) * sum(counted) == group_of(suite).most_lanes
+
+
+def test_lanes_are_never_named_after_settings_that_did_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were a setting left out, all lanes after it would bear the name of another."""
+    whole = gdjax.minibatch
+    monkeypatch.setattr(gdjax, "range_test", lambda *args, **kwargs: 1.0)
+    monkeypatch.setattr(gdjax, "minibatch", lambda *args, settings, **more: whole(*args, settings=settings[1:], **more))
+    with pytest.raises(RuntimeError, match=r"settings: not those that were given \(got 19, wanted 20\)"):
+        measure(group_of(a_suite()))
+
+
 def group_of(suite: Suite) -> Group:
     return Group(suite, suite.settings_for("line-fit"), gdjax.problems.get("line-fit"), "sgd", 100, "cpu")
 
@@ -64,6 +115,7 @@ def test_a_grid_in_the_wrong_place_is_widened_until_the_winner_is_inside(
     monkeypatch.setattr(gdjax, "range_test", lambda *args, **kwargs: centre * factor)
     found = measure(group_of(a_suite(widenings=20)))
     assert found.widened >= 1
+    assert len(found.tables["lanes"]) <= group_of(a_suite(widenings=20)).most_lanes
     assert not found.tables["chosen"].edge_of_grid.any()
     assert (found.tables["chosen"].tuning_ert < 2 * true.tables["chosen"].tuning_ert).all()  # of a grid elsewhere
     tuning = found.tables["lanes"].query("split == 'tuning'")

@@ -22,3 +22,8 @@ def make_vector() -> gdjax.Problem:
 def make_trouble() -> gdjax.Problem:
     """A function that fails in a way of its own."""
     raise KeyError("no such column")
+
+
+def make_exit() -> None:
+    """A function that ends the process, as a script does that lacks its arguments."""
+    raise SystemExit("usage: DATA")

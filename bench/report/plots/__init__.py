@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.rates import rate_table
 from bench.analysis.reported import Reported
-from bench.analysis.summary import problem_facts
+from bench.analysis.summary import problem_facts, several_optimizers
 from bench.report.plots.across import across_plots
 from bench.report.plots.critical import critical_plots
 from bench.report.plots.losses import curve_plot, heat_plot, outcome_plot, rate_plot
@@ -26,16 +27,16 @@ __all__ = ["Json", "Plot", "Selector", "across_plots", "json_ready", "problem_pl
 
 
 def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame, scaling: pd.DataFrame,
-                  noise: Mapping[Key, NoiseAlong]) -> dict[str, list[Plot]]:
-    """The figures of every problem that has a reported lane.
+                  noise: Mapping[Key, NoiseAlong]) -> dict[Key, list[Plot]]:
+    """The figures of every (problem, optimizer, device) that has a reported lane.
 
     Args:
         tables, reported: of the run.
         summary: the rows of `summarise(tables)` that are to be drawn.
         scaling, noise: `scaling_table` and `noise_along` of the run.
     """
-    rates, styles = rate_table(tables), schedule_looks(summary)
-    found: dict[str, list[Plot]] = {}
+    rates, styles, several = rate_table(tables), schedule_looks(summary), several_optimizers(tables)
+    found: dict[Key, list[Plot]] = {}
     groups = summary[summary["lanes"] > 0].groupby(["problem", "optimizer", "device"], sort=True)
     for place, ((problem, optimizer, device), rows) in enumerate(groups):
         target, identity = headline_target(rows), f"plot-{place + 1}"
@@ -52,10 +53,12 @@ def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
                                   int(rank(shown, measure_of(shown))["batch_size"].iloc[0]), identity))
         fits = scaling[(scaling["problem"] == problem) & (scaling["optimizer"] == optimizer)
                        & (scaling["device"] == device) & scaling["schedule"].isin(rows["schedule"])]
-        along = noise.get((str(problem), str(optimizer), str(device)))
+        group = str(problem), str(optimizer), str(device)
+        along = noise.get(group)
         measured = [] if along is None else [noise_scale_plot(along, optimum, identity)]
         mine[2:2] = [*critical_plots(rows, fits, styles, target, identity), *measured]
-        found.setdefault(str(problem), []).extend([*mine, ecdf_plot(rows, reported, styles, identity)])
+        mine.append(ecdf_plot(rows, reported, styles, identity))
+        found[group] = [replace(plot, title=f"{plot.title} ({optimizer})") for plot in mine] if several else mine
     return found
 
 

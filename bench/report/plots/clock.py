@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.intervals import Estimate
-from bench.analysis.words import seconds_number, seconds_words
-from bench.report.plots.parts import Json, Plot, Selector, axis, batch_looks, layout, line, text, unit_axis
+from bench.analysis.words import problem_label, seconds_number, seconds_words
+from bench.report.plots.parts import Json, Plot, Selector, axis, dashed_looks, layout, line, text, unit_axis
 
 _STARTUP = (("trace_s", "trace", "#56B4E9"), ("compile_s", "compile", "#0072B2"),
             ("first_run_s", "first run", "#E69F00"))
@@ -23,14 +23,14 @@ def clock_plots(timing: pd.DataFrame) -> list[Plot]:
     if timing.empty:
         return []
     several = timing["optimizer"].nunique() > 1
-    named = timing.assign(name=[f"{row.problem} ({row.optimizer})" if several else str(row.problem)
-                                for row in timing.itertuples()])
+    named = timing.assign(name=[problem_label(*name, several=several) for name in
+                                timing[["problem", "optimizer"]].itertuples(index=False)])
     return [_step_plot(named), _startup_plot(named), _scoring_plot(named)]
 
 
 def _step_plot(timing: pd.DataFrame) -> Plot:
     names = sorted(timing["name"].unique())
-    looks = batch_looks(range(len(names)))
+    looks = dashed_looks(range(len(names)))
     views: dict[str, Json] = {}
     for place, (kind, label) in enumerate(_KINDS):
         data: list[Json] = []
@@ -71,7 +71,7 @@ def _startup_plot(timing: pd.DataFrame) -> Plot:
 
 def _scoring_plot(timing: pd.DataFrame) -> Plot:
     names = sorted(timing["name"].unique())
-    looks = batch_looks(range(len(names)))
+    looks = dashed_looks(range(len(names)))
     data: list[Json] = []
     for at, name in enumerate(names):
         rows = timing[timing["name"] == name].sort_values("batch_size")

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.curves import curve_quantiles, outcome_shares
-from bench.analysis.intervals import Estimate
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.rates import best_horizons
 from bench.analysis.reported import Reported
-from bench.analysis.words import batch_label, number, schedule_label, seconds_words
+from bench.analysis.words import batch_label, number, schedule_label, seconds_number
+from bench.report.curves import Drawn, curve_axis, drawn_curve
+from bench.report.grids import final_words
 from bench.report.plots.parts import (
     FAINT,
     INK,
@@ -24,15 +25,18 @@ from bench.report.plots.parts import (
     Selector,
     axis,
     banded,
-    batch_looks,
+    dashed_looks,
     label_of,
     layout,
     line,
     unit_axis,
 )
+from bench.report.style import suits_log
 
 _OUTCOMES = (("hit", "hit the target", "#009E73"), ("hit_then_diverged", "hit it, then diverged", "#E69F00"),
              ("missed", "missed it in the budget", "#CCCCCC"), ("diverged", "diverged before it", "#D55E00"))
+
+_LABELS = ("start", "middle", "end")  # of a line across
 
 
 def curve_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, optimum: float, targets: list[tuple[float, str]],
@@ -41,8 +45,9 @@ def curve_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, optimum: fl
     base = 0.0 if math.isnan(optimum) else optimum
     order = rank(rows, measure_of(rows))
     sizes, examples = sorted(rows["batch_size"].unique()), int(rows["problem_examples"].iloc[0])
-    curves = {place: curve_quantiles(reported, row) for place, row in rows.iterrows()}
-    styles = batch_looks(sizes)
+    curves = {place: drawn_curve(curve_quantiles(reported, row), base) for place, row in rows.iterrows()}
+    logarithmic, places = curve_axis(curves.values(), [loss - base for loss, _ in targets], optimum)
+    styles = dashed_looks(sizes)
 
     def by_batch(row: pd.Series) -> tuple[str, str, str, str]:
         batch = batch_label(int(row["batch_size"]), examples)
@@ -55,13 +60,14 @@ def curve_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, optimum: fl
     chosen += [(rows[rows["batch_size"] == size], by_schedule) for size in sizes]
     views: dict[str, Json] = {}
     for place, (lines, look) in enumerate(chosen):
-        data = [trace for at, row in lines.iterrows() for trace in _curve(curves[at], base, *look(row))]
+        data = [_curve(curves[at], *look(row)) for at, row in lines.iterrows() if len(curves[at].epochs)]
         title = "loss" if math.isnan(optimum) else "loss above the optimum"
-        view = layout(unit_axis("epochs (passes over the data)"), axis(f"{title} (median of the starts)"))
+        view = layout(unit_axis("epochs (passes over the data)"),
+                      axis(f"{title} (median of the starts)", kind="log" if logarithmic else "linear"))
         view["shapes"] = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": loss - base, "y1": loss - base,
                            "line": {"color": INK, "width": 1, "dash": "dot"},
-                           "label": {"text": words, "textposition": "start", "font": {"size": 10, "color": INK}}}
-                          for loss, words in targets]
+                           "label": {"text": words, "textposition": _LABELS[at], "font": {"size": 10, "color": INK}}}
+                          for (loss, words), at in zip(targets, places, strict=True)]
         views[str(place)] = {"data": data, "layout": view}
     options = ["best schedule of each batch size", *[f"every schedule at batch size {batch_label(size, examples)}"
                                                      for size in sizes]]
@@ -79,7 +85,7 @@ def heat_plot(rows: pd.DataFrame, identity: str) -> Plot:
     views = {str(place): _heat_view(rows, *kind) for place, kind in enumerate(kinds)}
     height = 190 + 44 * rows["schedule"].nunique()
     return Plot(f"{identity}-heat", "Schedule × batch size",
-                "Light is better; what more than half of the starts missed is grey.", views,
+                "Light is better. Grey: more than half of the starts missed or diverged; – was not measured.", views,
                 (Selector("show", [label for _, label in kinds]),), (), "loss", height)
 
 
@@ -124,6 +130,8 @@ def rate_plot(rates: pd.DataFrame, looks: Looks, examples: int, first: int, iden
             y = unit_axis(label)
             if measure == "diverged":
                 y = axis(label, kind="linear") | {"range": [-3, 103]}
+            elif not suits_log(found[measure][measure].to_numpy(float), above_optimum=measure == "ert_steps"):
+                y = axis(label, kind="linear")
             view = layout(unit_axis("rate (learning rate at the start, per step)"), y)
             views[f"{place}-{at}"] = {"data": data, "layout": view}
     options = [batch_label(int(size), examples) for size in sizes]
@@ -133,18 +141,9 @@ def rate_plot(rates: pd.DataFrame, looks: Looks, examples: int, first: int, iden
                 (Selector("batch size", options), Selector("show", [label for _, label in kinds])), ("x", "y"))
 
 
-def _curve(curve: pd.DataFrame, base: float, name: str, colour: str, marker: str, dash: str) -> list[Json]:
-    shown = curve[(curve["epochs"] > 0) & np.isfinite(curve["low"])]
-    if shown.empty:
-        return []
-    x = shown["epochs"].to_numpy(float)
-    low, median, high = (shown[part].to_numpy(float) - base for part in ("low", "median", "high"))
-    # a quantile of ∞ (lanes that diverged) is drawn as far up as any finite number seen
-    finite = np.concatenate([part[np.isfinite(part)] for part in (low, median, high)])
-    top = finite.max() if len(finite) else 1.0
-    hover = f"{name}<br>%{{y:.3g}} after %{{x:.3g}} epochs<extra></extra>"
-    trace = line(name, colour, marker, x, np.where(np.isfinite(median), median, np.nan), hover, dash=dash)
-    return [banded(trace, low, np.minimum(high, top))]
+def _curve(curve: Drawn, name: str, colour: str, marker: str, dash: str) -> Json:
+    hover = f"{name}<br>%{{y:.4~g}} after %{{x:.3~g}} epochs<extra></extra>"
+    return banded(line(name, colour, marker, curve.epochs, curve.median, hover, dash=dash), curve.low, curve.high)
 
 
 def _heat_view(rows: pd.DataFrame, measure: str, label: str) -> Json:
@@ -152,30 +151,34 @@ def _heat_view(rows: pd.DataFrame, measure: str, label: str) -> Json:
     sizes, schedules = sorted(rows["batch_size"].unique()), sorted(rows["schedule"].unique())
     examples = int(rows["problem_examples"].iloc[0])
     values = rows.pivot(index="schedule", columns="batch_size", values=column).loc[schedules, sizes].to_numpy(float)
-    if measure == "success":
-        shade, words = values, [[f"{100 * value:.0f}" for value in line_] for line_ in values]
-    else:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            shade = np.where(np.isfinite(values) & (values > 0), np.log10(values), np.nan)
-        seconds = measure.startswith("seconds")
-        words = [[_cell_words(value, seconds) for value in line_] for line_ in values]
+    shade = values if measure == "success" else _shade(values, above_optimum=measure != "final_loss")
+    words = np.reshape(_cell_words(values.ravel().tolist(), measure), values.shape).tolist()
     cells = {(row["schedule"], row["batch_size"]): row for row in rows.to_dict("records")}
     hover = [[_heat_hover(cells.get((schedule, size)), label, word) for size, word in zip(sizes, line_, strict=True)]
              for schedule, line_ in zip(schedules, words, strict=True)]
-    finite = shade[np.isfinite(shade)]
-    middle = (finite.max() + finite.min()) / 2 if len(finite) else 0.0
     light_is_high = measure == "success"
+    low, high = _ends(shade, light_is_high=light_is_high)
     xs = [batch_label(size, examples).replace(" ", "<br>") for size in sizes]
     ys = [label_of(name) for name in schedules]
-    notes = [{"x": at, "y": up, "text": words[up][at], "showarrow": False, "font": {"size": 10, "color": _ink(
-        shade[up, at], middle, light_is_high=light_is_high)}} for up in range(len(ys)) for at in range(len(xs))]
+    inks = [[_ink(value, (low + high) / 2, light_is_high=light_is_high) for value in line_] for line_ in shade]
+    notes = [{"x": at, "y": up, "text": words[up][at], "showarrow": False, "font": {"size": 10, "color": inks[up][at]}}
+             for up in range(len(ys)) for at in range(len(xs))]
     heat: Json = {"type": "heatmap", "z": shade, "x": xs, "y": ys, "colorscale": "Cividis",
-                  "reversescale": not light_is_high, "showscale": False, "text": hover, "xgap": 2, "ygap": 2,
-                  "hovertemplate": "%{text}<extra></extra>", "hoverongaps": True}
+                  "zmin": low, "zmax": high, "reversescale": not light_is_high, "showscale": False, "text": hover,
+                  "xgap": 2, "ygap": 2, "hovertemplate": "%{text}<extra></extra>", "hoverongaps": True}
     # what has no number is not left out: it is grey
     grey = heat | {"z": np.zeros_like(shade), "colorscale": [[0, FAINT], [1, FAINT]], "reversescale": False}
     view = layout(axis("batch size (examples per step)", kind="category"), axis("", kind="category"), annotations=notes)
     return {"data": [grey, heat], "layout": view}
+
+
+def _ends(shade: np.ndarray, *, light_is_high: bool) -> tuple[float, float]:
+    """The least and the greatest shade; where all are the same, all are light."""
+    finite = shade[np.isfinite(shade)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 0.0)
+    if low < high:
+        return low, high
+    return (low - 1, low) if light_is_high else (low, low + 1)
 
 
 def _ink(shade: float, middle: float, *, light_is_high: bool) -> str:
@@ -184,10 +187,21 @@ def _ink(shade: float, middle: float, *, light_is_high: bool) -> str:
     return "black" if (shade >= middle) == light_is_high else "white"
 
 
-def _cell_words(value: float, seconds: bool) -> str:
-    if not math.isfinite(value):
-        return "missed"
-    return seconds_words(Estimate(value, value, value)).split(" [")[0] if seconds else number(value, 2)
+def _shade(values: np.ndarray, *, above_optimum: bool) -> np.ndarray:
+    """Logarithms where values have them, 0 like the least above it: the start met the target, the loss its optimum."""
+    finite = np.where(np.isfinite(values), values, np.nan)
+    if not suits_log(values, above_optimum=above_optimum):
+        return finite
+    return np.log10(np.maximum(finite, finite[finite > 0].min(initial=math.inf)))
+
+
+def _cell_words(values: list[float], measure: str) -> list[str]:
+    if measure.startswith("final"):
+        return final_words(values, known=measure == "final_gap")
+    if measure == "success":
+        return [number(float(f"{100 * value:.0f}")) for value in values]
+    words = seconds_number if measure.startswith("seconds") else number
+    return ["missed" if math.isinf(value) else words(value) for value in values]
 
 
 def _heat_hover(row: Mapping[Hashable, Any] | None, label: str, word: str) -> str:

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from bench.analysis.ecdf import START
 from bench.analysis.noise_along import NoiseAlong
 from bench.analysis.words import batch_words, estimate_words, number, schedule_words, target_words
-from bench.report.noise_scale import START, limits_of, loss_axis
+from bench.report.noise_scale import limits_of, loss_axis
 from bench.report.plots.parts import Json, Plot, Selector, axis, banded, layout, line, text, unit_axis
 from bench.report.style import COLOURS
 

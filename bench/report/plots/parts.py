@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,7 +19,8 @@ Looks = Mapping[str, tuple[str, str]]
 INK, FAINT = "#444444", "#eeeeee"
 _SYMBOLS = dict(zip(MARKERS, ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "star",
                               "triangle-left", "triangle-right"), strict=True))
-_DASHES = ("solid", "dash", "dot")
+Named = TypeVar("Named", str, int)
+_DASHES = ("solid", "dash", "dot", "longdash", "dashdot", "longdashdot")
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,13 @@ def open_markers(name: str, colour: str, marker: str, x: np.ndarray, y: np.ndarr
             "text": list(hover), "hovertemplate": "%{text}<extra></extra>"}
 
 
-def batch_looks(sizes: Sequence[int]) -> dict[int, tuple[str, str, str]]:
-    """A colour, a marker and a dash for each batch size, by its place."""
-    return {size: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)], _DASHES[place // len(COLOURS) % 3])
-            for place, size in enumerate(sizes)}
+def dashed_looks(names: Sequence[Named]) -> dict[Named, tuple[str, str, str]]:
+    """A colour, a marker and a dash for each name or batch size, by its place: lines are told apart without markers.
+
+    A schedule has the colour and marker of `bench.report.style.looks`.
+    """
+    return {name: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)],
+                   _DASHES[place // len(COLOURS) % len(_DASHES)]) for place, name in enumerate(names)}
 
 
 def layout(x: Json, y: Json, **more: object) -> Json:

@@ -23,7 +23,7 @@ from bench.report.plots.parts import (
     Selector,
     banded,
     batch_axis,
-    batch_looks,
+    dashed_looks,
     label_of,
     layout,
     line,
@@ -65,7 +65,7 @@ def target_plot(rows: pd.DataFrame, headline: float, looks: Looks, identity: str
              for place, (target, _) in enumerate(goals) for at, (unit, label) in enumerate(units)}
     return Plot(f"{identity}-target", "Time to target against batch size",
                 "Median over starts, bars are 95 % intervals. Open markers in the strip: more than half of the starts "
-                "missed.", views,
+                f"missed.{_met_words(rows, 'one step')}", views,
                 (Selector("loss", [words for _, words in goals]), Selector("time in", [name for _, name in units])),
                 ("y",), "seconds" if len(units) > 2 else "steps")
 
@@ -85,16 +85,23 @@ def ecdf_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, identity: st
              for place, cells in enumerate(choices) for at, (unit, label) in enumerate(units)}
     options = ["best of each batch size", *[schedule_label(name) for name in schedules]]
     return Plot(f"{identity}-ecdf", "Share of starts and targets reached (ECDF)",
-                "Every start counts once for each target; higher and further left is better. Band: 95 %, over starts.",
-                views, (Selector("schedule", options), Selector("time in", [name for _, name in units])), ("x",))
+                "Every start counts once for each target; higher and further left is better. Band: 95 %, over starts."
+                + _met_words(rows, "half a step"), views,
+                (Selector("schedule", options), Selector("time in", [name for _, name in units])), ("x",))
+
+
+def _met_words(rows: pd.DataFrame, place: str) -> str:
+    met = bool((rows["steps_median"] == 0).any())
+    return f" A target that the start meets already is drawn at {place}." if met else ""
 
 
 def _target_view(rows: pd.DataFrame, unit: str, label: str, looks: Looks) -> Json:
     sizes, examples = sorted(rows["batch_size"].unique()), int(rows["problem_examples"].iloc[0])
     schedules = [name for name in looks if name in set(rows["schedule"])]
-    values = {part: _values(rows, unit, part) for part in ("median", "low", "high")}
-    seen = np.concatenate([part[np.isfinite(part) & (part > 0)] for part in values.values()])
-    top = float(seen.max()) if len(seen) else 1.0
+    # a logarithmic axis has no zero: a target that the start meets is at one step, as in the static figure
+    floor = float(np.nanmin([unit_scale(row, unit) for row in rows.to_dict("records")]))
+    seen = np.concatenate([_values(rows, unit, part) for part in ("median", "low", "high")])
+    top = float(seen[np.isfinite(seen)].max(initial=floor))
     data: list[Json] = []
     missed = False
     for schedule, shift in zip(schedules, shifts(sizes, len(schedules)), strict=True):
@@ -105,8 +112,8 @@ def _target_view(rows: pd.DataFrame, unit: str, label: str, looks: Looks) -> Jso
                  zip(cell[_HOVER].to_dict("records"), median, low, high, strict=True)]
         hit, lost = np.isfinite(median), np.isinf(median)
         # an interval without an upper end goes on into the strip of misses
-        ends = np.where(np.isfinite(high), high, top * 2)
-        drawn, start = np.where(hit, median, np.nan), np.where(hit, low, np.nan)
+        ends = np.where(np.isfinite(high), high, top * 2).clip(floor)
+        drawn, start = (np.where(hit, part, np.nan).clip(floor) for part in (median, low))
         trace = line(label_of(schedule), *looks[schedule], x, drawn, hover)
         trace["error_y"] = {"type": "data", "symmetric": False, "array": ends - drawn,
                             "arrayminus": drawn - start, "thickness": 1.3, "width": 3}
@@ -143,7 +150,7 @@ def _target_hover(row: Mapping[Hashable, Any], value: Estimate, unit: str) -> st
 
 def _ecdf_view(curves: list[tuple[pd.Series, pd.DataFrame]], unit: str, label: str, sizes: list[int], *,
                named: bool) -> Json:
-    styles, data = batch_looks(sizes), []
+    styles, data = dashed_looks(sizes), []
     for row, curve in curves:
         scale, size = unit_scale(row, unit), int(row["batch_size"])
         if curve.empty or math.isnan(scale):
@@ -155,7 +162,7 @@ def _ecdf_view(curves: list[tuple[pd.Series, pd.DataFrame]], unit: str, label: s
         suffix = "s" if unit.startswith("seconds") else f" {unit}"
         hover = f"{name}<br>%{{y:.0f}} % by %{{x:.3s}}{suffix}<extra></extra>"
         share, low, high = (100 * curve[part].to_numpy(float) for part in ("share", "low", "high"))
-        trace = line(name, colour, marker, x, share, hover, dash=dash, markers=False, shape="hv")
+        trace = line(name, colour, marker, x, share, hover, dash=dash, markers=len(curve) == 1, shape="hv")
         data.append(banded(trace, low, high))
     y: Json = {"title": {"text": "reached (% of starts × targets)"}, "range": [0, 101], "type": "linear"}
     return {"data": data, "layout": layout(unit_axis(label, seconds=unit.startswith("seconds")), y)}

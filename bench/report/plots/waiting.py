@@ -6,12 +6,12 @@ import math
 
 import pandas as pd
 
-from bench.analysis.ecdf import unit_scale
+from bench.analysis.ecdf import START, unit_scale
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.reported import Reported
 from bench.analysis.waiting import waiting_of
 from bench.analysis.words import batch_label
-from bench.report.plots.parts import Json, Plot, Selector, banded, batch_looks, label_of, layout, line, unit_axis
+from bench.report.plots.parts import Json, Plot, Selector, banded, dashed_looks, label_of, layout, line, unit_axis
 from bench.report.plots.targets import units_of
 
 
@@ -24,7 +24,7 @@ def waiting_plot(rows: pd.DataFrame, reported: Reported, identity: str) -> Plot:
         identity: of the figure.
     """
     order = rank(rows, measure_of(rows)).drop_duplicates("batch_size").sort_values("batch_size")
-    looks = batch_looks([int(size) for size in order["batch_size"]])
+    looks = dashed_looks([int(size) for size in order["batch_size"]])
     curves = [(row, waiting_of(reported, row)) for _, row in order.iterrows()]
     units = [unit for unit in units_of(rows) if unit[0] != "seconds_batched"]
     views: dict[str, Json] = {}
@@ -40,8 +40,7 @@ def waiting_plot(rows: pd.DataFrame, reported: Reported, identity: str) -> Plot:
 
 
 def _lines(row: pd.Series, curve: pd.DataFrame, unit: str, look: tuple[str, str, str]) -> list[Json]:
-    # a logarithmic axis has no zero: what holds at the start is drawn at half a step
-    scale, later = unit_scale(row, unit), curve.assign(step=curve["step"].clip(lower=0.5))
+    scale, later = unit_scale(row, unit), curve.assign(step=curve["step"].clip(lower=START))
     if later.empty or math.isnan(scale):
         return []
     colour, marker, dash = look

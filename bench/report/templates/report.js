@@ -48,9 +48,9 @@
       Object.assign(axis, {gridcolor: line, linecolor: line, zeroline: false, automargin: true});
       if (axis.type === "category") axis.showgrid = false;
       axis.title = {...axis.title, standoff: 8};
-      if (state.scale[which]) {
-        axis.type = state.scale[which];
-        if (axis.type === "linear" && axis.range) delete axis.range;
+      if (state.scale[which] === "linear" && axis.type === "log") {
+        axis.type = "linear";
+        delete axis.range;
       }
       if (axis.ticksuffix === "s" && axis.type === "log") Object.assign(axis, {tickvals: SECONDS, ticktext: SECONDS.map(spoken)});
     }
@@ -66,6 +66,8 @@
     const dark = root.dataset.theme === "dark" && !state.printing;
     const view = plot.views[state.key];
     const size = state.printing ? {width: PRINTED, height: plot.height} : {};
+    // a view whose own axis is linear holds what a logarithmic one cannot show
+    for (const button of place.buttons) button.hidden = view.layout[button.dataset.scale + "axis"].type !== "log";
     Plotly.react(place.div, coloured(view.data.flatMap(withBands), dark), {...layoutOf(view, state, dark), ...size}, {
       responsive: true, displayModeBar: false});
     place.div.style.aspectRatio = state.printing ? `${PRINTED} / ${plot.height}` : "";
@@ -92,7 +94,8 @@
     });
     figure.querySelector("button[data-save]").addEventListener("click", () => Plotly.downloadImage(
       place.div, {format: "svg", filename: place.plot.identity, width: place.div.clientWidth, height: place.plot.height}));
-    for (const button of figure.querySelectorAll("button[data-scale]")) button.addEventListener("click", () => {
+    place.buttons = [...figure.querySelectorAll("button[data-scale]")];
+    for (const button of place.buttons) button.addEventListener("click", () => {
       const axis = button.dataset.scale;
       const next = place.state.scale[axis] === "linear" ? "log" : "linear";
       place.state.scale[axis] = next;

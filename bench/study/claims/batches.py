@@ -49,10 +49,9 @@ class Reach:
         """Median steps, or seconds where seconds per step are given, with an interval no narrower than the bracket."""
         return hit_interval(self.before, self.steps, self.after, seconds, seed=seed)
 
-    def over(self, other: Reach, seconds: Array | None = None, other_seconds: Array | None = None) -> Estimate:
+    def over(self, other: Reach, seconds: tuple[Array, Array] | None = None) -> Estimate:
         """Median steps (or seconds) over another's at common starts, with an interval no narrower than the brackets."""
-        ratio = ratio_of_medians(self.steps, other.steps, paired=True, numerator_scale=seconds,
-                                 denominator_scale=other_seconds)
+        ratio = ratio_of_medians(self.steps, other.steps, paired=True, scales=seconds)
         if not np.isfinite([ratio.value, censored_median(self.steps), censored_median(other.steps)]).all():
             return ratio
         scale = ratio.value * censored_median(other.steps) / censored_median(self.steps)
@@ -122,8 +121,8 @@ def steps_against_seconds(seed: int) -> Outcome:
     reach = {DIGITS: digits_reach(seed), SMALL: line_reach(seed)}
     sizes = {name: (1, MINI[name], gdjax.problems.get(name).examples) for name in reach}
     seconds = step_seconds([(name, size) for name in reach for size in sizes[name]], seed)
-    ratios = {(name, rival): reach[name][MINI[name]].over(reach[name][rival], seconds[name, MINI[name]],
-                                                          seconds[name, rival])
+    ratios = {(name, rival): reach[name][MINI[name]].over(reach[name][rival],
+                                                          (seconds[name, MINI[name]], seconds[name, rival]))
               for name in reach for rival in (1, sizes[name][-1])}
     spent = {(name, size): reach[name][size].interval(seconds[name, size], seed=1 + place)
              for name in reach for place, size in enumerate(sizes[name])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,11 @@ import pytest
 
 from bench.analysis.answer import Answer, answers, headline_target, headlines
 from bench.analysis.curves import outcome_shares
-from bench.analysis.ranking import Standing
+from bench.analysis.ranking import Ratios, Standing
+from bench.analysis.reported import Reported
 from bench.analysis.sentence import sentence
 from bench.analysis.summary import summarise
+from bench.analysis.timing import Times
 from bench.tables import Tables
 from tests.bench.tiny import cell, tables, timing
 
@@ -46,7 +49,8 @@ def test_the_sentence_names_interval_budget_horizon_and_starts() -> None:
     assert sentence(_answer(made)) == (
         "p on cpu: batch 10 with linear decay (rate 0.5) gets the loss within 10 % of the initial gap in 4 s [2, 6] "
         "(3 of 3 starts); next best, batch 10 with a constant rate, takes 2.00 times as long [2.00, 2.00]; budget 10 "
-        "epochs (100 steps), decay over all of it.")
+        "epochs (100 steps), decay over all of it. Only 3 starts were reported: a claim takes 30, and intervals from "
+        "fewer than 6 are too narrow.")
 
 
 def test_cells_whose_ratio_includes_one_are_not_told_apart() -> None:
@@ -102,6 +106,59 @@ def test_headline_is_the_smallest_target_reached_by_half() -> None:
 
 def test_a_problem_without_results_is_not_forgotten() -> None:
     assert sentence(_answer(tables([]))) == "p on cpu: no cell has finished yet (1 of 1)."
+
+
+def test_what_the_choice_of_the_winner_makes_its_time_too_short_by_is_told() -> None:
+    """Twelve equal cells: of many runs, the mean of what is told is what the winner's median is too low by."""
+    random, told, off = np.random.default_rng(0), [], []
+    for _ in range(25):
+        made = _twelve_alike(random)
+        rows = made.chosen.assign(seconds_solo_median=made.hits.groupby("schedule")["steps"].median().to_numpy())
+        told.append(Ratios(Reported(made), Times(made.timing)).optimism(rows, "seconds_solo"))
+        off.append(1 - rows["seconds_solo_median"].min() / math.exp(3))
+    assert np.mean(told) == pytest.approx(np.mean(off), rel=0.35) and np.mean(off) > 0.03
+    answer = _answer(made)
+    assert answer.optimism == told[-1]
+    assert ("Being the soonest of 12 cells on these starts makes its time look about "
+            f"{100 * told[-1]:.0f} % shorter than it is.") in sentence(answer)
+
+
+def _twelve_alike(random: np.random.Generator) -> Tables:
+    return tables([cell(10, f"s{place:02}", list(np.exp(random.normal(3, 0.2, 32)))) for place in range(12)],
+                  [timing(10, [1.0] * 5, [1.0] * 5)])
+
+
+def test_a_winner_far_ahead_is_not_too_good_by_choice() -> None:
+    made = tables([cell(10, "constant", STEPS), cell(10, "linear", [3 * steps for steps in STEPS])],
+                  [timing(10, [1.0] * 5, [1.0] * 5)])
+    assert abs(_answer(made).optimism) < 0.01 and "shorter than it is" not in sentence(_answer(made))
+
+
+def test_starts_that_meet_the_target_before_any_step_are_said_to() -> None:
+    made = tables([cell(10, "constant", [0.0] * 8), cell(100, "constant", [0.0] * 8)],
+                  [timing(10, [0.3] * 5, [0.3] * 5), timing(100, [0.2] * 5, [0.2] * 5)])
+    text = sentence(_answer(made))
+    assert "at its start, before any step (8 of 8 starts)" in text and "takes 1.00 times as long [1.00, 1.00]" in text
+
+
+def test_cells_that_failed_and_cells_to_come_are_told_apart() -> None:
+    made = tables([cell(10, "constant", STEPS)], [timing(10, [0.1] * 5, [0.1] * 5)])
+
+    def said(*statuses: str) -> str:
+        cells = [{"problem": "p", "status": status} for status in statuses]
+        return sentence(_answer(replace(made, run={**made.run, "cells": cells})))
+
+    assert said("finished").startswith("p on cpu: batch 10")
+    assert said("finished", "oom", "failed").startswith("p on cpu (1 of 3 cells, 2 failed): ")
+    assert said("finished", "oom", "pending").startswith("p on cpu (so far, 1 of 3 cells, 1 failed): ")
+    assert sentence(Answer("p", "cpu", failed=2, cells=2)) == "p on cpu: every cell failed (2 of 2)."
+
+
+def test_a_run_in_which_everything_diverged_names_no_closest_cell() -> None:
+    made = tables([cell(10, name, [INF] * 3, diverged=[0, 1, 2]) for name in ("constant", "linear")],
+                  [timing(10, [0.1], [0.1])])
+    assert sentence(_answer(made)).startswith(
+        "p on cpu: every start of every cell diverged, so no loss got within 10 % of the initial gap; budget")
 
 
 def test_shares_of_outcomes_sum_to_one() -> None:

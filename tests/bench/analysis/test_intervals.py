@@ -16,6 +16,8 @@ from bench.analysis.intervals import (
     median_resamples,
     percentile_interval,
     ratio_of_medians,
+    scaled_ratio,
+    two_sided_p,
     wilson,
 )
 
@@ -122,8 +124,41 @@ def test_both_missed_is_a_tie_and_one_missed_is_a_loss() -> None:
 def test_ratio_takes_step_times_into_account() -> None:
     steps = np.full(4, 10.0)
     slow, fast = np.full(3, 6.0), np.full(3, 2.0)
-    ratio = ratio_of_medians(steps, steps, paired=True, numerator_scale=slow, denominator_scale=fast)
-    assert ratio == pytest.approx((3.0, 3.0, 3.0))
+    assert ratio_of_medians(steps, steps, paired=True, scales=(slow, fast)) == pytest.approx((3.0, 3.0, 3.0))
+
+
+@pytest.mark.parametrize("alike", [INF, 0.0])
+def test_a_tie_stays_one_whatever_a_step_takes(alike: float) -> None:
+    """Two misses, or two hits at the start; where only some resamples have one, the interval reaches 1."""
+    slow, fast, ties = np.full(3, 6.0), np.full(3, 2.0), np.full(32, alike)
+    assert ratio_of_medians(ties, ties, paired=True, scales=(slow, fast)) == (1.0, 1.0, 1.0)
+    steps = np.where(np.arange(32) < 17, 10.0, alike)
+    assert ratio_of_medians(steps, steps, paired=True, scales=(slow, fast)) == pytest.approx((3.0, 1.0, 3.0))
+
+
+def test_p_is_that_of_a_normal_where_the_resamples_are_one() -> None:
+    drawn = np.random.default_rng(0).normal(0.2, 0.1, 10_000)
+    assert two_sided_p(0.2, drawn) == pytest.approx(0.0455, rel=0.1)  # two standard errors
+    far = np.where(drawn > 0.3, INF, drawn)  # a sixth has no end: that does not make the other side less sure
+    assert two_sided_p(0.2, far) == pytest.approx(0.0455, rel=0.1)
+    assert two_sided_p(INF, np.array([0.1, INF] * 50)) == pytest.approx(0.01)  # one in a hundred resamples
+    assert two_sided_p(0.0, np.zeros(10)) == 1.0
+    assert math.isnan(two_sided_p(math.nan, np.full(10, math.nan)))
+
+
+def test_intervals_that_hold_at_once_are_wider_and_hold() -> None:
+    """Twelve equal cells on common starts: all intervals of the ratios to the soonest hold 1 in 95 of 100 runs."""
+    random, cells, runs = np.random.default_rng(1), 12, 60
+    held = []
+    for _ in range(runs):
+        steps = np.exp(random.normal(0, 0.15, (32, 1)) + random.normal(0, 0.15, (32, cells)))
+        soonest = np.median(steps, axis=0).argmin()
+        resamples = [scaled_ratio(other, steps[:, soonest], paired=True)[1]
+                     for place, other in enumerate(steps.T) if place != soonest]
+        held.append([np.mean([low <= 1 <= high for low, high in ends]) == 1 for ends in (
+            [percentile_interval(each, count) for each in resamples] for count in (1, cells - 1))])
+    alone, at_once = np.mean(held, axis=0)
+    assert at_once >= 0.95 - 2 * math.sqrt(0.05 * 0.95 / runs) and alone < 0.8
 
 
 def test_paired_samples_of_different_length_are_refused() -> None:

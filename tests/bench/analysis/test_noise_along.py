@@ -82,3 +82,10 @@ def test_the_sentence_says_from_where_to_where_and_what_was_fitted(several: bool
 def test_the_sentence_says_where_it_falls_and_where_nothing_was_fitted() -> None:
     said = noise_sentences(noise_along(rows({0: [9.0] * 3, 10: [3.0] * 3}), FITS.iloc[:0]).values())
     assert "falls from 9 [9, 9] to 3 [3, 3]" in said[0] and "no critical batch size could be fitted" in said[0]
+
+
+def test_the_sentence_tells_of_no_change_that_the_intervals_do_not_show() -> None:
+    said = noise_sentences(noise_along(rows({0: [9.0, 5.0, 13.0], 10: [8.0, 4.0, 12.0]}), FITS).values())
+    assert "goes from 9 [5, 13] to 8 [4, 12] examples (no change seen: the intervals overlap) along the run" in said[0]
+    said = noise_sentences(noise_along(rows({0: [9.0] * 3, 10: [math.nan] * 3}), FITS).values())
+    assert "is 9 [9, 9] examples at the start, and none at the end (no start has one there) along the run" in said[0]

@@ -23,6 +23,15 @@ def test_a_setting_is_found_through_float32_and_its_rows_are_in_order_of_start()
     assert hits["steps_after"].tolist() == [33.0, math.inf, 11.0]
 
 
+def test_targets_that_differ_by_little_are_not_taken_together() -> None:
+    """A loss that is large against its gap: the targets of 10 % and 1 % are a millionth of it apart."""
+    made = tables([cell(10, "constant", [30.0, 20.0])])
+    near = made.hits.assign(target=TARGET * (1 + 5e-7), steps=99.0)
+    reported = Reported(replace(made, hits=pd.concat([near, made.hits], ignore_index=True)))
+    assert reported.hits(KEY, 0.5, 1.0, TARGET)["steps"].tolist() == [30.0, 20.0]
+    assert reported.hits(KEY, 0.5, 1.0, TARGET * (1 + 4e-7))["steps"].tolist() == [99.0, 99.0]
+
+
 def test_what_is_not_there_has_no_rows() -> None:
     reported = Reported(tables([cell(10, "constant", [30.0])]))
     assert len(reported.hits(("q", *KEY[1:]), 0.5, 1.0, TARGET)) == 0

@@ -11,9 +11,10 @@ import pytest
 from bench.analysis import scaling
 from bench.analysis.noise import noise_scale
 from bench.analysis.reported import Reported
-from bench.analysis.scaling import fit_hyperbola, noise_share, scaling_table
+from bench.analysis.scaling import fit_hyperbola, noise_share, perfect_until, scaling_table
 from bench.analysis.summary import summarise
 from bench.tables import load
+from tests.bench.report.folders import change, met_at_the_start
 from tests.bench.synthetic import Plan, write_run
 
 SIZES = np.array([1.0, 4, 16, 64, 256, 1000])
@@ -106,6 +107,16 @@ def test_the_table_has_a_row_per_schedule_and_target_and_a_ratio_to_the_constant
     assert easy["perfect_until"] < easy["b_crit"] < easy["flat_from"]
 
 
+def test_a_target_that_the_start_meets_has_no_fit(tmp_path: Path) -> None:
+    """Steps of 0 were raised to 1, whose fit had a critical batch size of 1/30 of the smallest."""
+    folder = write_run(tmp_path, Plan(batch_sizes=(1, 32, 128), schedules=("linear",), starts=8))
+    change(folder, "hits", met_at_the_start)
+    tables = load(folder)
+    found = scaling_table(Reported(tables), summarise(tables)).set_index("gap")
+    assert found.loc[0.1, ["b_crit", "s_min", "e_min", "perfect_until"]].isna().all()
+    assert found.loc[0.01, "b_crit"] > 1
+
+
 def test_noise_scale_of_gaussian_gradients() -> None:
     random = np.random.default_rng(0)
     signal, noise, dims, examples = 3.0, 12.0, 6, 10**9
@@ -134,3 +145,11 @@ def test_noise_scale_without_replacement_is_exact() -> None:
 def test_noise_scale_refuses_batches_that_tell_nothing(small: int, big: int) -> None:
     with pytest.raises(ValueError, match="batch_small"):
         noise_scale(np.ones(2), np.ones(2), small, big, 10)
+
+
+@pytest.mark.parametrize(("b_crit", "examples"), [(5.0, 1797), (1000.0, 1797), (1797.0, 1797), (5000.0, 1797)])
+def test_perfect_scaling_ends_where_examples_are_a_fifth_above_the_least(b_crit: float, examples: int) -> None:
+    sizes = np.arange(1, examples + 1, dtype=float)
+    # S/S_min = 1 + b_crit·(1/B − 1/n), and E_min is B·S where B → 0, b_crit·S_min
+    risen = sizes * (1 + b_crit * (1 / sizes - 1 / examples)) / b_crit
+    assert math.floor(perfect_until(b_crit, examples)) == sizes[risen <= 1.2].max()

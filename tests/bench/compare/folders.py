@@ -47,6 +47,16 @@ def change(folder: Path, table: str, how: Callable[[pd.DataFrame], pd.DataFrame]
     return folder
 
 
+def miss(folder: Path, here: Callable[[pd.DataFrame], pd.Series] = lambda hits: hits["gap"] > 0) -> Path:
+    """Let the reported starts of some rows of hits, of all unless told, miss their target."""
+    def missed(hits: pd.DataFrame) -> pd.DataFrame:
+        rows = here(hits) & (hits["split"] == "reported")
+        hits.loc[rows, ["steps_before", "steps", "steps_after", "examples"]] = np.nan
+        return hits.assign(hit=hits["hit"] & ~rows)
+
+    return change(folder, "hits", missed)
+
+
 def manifest(folder: Path, how: Callable[[dict], object]) -> Path:
     """Change run.json."""
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import pytest
 
 from bench.analysis.intervals import Estimate
 from bench.analysis.repeats import UNMEASURED, process_noise, step_samples
-from bench.analysis.verdicts import FASTER, NOISY, SAME, SLOWER, two_sided_p, verdict
+from bench.analysis.verdicts import FASTER, NOISY, SAME, SLOWER, verdict
 from tests.bench import tiny
 
 PROGRAM = ("p", "sgd", 10, "solo")
@@ -71,10 +71,3 @@ def test_the_rule(ratio, p, floor, samples, word):
 
 def test_too_few_samples_are_named():
     assert verdict(Estimate(1.3, 1.2, 1.4), 0.001, 0.02, 1).note == "too few samples (got 1, 6 are needed)"
-
-
-def test_p_is_that_of_a_normal_where_the_resamples_are_one():
-    drawn = np.random.default_rng(0).normal(0.2, 0.1, 10_000)
-    assert two_sided_p(0.2, drawn) == pytest.approx(0.0455, rel=0.1)  # two standard errors
-    assert two_sided_p(math.inf, np.array([0.1, math.inf] * 50)) == pytest.approx(0.01)  # one in a hundred resamples
-    assert two_sided_p(0.0, np.zeros(10)) == 1.0

@@ -79,6 +79,18 @@ def test_an_axis_switches_between_log_and_linear(browser: webdriver.Chrome) -> N
     assert button.text == "y axis: linear"
 
 
+def test_an_axis_that_is_linear_for_a_reason_has_no_switch(browser: webdriver.Chrome) -> None:
+    """Shares of starts may be 0, which a logarithmic axis has no place for."""
+    figure = browser.find_element(By.ID, "plot-1-rates")
+    shown = "return !document.querySelector('#plot-1-rates [data-scale=y]').hidden"
+    assert browser.execute_script(shown)
+    choice = Select(figure.find_elements(By.TAG_NAME, "select")[1])
+    choice.select_by_visible_text("starts that diverged (%)")
+    assert not browser.execute_script(shown)
+    choice.select_by_index(0)
+    assert browser.execute_script(shown)
+
+
 def test_the_table_sorts_by_number_and_filters_by_words(browser: webdriver.Chrome) -> None:
     head = browser.find_elements(By.CSS_SELECTOR, "#summary th button")[3]
     assert head.text == "batch size"

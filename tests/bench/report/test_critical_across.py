@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from bench.report.critical_across import critical_across_figure
 from bench.report.style import looks
@@ -45,6 +46,19 @@ def test_the_noise_scale_is_a_band_and_is_left_out_where_it_is_not_known() -> No
     (band,) = first.patches
     assert (band.get_x(), band.get_x() + band.get_width()) == (80.0, 150.0)
     assert not second.patches
+
+
+@pytest.mark.parametrize("problems", [2, 3])
+def test_the_legend_is_within_the_figure_and_explains_only_what_is_drawn(problems: int) -> None:
+    scaling = table(*[f"problem {place}" for place in range(problems)])
+    for rows, entries in ((scaling, 3), (scaling.assign(b_simple_target_low=math.nan), 2)):
+        figure = critical_across_figure(rows, LOOKS)
+        assert figure is not None
+        (legend,) = figure.legends
+        assert len(legend.get_texts()) == entries
+        box, whole = legend.get_window_extent(), figure.bbox
+        assert whole.x0 <= box.x0 and box.x1 <= whole.x1
+        assert box.y1 <= min(axes.get_tightbbox().y0 for axes in figure.axes)
 
 
 def test_one_problem_or_none_has_no_such_picture() -> None:

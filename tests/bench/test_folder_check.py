@@ -1,0 +1,46 @@
+"""Doctor's look at a run folder: every row is read, and never all of them at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas
+import pytest
+from pyarrow import parquet
+
+from bench import folder_check, store
+from tests.bench.test_store import a_run
+
+ROWS = pandas.DataFrame({"problem": "a", "batch_size": 1, "loss": [float(row) for row in range(5_000)]})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    store.create(tmp_path, a_run())
+    for group in ("a.sgd.1", "a.sgd.2"):
+        store.write_group(tmp_path, group, {"curves": ROWS})
+    store.collect(tmp_path)
+    return tmp_path
+
+
+def test_no_table_is_held_in_memory_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def whole(*_: object, **__: object) -> None:
+        pytest.fail("a table was read whole")
+
+    monkeypatch.setattr(parquet, "read_table", whole)
+    monkeypatch.setattr(parquet.ParquetFile, "read", whole)
+    assert [*folder_check.damaged_parts(folder), *folder_check.damaged_tables(folder)] == []
+
+
+def test_pages_that_cannot_be_read_are_damage_though_the_row_count_is_right(folder: Path) -> None:
+    path = folder / "curves.parquet"
+    content = bytearray(path.read_bytes())
+    content[4:2_000] = bytes(1_996)
+    path.write_bytes(content)
+    [said] = folder_check.damaged_tables(folder)
+    assert said.startswith("curves.parquet: cannot be read (")
+
+
+def test_a_table_that_lacks_rows_of_a_part_is_damage(folder: Path) -> None:
+    ROWS.to_parquet(folder / "curves.parquet", index=False)
+    assert list(folder_check.damaged_tables(folder)) == ["curves.parquet: has 5,000 rows, its parts have 10,000"]

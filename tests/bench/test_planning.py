@@ -1,0 +1,85 @@
+"""What a suite comes to: wrong budgets and names are refused before the first cell, a user's module counts whole."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import gdjax
+from bench.experiment import Group
+from bench.planning import groups_of
+from bench.suite import suite_from
+
+USER = "tests.bench.user_problem"
+
+
+def planned(**changes: object) -> tuple[list[Group], list[str]]:
+    suite = suite_from({"name": "x", "problems": ["line-fit"], "batch_sizes": [10, "all"], "schedules": ["constant"],
+                        "epochs": 20.0, "min_steps": 40, **changes})
+    return groups_of(suite, "cpu", lambda text: None)
+
+
+def test_steps_that_32_bits_cannot_count_are_refused() -> None:
+    """Of 100 examples 2e8 epochs are 2e9 steps of 10 examples and 3e8 epochs are 3e9; 2**31 − 2 can be counted."""
+    groups, errors = planned(epochs=2e8)
+    assert [group.steps for group in groups] == [2_000_000_000, 200_000_000]
+    assert errors == []
+    groups, errors = planned(epochs=3e8)
+    assert errors == ["epochs: line-fit, batch size 10: must come to fewer than 2,147,483,647 steps of a lane, "
+                      "not 3,000,000,000 (got 300000000.0). Lower epochs, or leave this batch size out."]
+
+
+def test_names_that_a_users_module_registers_may_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dome_module.py").write_text("""
+import gdjax
+
+def formula(t, shape):
+    return 1 - t**2
+
+@gdjax.schedules.register
+def dome():
+    return gdjax.schedules.Schedule("dome", formula)
+
+def make():
+    return gdjax.Problem(name="square", loss=lambda x: x * x, init=lambda key: 1.0, optimum=0.0)
+""")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    try:
+        groups, errors = planned(problems=["dome_module:make"], batch_sizes=["all"], schedules=["constant", "dome"])
+    finally:
+        gdjax.schedules.KINDS.pop("dome", None)
+        sys.modules.pop("dome_module", None)
+    assert errors == []
+    assert [group.name for group in groups] == ["square"]
+
+
+def test_unknown_names_are_told_beside_what_else_is_wrong() -> None:
+    _, errors = planned(problems=["digits-sofmax"], schedules=["constant", "cosin"], optimizers=["addam"])
+    assert [error.split(":")[0] for error in errors] == ["problems[0]", "schedules[1]", "optimizers[0]"]
+
+
+def test_a_users_module_that_ends_the_process_is_a_fault_of_the_suite() -> None:
+    _, errors = planned(problems=[f"{USER}:make_exit"])
+    assert errors == [f"problems[0]: {USER}:make_exit: cannot be made (got SystemExit: usage: DATA). "
+                      "Call the function by hand to see why."]
+
+
+def test_one_schedule_by_two_names_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(gdjax.schedules.KINDS, "flat", gdjax.schedules.constant)
+    _, errors = planned(schedules=["constant", "flat"])
+    assert errors == ["schedules[1]: is the same schedule as 'constant' (got 'flat'). Leave one out."]
+
+
+@pytest.mark.parametrize(("rates", "fine"), [
+    ([0.1], False), ([0.1, 0.1 + 2e-17], False), ([0.1, 0.2], True), (1, True)])
+def test_constant_has_as_many_settings_as_schedules_with_horizons_or_the_suite_is_refused(
+        rates: list[float] | int, fine: bool) -> None:
+    both = {"schedules": ["constant", "cosine"], "horizons": [0.5, 1.0], "rates": rates}
+    _, errors = planned(**both)
+    assert errors == ([] if fine else [
+        f"rates: leave constant too few between them to have as many as each schedule with 2 horizons (got {rates}). "
+        "Give two or more that are further apart, or one horizon."])
+    for other in ({"schedules": ["constant"]}, {"schedules": ["cosine"]}, {"horizons": [1.0]}):
+        assert planned(**{**both, **other})[1] == []
