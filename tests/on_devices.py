@@ -15,7 +15,7 @@ from unittest import mock
 
 import numpy as np
 
-from tests.quick import programs_quickly
+from tests.quick import programs_as_shipped
 
 EXACT = ("valley", "lone")  # the calls whose lanes must be the same in every bit
 FIELDS = ("steps", "status", "final_loss", "best_loss", "grad_norm", "curve")
@@ -47,7 +47,7 @@ SHARDED = {  # name -> call whose devices share the examples, and how many do: t
 
 def main(path: Path, devices: int, hosts: list[str]) -> None:
     """Every call with every number of devices (of hosts: with all of them), its arrays saved."""
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     import jax
     import optax
 
@@ -75,8 +75,7 @@ def main(path: Path, devices: int, hosts: list[str]) -> None:
             arrays["hlo"] = np.array("\n".join(texts))
             found |= {f"{name}|{json.dumps(each)}|{field}": array for field, array in arrays.items()}
     if not hosts:
-        with _compiled_as("programs"):
-            found |= _compiled()
+        found |= _compiled()
     np.savez(path, **found)
 
 
@@ -98,9 +97,7 @@ def _own_problem():
 
 def _compiled_as(name: str) -> AbstractContextManager[object]:
     """As users get it where bits are compared; else quickly, alike on all devices, for what is divided is the same."""
-    if name in EXACT:
-        return nullcontext()
-    return programs_quickly()
+    return programs_as_shipped() if name in EXACT else nullcontext()
 
 
 @contextmanager

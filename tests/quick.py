@@ -1,26 +1,35 @@
-"""Programs that are compiled in a third of the time or less, for tests whose numbers need not come fast."""
+"""How tests compile: quickly, in their own process and in those they start; as users get it where that is the matter.
+
+Compiling is most of what the tests take. XLA's older emitters and no optimisation by LLVM make it three to four times
+as fast, and what comes out slower. Tests that compare bits of programs of different widths, that follow a closed form,
+or that run what the README and the examples show, use the fixture `as_shipped`.
+"""
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from unittest import mock
 
-import jax
-
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-quick_jit = functools.partial(jax.jit, compiler_options=QUICK)
-FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items())  # the same for a whole process
-
-
-def programs_quickly() -> AbstractContextManager[object]:
-    """Programs of gdjax compile like that within; they are kept with their problems, so only for a test's own ones."""
-    return mock.patch("gdjax.xla._left_open", return_value=QUICK)
+SHIPPED = {"xla_backend_optimization_level": 3, "xla_llvm_disable_expensive_passes": False,
+           "xla_cpu_use_fusion_emitters": True}  # what XLA does by itself
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True,
+         "xla_cpu_use_fusion_emitters": False}
+FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items())
 
 
-def compiled_quickly(make: Callable[[Path], None]) -> Callable[[Path], None]:
-    """A function whose processes compile like that."""
-    return mock.patch.dict(os.environ, {"XLA_FLAGS": FLAGS})(make)
+def compile_quickly() -> None:
+    """For this process, before it has compiled anything, and for those it starts; on a GPU as users get it."""
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        os.environ["XLA_FLAGS"] = " ".join(filter(None, (FLAGS, os.environ.get("XLA_FLAGS"))))
+
+
+@contextmanager
+def programs_as_shipped() -> Iterator[None]:
+    """Programs of gdjax compile as users get them within, and are kept apart from those that were compiled quickly."""
+    from gdjax.engine import placement
+
+    with (mock.patch("gdjax.xla._left_open", lambda asked: {**SHIPPED, **asked}),
+          mock.patch("gdjax.engine.placement.context", lambda context=placement.context: (*context(), "as shipped"))):
+        yield

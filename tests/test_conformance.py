@@ -19,7 +19,6 @@ import pytest
 
 import gdjax
 from gdjax.engine import step as one
-from tests.quick import QUICK, quick_jit
 
 STEPS, EXAMPLES = 4, 4
 SCHEDULES = [*map(gdjax.schedules.get, gdjax.schedules.names()), gdjax.schedules.warmup("cosine", share=0.5)]
@@ -48,7 +47,7 @@ class Group:
     @functools.cached_property
     def rates(self) -> np.ndarray:
         """Rates of every step, (steps, lanes): of plain descent a step of at most 0.01, where the slope allows it."""
-        slope = quick_jit(jax.vmap(lambda place, params, batch: one.norm(jax.grad(self.loss, 1)(place, params, batch))))
+        slope = jax.jit(jax.vmap(lambda place, params, batch: one.norm(jax.grad(self.loss, 1)(place, params, batch))))
         rate = np.clip(0.01 / np.maximum(slope(*self.lanes), 1e-9), 1e-6, 1e-3)
         return (np.tile(FACTORS, (1, len(self.problems))) * rate).astype(np.float32)
 
@@ -110,8 +109,8 @@ def test_every_problem_optimizer_and_schedule_steps_repeats_and_goes_on(group, n
         return one.update(optimizer, rate, numbers, params, state, loss, gradient, loss_of)
 
     fixed, rates = (place, batch, numbers), group.rates
-    state = quick_jit(jax.vmap(begin))(start, numbers)
-    program = jax.jit(jax.vmap(step)).lower(*fixed, rates[0], start, state).compile(QUICK)
+    state = jax.jit(jax.vmap(begin))(start, numbers)
+    program = jax.jit(jax.vmap(step)).lower(*fixed, rates[0], start, state).compile()
 
     def walk(carry, first, last):
         for row in rates[first:last]:

@@ -11,6 +11,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 import gdjax
 from tests.plain import batches_of, descend
 
+pytestmark = pytest.mark.usefixtures("as_shipped")
+
 
 def steps_to_tolerance(h: np.ndarray, x: np.ndarray, rate: float, tolerance: float, most: int) -> int:
     """Smallest s with ‖gradient‖ ≤ tolerance, gradientᵢ = hᵢ (1 − rate·hᵢ)ˢ xᵢ."""

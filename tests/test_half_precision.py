@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,18 +11,11 @@ import pytest
 import gdjax
 from gdjax.engine import step
 from tests import plain
-from tests.quick import programs_quickly
 
 DRAW = np.random.default_rng(0)
 ROWS = DRAW.normal(size=(20, 3)).astype(np.float32)
 LABELS = (ROWS[:, 0] > 0).astype(np.int32)
 MIXED = {"weights": jnp.bfloat16, "offsets": jnp.float32}
-
-
-@pytest.fixture(autouse=True)
-def _compiled_quickly() -> Iterator[None]:
-    with programs_quickly():
-        yield
 
 
 def classes(weights: type = jnp.bfloat16, offsets: type = jnp.bfloat16, loss: type = jnp.float32) -> gdjax.Problem:

@@ -11,6 +11,7 @@ import pytest
 import gdjax
 from tests.plain import batches_of
 
+pytestmark = pytest.mark.usefixtures("as_shipped")
 LINE = gdjax.problems.get("line-fit")
 BOWL = gdjax.problems.get("bowl")
 

@@ -19,7 +19,6 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 import gdjax
 from gdjax.lapack import AXES, _batch, one_by_one
-from tests.quick import FLAGS
 
 LONG = 300  # seconds that a run of a few may take before it counts as hung
 NOISE = 1e-2
@@ -171,9 +170,9 @@ for shared in (False, True):
     runs = gdjax.minibatch(SOLVING, devices=2, shard_examples=shared, **CALL)
     print(json.dumps(runs.final_loss.tolist()))
 """
-    flags = {"XLA_FLAGS": f"{FLAGS} --xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | flags, capture_output=True, text=True,
-                          timeout=LONG, cwd=Path(__file__).parents[1])
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=2"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LONG,
+                          env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}, cwd=Path(__file__).parents[1])
     assert done.returncode == 0, done.stderr[-3000:]
     alone = through(lambda: gdjax.minibatch(SOLVING, **CALL))
     assert (alone.final_loss < alone.start_loss).all()

@@ -13,6 +13,7 @@ from gdjax.problems.registry import MAKERS
 from gdjax.schedules.registry import KINDS
 from tests.openml_stand_in import iris, openml
 
+pytestmark = pytest.mark.usefixtures("as_shipped")
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPES = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("cluster.md", "streaming.md"))

@@ -12,6 +12,7 @@ from scipy.stats import chi2
 
 import gdjax
 from gdjax import sampling
+from tests.quick import SHIPPED
 from tests.plain import batches_of
 
 SEED = np.array([7, 8], np.uint32)
@@ -23,7 +24,7 @@ def seeds(count: int, key: int = 0) -> np.ndarray:
     return gdjax.lanes.streams(jax.random.key(key), np.stack([np.arange(count), np.zeros(count, int)], 1))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), compiler_options=SHIPPED)  # compiled quickly it takes longer
 def many(kind: str, examples: int, batch_size: int, seed: jax.Array, epoch: int, position: int) -> jax.Array:
     """The batch at one place of many streams, (streams, batch)."""
     place = jnp.int32(epoch), jnp.int32(position)

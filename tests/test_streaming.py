@@ -158,6 +158,7 @@ def test_x64_reaches_the_thread_that_reads() -> None:
     assert runs.final_loss.dtype == np.float64
 
 
+@pytest.mark.usefixtures("as_shipped")  # a million examples: compiled quickly they take a minute
 def test_a_file_larger_than_the_memory_that_is_taken(tmp_path: Path) -> None:
     """256 MB of examples pass through buffers of 8 MB: the process grows by a small part of the file."""
     features = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (1_000_000, 64))

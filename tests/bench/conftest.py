@@ -12,20 +12,12 @@ from bench.executors import run_suite
 from bench.suite import suite_from
 from tests.bench.merging import REAL, Folders, made
 from tests.once import made_once
-from tests.quick import FLAGS, compiled_quickly
-
-
-@pytest.fixture(name="compiled_quickly")
-def _compiled_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers compile without LLVM's optimisation: what is compared is made by runs that all do."""
-    monkeypatch.setenv("XLA_FLAGS", FLAGS)
 
 
 @pytest.fixture(scope="session")
 def undivided(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small suite of the tests of merging as one run, its tables collected; to be read only."""
 
-    @compiled_quickly
     def make(folder: Path) -> None:
         assert run_suite(suite_from(REAL), folder, "cpu", reported=False) == 0
         store.collect(folder)

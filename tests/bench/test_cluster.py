@@ -280,7 +280,6 @@ def run(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.mark.usefixtures("compiled_quickly")
 @pytest.mark.parametrize("executor", [
     pytest.param(("--executor", "dask"), marks=needs["distributed"], id="dask"),
     pytest.param(("--executor", "slurm", "--slurm", "cluster=local"), marks=needs["submitit"], id="slurm")])
@@ -307,7 +306,6 @@ def test_a_shard_is_timed_as_on_a_machine_without_dask() -> None:
 
 
 @needs["distributed"]
-@pytest.mark.usefixtures("compiled_quickly")
 def test_a_worker_that_is_killed_loses_no_cell_and_leaves_no_orphan(tmp_path: Path, suite: str) -> None:
     """Dask starts another and runs the task again, which goes on where its shard was."""
     from distributed import Client, LocalCluster

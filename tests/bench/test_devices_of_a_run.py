@@ -15,7 +15,6 @@ from bench.suite import config_hash, load_suite, narrowed, suite_from
 from tests.bench.merging import REAL, rows
 
 
-@pytest.mark.usefixtures("compiled_quickly")
 def test_two_devices_give_the_results_of_one(tmp_path: Path, undivided: Path) -> None:
     assert run_suite(suite_from({**REAL, "noise_groups": 0, "devices": 2}), tmp_path, "cpu", reported=False) == 0
     store.collect(tmp_path)

@@ -20,10 +20,8 @@ from tests.bench.meetings import ended, free_port, start, until, worker_of
 from tests.bench.merging import REAL, rows
 from tests.faults import runs
 from tests.once import made_once
-from tests.quick import compiled_quickly
 
 DEVICES = 4
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
 SLURM_PORTS = 61_440  # and 4,095 more: JAX takes one by the number of the job
 
 
@@ -48,7 +46,6 @@ def written(folder: Path, repeats: int) -> Path:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of one process that has all the devices."""
 
-    @compiled_quickly
     def make(folder: Path) -> None:
         suite = narrowed(load_suite(written(tmp_path_factory.mktemp("alone"), repeats=1)), devices=DEVICES)
         assert run_suite(suite, folder, "cpu", reported=False) == 0

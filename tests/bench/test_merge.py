@@ -24,7 +24,6 @@ from tests.bench.test_shards import a_suite, go, groups
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled_quickly")
 def test_real_shards_merge_to_the_tables_of_the_undivided_run(tmp_path: Path, undivided: Path) -> None:
     suite = suite_from(REAL)
     folders = [tmp_path / str(number) for number in (1, 2)]

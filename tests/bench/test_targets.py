@@ -20,7 +20,6 @@ from bench.cli import cli
 from bench.suite import load_suite
 from bench.targets import Pilot, Request
 from tests.bench.fake_pilot import FACTS
-from tests.quick import programs_quickly
 
 SQUARE = "tests.bench.user_problem:make_problem"
 SUITE = """# mine
@@ -56,8 +55,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_pilot_tells_medians_of_its_own_starts(here) -> None:
     """BGD on x² multiplies x by 1 − 2·rate; of the rates of a range test 0.398 is the one next to ½."""
     asked = a_request(SQUARE, seed=7)
-    with programs_quickly():
-        *said, warning, done = ran(asked)
+    *said, warning, done = ran(asked)
     assert any("range test" in str(word["text"]) for word in said) and "its optimum is known" in str(warning["text"])
     found = Pilot(**done["facts"])  # type: ignore[arg-type]
     assert (found.batch_size, found.rate, found.diverged, found.steps) == (1, 0.398, 0, (1, 4, 9))
@@ -73,10 +71,9 @@ def test_no_start_of_a_pilot_is_one_of_a_suite() -> None:
     keys = [pilot.pilot_key(0), *(jax.random.fold_in(seed, use) for use in
                                   (experiment.TUNING, experiment.REPORTED, gradient_noise.DRAWS))]
     assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 4
-    with programs_quickly():
-        problem = gdjax.problems.get("bowl")
-        drawn = [np.asarray(gdjax.lanes.draw_starts(problem, jax.random.fold_in(key, gdjax.lanes.KEY_STARTS), 64))
-                 for key in keys]
+    problem = gdjax.problems.get("bowl")
+    drawn = [np.asarray(gdjax.lanes.draw_starts(problem, jax.random.fold_in(key, gdjax.lanes.KEY_STARTS), 64))
+             for key in keys]
     assert len(np.unique(np.concatenate(drawn), axis=0)) == 4 * 64
 
 
@@ -267,7 +264,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_pilot(file: Path, mo
     assert done.exit_code == 4 and f"{file}: cannot go on (got No space left on device)" in done.stderr
 
 
-def test_the_real_command_finds_targets_of_the_digits_network(monkeypatch, compiled_quickly) -> None:
+def test_the_real_command_finds_targets_of_the_digits_network(monkeypatch) -> None:
     monkeypatch.setattr(cli_targets, "WORKER", "bench.pilot")
     done = call("digits-mlp", "--rate", 0.5, "--device", "cpu")
     assert done.exit_code == 0, done.output

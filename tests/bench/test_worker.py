@@ -195,8 +195,9 @@ def test_a_resume_looks_at_every_file_that_measures() -> None:
     root = Path(bench.__file__).parent
     using_jax = {f"bench/{path.name}" for path in root.glob("*.py") if not path.name.startswith("test_")
                  and re.search(r"^import (jax|gdjax)$", path.read_text(encoding="utf-8"), re.MULTILINE)}
-    using_jax -= {f"bench/{name}.py" for name in (  # not of a run
-        "basins_worker", "ceilings", "growth_worker", "listing", "pilot", "schedule_plot", "stream_arms", "stream_worker")}
+    of_no_run = ("basins_worker", "ceilings", "growth_worker", "listing", "pilot", "schedule_plot", "stream_arms",
+                 "stream_worker")
+    using_jax -= {f"bench/{name}.py" for name in of_no_run}
     assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py",
                          "bench/device.py", "bench/tuning.py", "bench/gradient_noise.py", "bench/planning.py",
                          "bench/together.py"}

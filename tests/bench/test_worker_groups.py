@@ -125,9 +125,7 @@ def test_where_memory_runs_out_in_step_times_all_groups_are_halved(
     assert [each["group"] for each in told.of("failed")] == [TIMING]
 
 
-def test_a_narrowed_width_is_that_of_the_step_times_of_a_resume_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled_quickly: None
-) -> None:
+def test_a_narrowed_width_is_that_of_the_step_times_of_a_resume_too(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert run_suite(_suite(batch_sizes=[5]), folder, "cpu", worker="tests.bench.narrow_worker",
                      report="tests.bench.fake_report") == 0

@@ -15,6 +15,7 @@ import gdjax
 from bench.executors import run_suite
 from bench.suite import load_suite
 
+pytestmark = pytest.mark.usefixtures("as_shipped")
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 INSTALL = "is not installed: pip install -e '.[examples]'"
 

@@ -10,7 +10,6 @@ from scipy.signal import correlate2d
 from sklearn.metrics import accuracy_score, log_loss
 
 import gdjax
-from tests.quick import quick_jit
 
 FEW = 40  # images that SciPy looks at, one channel of one of them after another
 
@@ -55,7 +54,7 @@ def test_the_objective_is_cross_entropy_of_the_network_plus_ridge(shape: tuple[i
 
 
 def test_starts_have_the_variance_of_he():
-    start = quick_jit(gdjax.problems.get("digits-cnn").start)(jax.random.key(0))
+    start = jax.jit(gdjax.problems.get("digits-cnn").start)(jax.random.key(0))
     assert {name: leaf.shape for name, leaf in start.items()} == {
         "K1": (3, 3, 1, 8), "b1": (8,), "K2": (3, 3, 8, 16), "b2": (16,), "W": (10, 64), "b": (10,)}
     # 1,152 and 640 draws: relative standard error of the variance √(2/n) = 4 % and 6 %

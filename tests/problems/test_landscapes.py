@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import gdjax
-from tests.quick import quick_jit
 
 
 def test_rosenbrock_at_the_point_where_its_paper_starts():
@@ -85,7 +84,7 @@ def test_what_is_written_without_cancelling_is_the_usual_formula(name):
     problem = gdjax.problems.get(name)
     points = np.random.default_rng(0).uniform(*problem.domain, (20, 2))
     with jax.enable_x64(True):
-        found = np.asarray(quick_jit(jax.vmap(problem.loss))(jnp.asarray(points)))
+        found = np.asarray(jax.jit(jax.vmap(problem.loss))(jnp.asarray(points)))
     assert found == pytest.approx(np.array([USUAL[name](at) for at in points]), rel=1e-12)
 
 
@@ -109,8 +108,8 @@ def test_all_minima_of_the_box_are_listed(name):
             length = jnp.linalg.norm(move, axis=1, keepdims=True)
             return x - (move * jnp.minimum(1, 0.2 / jnp.maximum(length, 1e-30))).reshape(x.shape)
 
-        ends = quick_jit(lambda x: jax.lax.fori_loop(0, 100, newton, x))(points)
-        slope, curvature = (np.asarray(each) for each in quick_jit(local)(ends))
+        ends = jax.jit(lambda x: jax.lax.fori_loop(0, 100, newton, x))(points)
+        slope, curvature = (np.asarray(each) for each in jax.jit(local)(ends))
     ends = np.asarray(ends).reshape(len(ends), -1)
     lowest = np.linalg.eigvalsh(curvature).min(axis=1)  # a level inflection is left with almost none
     is_minimum = (np.abs(slope).reshape(len(ends), -1).max(axis=1) < 1e-8) & (lowest > 1e-3)

@@ -12,7 +12,6 @@ from jax.flatten_util import ravel_pytree
 
 import gdjax
 from gdjax.problems.registry import MAKERS
-from tests.quick import quick_jit
 
 NAMES = gdjax.problems.names()
 
@@ -28,7 +27,7 @@ def start_losses(name):
     problem = gdjax.problems.get(name)
     data, key = data_of(problem), jax.random.key(1001)
 
-    @quick_jit
+    @jax.jit
     def score(numbers):
         one = lambda number: problem.objective(problem.start(jax.random.fold_in(key, number)), data)  # noqa: E731
         return jax.lax.map(one, numbers, batch_size=77)
@@ -102,7 +101,7 @@ def test_starts_differ_and_are_spread(name):
 def test_the_domain_holds_the_starts_and_they_fill_it(name):
     problem = gdjax.problems.get(name)
     low, high = problem.domain
-    starts = np.asarray(quick_jit(jax.vmap(problem.start))(jax.random.split(jax.random.key(0), 1000)))
+    starts = np.asarray(jax.jit(jax.vmap(problem.start))(jax.random.split(jax.random.key(0), 1000)))
     assert low <= starts.min() and starts.max() <= high
     # of 1,000 uniform draws none is within a fiftieth of an end in 0.98^1000 = 2e-9 of the keys
     assert starts.min() < low + 0.02 * (high - low) and starts.max() > high - 0.02 * (high - low)
@@ -121,7 +120,7 @@ def test_every_listed_minimum_is_one_and_the_lowest_is_the_optimum(name):
         def value(place):
             return problem.objective(as_params(place), data)
 
-        look = quick_jit(jax.vmap(lambda place: (value(place), jax.grad(value)(place), jax.hessian(value)(place))))
+        look = jax.jit(jax.vmap(lambda place: (value(place), jax.grad(value)(place), jax.hessian(value)(place))))
         losses, slopes, curvatures = (np.asarray(each) for each in look(places))
         places = np.asarray(places)
     eigenvalues = np.linalg.eigvalsh(curvatures)
@@ -138,7 +137,7 @@ def test_every_listed_minimum_is_one_and_the_lowest_is_the_optimum(name):
 def test_the_accuracy_is_a_share_of_the_examples(name):
     problem = gdjax.problems.get(name)
     batch = jax.tree.map(jnp.asarray, problem.data if problem.held_out is None else problem.held_out)
-    share = quick_jit(problem.accuracy)(quick_jit(problem.start)(jax.random.key(0)), batch)
+    share = jax.jit(problem.accuracy)(jax.jit(problem.start)(jax.random.key(0)), batch)
     count = len(batch[1])
     assert share.dtype == jnp.float32 and share.shape == ()
     assert 0 <= float(share) <= 1 and float(share) * count == pytest.approx(round(float(share) * count), abs=1e-3)
@@ -151,7 +150,7 @@ def test_the_objective_at_the_minimizer_is_the_optimum_and_flat(name):
     problem = gdjax.problems.get(name)
     with jax.enable_x64(True):
         minimizer = jax.tree.map(jnp.asarray, problem.minimizer)
-        value, slope = quick_jit(jax.value_and_grad(problem.objective))(minimizer, data_of(problem))
+        value, slope = jax.jit(jax.value_and_grad(problem.objective))(minimizer, data_of(problem))
         assert float(value) == pytest.approx(problem.optimum, rel=1e-12, abs=1e-15)
         assert all(np.abs(leaf).max() < 1e-12 for leaf in jax.tree.leaves(slope))
     shapes = [leaf.shape for leaf in jax.tree.leaves(jax.eval_shape(problem.start, jax.random.key(0)))]
@@ -184,8 +183,8 @@ def test_a_batch_loss_is_the_mean_of_the_losses():
     both = [problem for problem in map(gdjax.problems.get, NAMES) if problem.loss and problem.batch_loss]
     assert {"digits-softmax", "digits-mlp", "wine-two-layers", "sine-network"} <= {problem.name for problem in both}
     for problem in both:
-        params = quick_jit(problem.start)(jax.random.key(3))
+        params = jax.jit(problem.start)(jax.random.key(3))
         batch = jax.tree.map(lambda leaf: jnp.asarray(leaf[:50]), problem.data)
-        each = quick_jit(jax.vmap(problem.loss, (None, 0)))(params, batch)
-        together = float(quick_jit(problem.batch_loss)(params, batch))
+        each = jax.jit(jax.vmap(problem.loss, (None, 0)))(params, batch)
+        together = float(jax.jit(problem.batch_loss)(params, batch))
         assert together == pytest.approx(float(each.mean()), rel=1e-5), problem.name

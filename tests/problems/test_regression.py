@@ -10,7 +10,6 @@ from jax.flatten_util import ravel_pytree
 from sklearn.linear_model import LinearRegression, Ridge
 
 import gdjax
-from tests.quick import quick_jit
 
 
 def test_diabetes_is_the_least_squares_of_scikit_learn():
@@ -43,7 +42,7 @@ def curvatures(problem):
     with jax.enable_x64(True):
         place, as_params = ravel_pytree(jax.tree.map(jnp.asarray, problem.minimizer))
         data = jax.tree.map(jnp.asarray, problem.data)
-        return np.linalg.eigvalsh(quick_jit(jax.hessian(lambda at: problem.objective(as_params(at), data)))(place))
+        return np.linalg.eigvalsh(jax.jit(jax.hessian(lambda at: problem.objective(as_params(at), data)))(place))
 
 
 @pytest.mark.parametrize(
