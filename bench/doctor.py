@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import environment
+from bench import environment, machines
 from bench.probe import Rates, measure_machine
 
 LOW_DISK_BYTES = 10**9
@@ -56,7 +56,7 @@ def _facts(versions: dict[str, str | None], rates: Rates | None) -> Iterator[str
 
 def _warnings(missing: list[str], rates: Rates | None, trouble: str) -> Iterator[str]:
     """What is not as it should be, each with its remedy."""
-    busy = environment.load()[0]
+    busy = machines.busy(environment.now())
     if sys.version_info < OLDEST_PYTHON:
         yield "warning: Python is older than 3.11. Mend: make PYTHON=python3.12."
     if missing:
@@ -68,7 +68,7 @@ def _warnings(missing: list[str], rates: Rates | None, trouble: str) -> Iterator
     if rates is not None and rates.noise > NOISE_LIMIT:
         yield (f"warning: equal runs differ by {100 * rates.noise:.0f} %, more than {100 * NOISE_LIMIT:.0f} %. "
                "Stop other programs, or set repeats = 30 in the suite.")
-    if busy > _cores() / 2:
+    if busy is not None:
         yield f"warning: the load, {busy}, is above half the cores. Timings will be noisy: stop other programs."
     if shutil.disk_usage(".").free < LOW_DISK_BYTES:
         yield "warning: less than 1 GB of disk is free. Make room, or use --out on another disk."

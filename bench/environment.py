@@ -102,6 +102,11 @@ def load() -> list[float]:
     return [round(value, 2) for value in psutil.getloadavg()]
 
 
+def now() -> dict[str, object]:
+    """What tells how busy this machine is: load averages and cores, under the names that `describe` has."""
+    return {"load_before": load(), "affinity": affinity(), "cores_logical": os.cpu_count()}
+
+
 def affinity() -> list[int] | None:
     """The cores this process may run on; None where the system does not tell."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None

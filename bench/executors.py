@@ -54,6 +54,10 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         with (Signals() as signals, gathered(meeting, suite, device, signals, display) as hosts,
               store.locked(folder)):
             run = opened(suite, folder, device, resume, shard, hosts.processes)
+            busy = machines.busy(environment.now())
+            if busy is not None:
+                display.line(f"warning: the load, {busy}, is above half the cores. Timings will be noisy: stop other "
+                             "programs.")
             for note in suite.notes:
                 display.line(f"note: {note}")
             own = modules_of(suite.config())

@@ -24,7 +24,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from bench import environment, files
+from bench import environment, files, machines
 from bench.analysis.regressions import Change, changes, confirm
 from bench.analysis.verdicts import FASTER, NOISY, SAME, SLOWER
 from bench.analysis.words import seconds_number
@@ -91,8 +91,8 @@ def gate(folder: Path, display: Display, measure: Measure | None = None) -> int:
     except OSError as error:
         display.error(f"error: {folder}: cannot be written (got {error.strerror or error}). Use another --out.")
         return FOLDER
-    busy, cores = environment.load()[0], len(environment.affinity() or range(os.cpu_count() or 1))
-    if busy > cores / 2:
+    busy = machines.busy(environment.now())
+    if busy is not None:
         display.line(f"warning: the load, {busy}, is above half the cores. Times will be noisy: stop other programs.")
     display.line(RULE)
     return _measured(folder.absolute(), display, measure or run_pytest)

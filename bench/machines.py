@@ -44,6 +44,18 @@ def machine_words(environment: Mapping[str, object], device: str) -> str:
     return f"{environment.get('cpu_model') or 'unknown processor'}, {cores or '?'} core{'s' * (cores != 1)}"
 
 
+def busy(environment: Mapping[str, object]) -> float | None:
+    """The load at the beginning where other work kept more than half of the cores busy, else None.
+
+    >>> busy({"load_before": [3.5, 2.0, 1.0], "affinity": [0, 1]})
+    3.5
+    """
+    loads, cores = environment.get("load_before"), _cores(environment)
+    if not isinstance(loads, Sequence) or not loads or not isinstance(cores, int) or loads[0] <= cores / 2:
+        return None
+    return float(loads[0])
+
+
 def place_of(environments: list[dict[str, object]], environment: dict[str, object]) -> int:
     """Place of a machine in a list that it is added to where its fingerprint is new."""
     for place, each in enumerate(environments):

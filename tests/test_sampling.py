@@ -12,8 +12,8 @@ from scipy.stats import chi2
 
 import gdjax
 from gdjax import sampling
-from tests.quick import SHIPPED
 from tests.plain import batches_of
+from tests.quick import SHIPPED
 
 SEED = np.array([7, 8], np.uint32)
 CHANCE = 1e-4  # of a fair shuffle failing all χ² tests of this file together

@@ -28,7 +28,7 @@ from bench.analysis.words import (
     target_words,
 )
 from bench.cells import group_name
-from bench.machines import machine_counts, machines_remark
+from bench.machines import busy, machine_counts, machines_remark
 from bench.report import limits
 from bench.report.comparison_words import comparison_rows, starts_sentence
 from bench.report.noise_words import noise_sentences
@@ -64,7 +64,15 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
                              "figures": limits.pictured_words(summary)}, "mark_ratio": _mark_ratio(run),
             "spread": _spread(tables.timing),
             "facts": facts(run), "command": command(run), "failed": _failed(run),
-            "warnings": [str(text) for text in _list(run.get("warnings"))], "edges": _edges(summary, run)}
+            "warnings": _warnings(run), "edges": _edges(summary, run)}
+
+
+def _warnings(run: Mapping[str, object]) -> list[str]:
+    began = run.get("environment")
+    load = busy(began) if isinstance(began, Mapping) else None
+    noisy = [] if load is None else [f"the load was {load} when the run began, above half the cores: its step times "
+                                     "may be those of a busy machine."]
+    return [*noisy, *(str(text) for text in _list(run.get("warnings")))]
 
 
 def progress(tables: Tables) -> str:

@@ -53,6 +53,13 @@ def test_a_run_in_order(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert str(tmp_path / "run" / "report.md") in shown
 
 
+def test_a_busy_machine_is_a_warning(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(environment, "load", lambda: [1e3, 0.0, 0.0])
+    assert go(a_suite("fine"), tmp_path / "run") == 0
+    assert "warning: the load, 1000.0, is above half the cores" in capfd.readouterr().out
+
+
 def test_row_19_a_killed_worker_costs_one_group_after_a_second_try(tmp_path: Path) -> None:
     assert go(a_suite("kill"), tmp_path / "run") == 3
     assert statuses(tmp_path / "run") == {1: "finished", 13: "failed", 99: "finished"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import math
 import subprocess
 import sys
@@ -207,6 +208,17 @@ def test_the_noise_scale_is_drawn_and_told(tmp_path: Path, scales: tuple[float, 
     assert "Gradient noise scale along the run" in page and "plot-1-noise" in page
     scaling = pd.read_csv(folder / "scaling.csv")
     assert (scaling["b_simple_start"] == 4.5).all()
+
+
+def test_a_run_that_began_on_a_busy_machine_says_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, Plan(batch_sizes=(8,), schedules=("constant",), starts=4, tuning_starts=2))
+    run = json.loads((folder / "run.json").read_text())
+    for load, said in ((0.9, False), (3.5, True)):
+        run["environment"] |= {"load_before": [load, 1.0, 1.0], "affinity": [0, 1]}
+        (folder / "run.json").write_text(json.dumps(run))
+        write_report(folder)
+        for kind in ("md", "html"):
+            assert (f"the load was {load} when the run began" in (folder / f"report.{kind}").read_text()) is said
 
 
 def test_failed_cells_are_listed(tmp_path: Path) -> None:
