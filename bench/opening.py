@@ -101,8 +101,9 @@ def _differences(before: Run, now: Run) -> list[str]:
     if before.get("shard") != now.get("shard"):
         texts.append(f"shard: {_words(before)} -> {_words(now)}")
     known = before.get("environments", [before["environment"]])
-    changes = [environment.changes(each, now["environment"], processor=False)
-               + machines.differences(each, now["environment"]) for each in known]
+    # XLA's flags are those of the worker, which `check_plan` looks at: some follow from the config
+    here = {key: value for key, value in now["environment"].items() if key != "settings"}
+    changes = [environment.changes(each, here, processor=False) + machines.differences(each, here) for each in known]
     return texts + ([] if [] in changes else changes[0] if changes else [])
 
 

@@ -21,8 +21,9 @@ FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items
 
 def compile_quickly() -> None:
     """For this process, before it has compiled anything, and for those it starts; on a GPU as users get it."""
-    if os.environ.get("JAX_PLATFORMS") == "cpu":
-        os.environ["XLA_FLAGS"] = " ".join(filter(None, (FLAGS, os.environ.get("XLA_FLAGS"))))
+    flags = os.environ.get("XLA_FLAGS", "")
+    if os.environ.get("JAX_PLATFORMS") == "cpu" and FLAGS not in flags:
+        os.environ["XLA_FLAGS"] = f"{FLAGS} {flags}".strip()
 
 
 @contextmanager

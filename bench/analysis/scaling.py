@@ -170,8 +170,8 @@ def perfect_until(b_crit: float, examples: int) -> float:
     """Batch size up to which examples are at most 20 % above E_min: E(B)/E_min = 1 + B·(1/b_crit − 1/n).
 
     Example:
-        >>> perfect_until(100.0, 1_000_000), perfect_until(900.0, 1000)
-        (20.002000200020003, 1000.0)
+        >>> perfect_until(100.0, 200), perfect_until(900.0, 1000)
+        (40.0, 1000.0)
     """
     rise = 1 / b_crit - 1 / examples
     return float(examples) if rise * examples <= REGIME else REGIME / rise

@@ -20,6 +20,7 @@ from bench.report.content import progress
 from bench.shards import Shard, assigned, shard_from, shards_of, whole_of
 from bench.size import size_of
 from bench.suite import Suite, load_suite, suite_from
+from bench.tables import Tables, empty
 from tests.bench.test_executors import FAKES
 
 SUITE = 'name = "{name}"\nproblems = ["a", "b"]\nbatch_sizes = [1, 13]\nschedules = ["constant"]\n'
@@ -121,7 +122,10 @@ def test_a_shard_is_a_whole_run_of_its_own_cells(tmp_path: Path) -> None:
         assert found.code == 0
         assert f"suite    fine on cpu, shard {number} of 2" in found.lines
         assert not any(line.startswith(("extra", "missing", "gradient")) for line in found.lines)
-        assert progress(runs[number - 1]) == f"complete: 6 of 6 cells of shard {number}/2"
+        run = runs[number - 1]
+        timing = pandas.DataFrame(run["cells"])[["problem", "optimizer", "batch_size"]]
+        tables = Tables(**{name: empty(name) for name in ("lanes", "hits", "curves", "chosen")}, timing=timing, run=run)
+        assert progress(tables) == f"complete: 6 of 6 cells of shard {number}/2"
 
 
 def test_a_shard_goes_on_as_itself_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

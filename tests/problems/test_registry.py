@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 import gdjax
 from gdjax.problems.registry import MAKERS
+from tests.quick import SHIPPED
 
 NAMES = gdjax.problems.names()
 
@@ -27,7 +28,7 @@ def start_losses(name):
     problem = gdjax.problems.get(name)
     data, key = data_of(problem), jax.random.key(1001)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=SHIPPED | {"xla_backend_optimization_level": 1})  # much to compute
     def score(numbers):
         one = lambda number: problem.objective(problem.start(jax.random.fold_in(key, number)), data)  # noqa: E731
         return jax.lax.map(one, numbers, batch_size=77)

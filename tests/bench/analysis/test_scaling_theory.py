@@ -13,6 +13,7 @@ from bench.analysis.intervals import hit_interval
 from bench.analysis.scaling import Fit, fit_hyperbola
 
 # in 512 dimensions the loss of a single lane is within a few percent of the expected one
+pytestmark = pytest.mark.usefixtures("as_shipped")  # many steps: compiled quickly they take minutes
 CURVATURES = np.geomspace(0.05, 1, 512)
 NOISE = 0.5 * CURVATURES
 SIZES = np.array([1, 4, 16, 64, 256])

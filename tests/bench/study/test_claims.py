@@ -151,7 +151,7 @@ def test_a_ratio_of_steps_is_no_surer_than_the_marks_around_the_hits() -> None:
     near, far = (batches.Reach(np.full(4, low), np.full(4, steps), np.full(4, high), 0.1, False)
                  for low, steps, high in ((8.0, 9.0, 10.0), (40.0, 45.0, 50.0)))
     assert far.over(near) == pytest.approx((5.0, 4.0, 6.25))  # 40/10 to 50/8, though every start hits alike
-    seconds = far.over(near, np.full(5, 3.0), np.full(5, 2.0))
+    seconds = far.over(near, (np.full(5, 3.0), np.full(5, 2.0)))
     assert seconds == pytest.approx((7.5, 6.0, 9.375))
     assert batches.exponent(far.over(near), 5.0) == pytest.approx((-1.0, -math.log(6.25, 5), -math.log(4, 5)))
     never = batches.Reach(*[np.full(4, np.inf)] * 3, 0.1, False)
