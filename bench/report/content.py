@@ -123,9 +123,10 @@ def _answer(answer: Answer, compared: pd.DataFrame, run: Mapping[str, object]) -
     first, *remarks = sentences(answer)
     remarks += [words for words in [starts_sentence(compared, answer.problem, answer.device),
                                     machines_remark(run, answer.problem)] if words]
-    cell = answer.winner
+    cell, tied = answer.winner, len(answer.not_told_apart)
+    others = "another" if tied == 1 else f"one of {tied} others"
     return {"problem": answer.problem, "winner": cell_words(cell, answer) if cell else "", "sentence": first,
-            "remarks": remarks}
+            "tied": f"or {others}, not told apart from it" if tied else "", "remarks": remarks}
 
 
 def _winner_row(answer: Answer) -> Row:

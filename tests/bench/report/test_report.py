@@ -10,19 +10,23 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import bench
+from bench.analysis.answer import answers, headlines
 from bench.analysis.reported import Reported
-from bench.analysis.summary import FIXED
+from bench.analysis.summary import FIXED, summarise
 from bench.analysis.timing import Times
 from bench.report import limits
+from bench.report.content import _answer
 from bench.report.files import write_whole
 from bench.report.markdown import escape
 from bench.report.report import write_report
 from bench.report.style import tick_places
 from tests.bench.synthetic import GAPS, Plan, seal, write_run
+from tests.bench.tiny import cell, tables, timing
 
 HOSTILE = "<script>alert(1)</script> $x$ |a| [b](c)"
 
@@ -208,6 +212,19 @@ def test_the_noise_scale_is_drawn_and_told(tmp_path: Path, scales: tuple[float, 
     assert "Gradient noise scale along the run" in page and "plot-1-noise" in page
     scaling = pd.read_csv(folder / "scaling.csv")
     assert (scaling["b_simple_start"] == 4.5).all()
+
+
+@pytest.mark.parametrize(("tied", "said"), [(0, ""), (1, "or another, not told apart from it"),
+                                            (3, "or one of 3 others, not told apart from it")])
+def test_an_answer_says_at_once_how_many_cells_may_be_as_soon(tied: int, said: str) -> None:
+    steps = np.random.default_rng(0).lognormal(3, 0.4, 32)
+    schedules = ["linear", "cosine", "exponential"][:tied]
+    random = np.random.default_rng(5)
+    made = tables([cell(10, "constant", list(steps)), cell(10, "staircase", list(9 * steps)),
+                   *(cell(10, name, list(random.permutation(steps))) for name in schedules)],
+                  [timing(10, [0.1] * 5, [0.1] * 5)])
+    answer = headlines(answers(made, summarise(made)))[0]
+    assert _answer(answer, pd.DataFrame(columns=["problem", "device"]), made.run)["tied"] == said
 
 
 def test_a_run_that_began_on_a_busy_machine_says_so(tmp_path: Path) -> None:
