@@ -97,6 +97,7 @@ class _Session:
         self.modules, self.display, self.signals, self.hosts = modules, display, signals, hosts
         self.planned = False
         self.whole: list[str] = []  # groups that were finished when the worker began; who looks later disturbs it
+        self.there: set[str] = set()  # groups with a part, at the last look
         self.given_up: dict[str, tuple[str, str]] = {}  # group -> status and why it is not tried again
         self.widths = dict(run.get("widths", {}))  # group -> lanes side by side, where memory ran out at the suite's
         self.deaths: dict[str | None, int] = {}  # group that was running -> workers lost
@@ -297,12 +298,12 @@ class _Session:
         return "oom", ""
 
     def _unfinished(self) -> list[str]:
-        there = {*store.finished_groups(self.folder, self._warn), *self.given_up}
-        return [group for group in groups_of(self.run["cells"]) if group not in there]
+        """Groups that have no part on the disk and were not given up, as `_settle` found it."""
+        return [group for group in groups_of(self.run["cells"]) if group not in {*self.there, *self.given_up}]
 
     def _settle(self) -> None:
         """Parts on the disk are the truth: a part written just before the end counts."""
-        finished = set(store.finished_groups(self.folder, self._warn))
+        self.there = finished = set(store.finished_groups(self.folder, self._warn))
         for cell in self.run["cells"]:
             if cell["status"] == "pending" and group_of(cell) in finished:
                 cell["status"] = "finished"
