@@ -22,7 +22,7 @@ QUARTER = 4  # and a quarter of the steps
 SMALLEST = 3e-6  # tolerance on the gradient norm, as a share of the median norm over the landscape
 LOOK = 33  # looks along each axis for that median
 PATHS = 3  # 3 × 3 paths are drawn
-POINTS = 100  # of a path, at most
+POINTS = 50  # of a path, at most: each is a call of the whole program
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
