@@ -196,7 +196,7 @@ class Worker(Speaker):
             known = {place: self.results[_name(group)] for place, group in enumerate(groups)
                      if _name(group) in self.results}
             self.say(kind="quiet", on=True)
-            whole = self.widths.get(name, self.suite.width)
+            whole = self.suite.width
             done = self._at_widths(name, lambda width: pd.DataFrame(list(step_times(
                 [at_width(group, max(1, self.widths.get(_name(group), whole) * width // whole)) for group in groups],
                 known, self.listen))))

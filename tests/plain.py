@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 import gdjax
+from tests.quick import SHIPPED
 
 
 def descend(problem, transformation: optax.GradientTransformation, params, steps: int,
@@ -23,14 +24,15 @@ def descend(problem, transformation: optax.GradientTransformation, params, steps
     data = None if problem.data is None else jax.tree.map(lambda leaf: problem.cast(jnp.asarray(leaf)), problem.data)
     transformation = optax.with_extra_args_support(transformation)
     loss_and_gradient = of_objective(problem)
+    inside = jax.value_and_grad(problem.objective) if compiled else loss_and_gradient
 
     def update(params, state, batch):
-        loss, gradient = loss_and_gradient(params, batch)
+        loss, gradient = inside(params, batch)
         changes, state = transformation.update(gradient, state, params, value=loss, grad=gradient,
                                                value_fn=lambda params: problem.objective(params, batch))
         return optax.apply_updates(params, changes), state
 
-    update = jax.jit(update) if compiled else update
+    update = jax.jit(update, compiler_options=SHIPPED) if compiled else update
     params = jax.tree.map(jnp.asarray, params)
     state, losses = transformation.init(params), [float(loss_and_gradient(params, data)[0])]
     for step in range(steps):
@@ -46,7 +48,7 @@ def descend(problem, transformation: optax.GradientTransformation, params, steps
 @functools.lru_cache
 def of_objective(problem):
     """(parameters, batch) -> loss and gradient."""
-    return jax.jit(jax.value_and_grad(problem.objective))
+    return jax.jit(jax.value_and_grad(problem.objective), compiler_options=SHIPPED)
 
 
 def batches_of(examples: int, batch_size: int, seed: np.ndarray, steps: int) -> list[np.ndarray]:

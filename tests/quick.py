@@ -2,7 +2,8 @@
 
 Compiling is most of what the tests take. XLA's older emitters and no optimisation by LLVM make it three to four times
 as fast, and what comes out slower. Tests that compare bits of programs of different widths, that follow a closed form,
-or that run what the README and the examples show, use the fixture `as_shipped`.
+or that run every problem, the README and the examples, use the fixture `as_shipped`. COMPILED=as-shipped make test
+compiles everything so.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ FLAGS = " ".join(f"--{name}={str(value).lower()}" for name, value in QUICK.items
 def compile_quickly() -> None:
     """For this process, before it has compiled anything, and for those it starts; on a GPU as users get it."""
     flags = os.environ.get("XLA_FLAGS", "")
-    if os.environ.get("JAX_PLATFORMS") == "cpu" and FLAGS not in flags:
+    wanted = os.environ.get("JAX_PLATFORMS") == "cpu" and os.environ.get("COMPILED") != "as-shipped"
+    if wanted and FLAGS not in flags:
         os.environ["XLA_FLAGS"] = f"{FLAGS} {flags}".strip()
 
 

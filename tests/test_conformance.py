@@ -128,6 +128,7 @@ def test_every_problem_optimizer_and_schedule_steps_repeats_and_goes_on(group, n
     assert any((end != begin).any() for end, begin in zip(params, jax.tree.leaves(start), strict=True)), "nothing moved"
 
 
+@pytest.mark.usefixtures("as_shipped")
 @pytest.mark.parametrize("name", gdjax.problems.names())
 def test_every_problem_runs_through_the_engine(name):
     problem = gdjax.problems.get(name)

@@ -166,13 +166,22 @@ def ratio_of_medians(numerator: Array, denominator: Array, *, paired: bool,
         >>> ratio_of_medians(np.full(3, 4.0), np.full(3, 2.0), paired=True).value
         2.0
     """
-    value, resamples = scaled_ratio(numerator, denominator, paired=paired, scales=scales)
-    return Estimate(value, *percentile_interval(resamples))
+    found = scaled_ratio(numerator, denominator, paired=paired, scales=scales)
+    return Estimate(found.value, *percentile_interval(found.resamples))
+
+
+class Ratio(NamedTuple):
+    """A ratio of two medians, its bootstrap distribution, and what starts and step times alone make of that."""
+
+    value: float
+    resamples: Array
+    of_starts: Array
+    of_steps: Array
 
 
 def scaled_ratio(numerator: Array, denominator: Array, *, paired: bool,
-                 scales: tuple[Array, Array] | None = None) -> tuple[float, Array]:
-    """Ratio of two median hit times and its bootstrap distribution, (10 000,); misses are ∞, NaN without a sample.
+                 scales: tuple[Array, Array] | None = None) -> Ratio:
+    """Ratio of two median hit times with its bootstrap distributions, (10 000,); misses are ∞, NaN without a sample.
 
     Both missed is a tie (1), and so are two hits at the start, whatever a step takes.
 
@@ -188,21 +197,13 @@ def scaled_ratio(numerator: Array, denominator: Array, *, paired: bool,
         raise ValueError(f"ratio_of_medians: paired samples must be equally long "
                          f"(got {len(numerator)} and {len(denominator)}). Keep the starts that both have.")
     if min(map(len, (numerator, denominator, *(scales or ())))) == 0:
-        return math.nan, np.full(RESAMPLES, math.nan)
-    value, resamples = ratio_resamples(numerator, denominator, paired=paired)
+        return Ratio(math.nan, *[np.full(RESAMPLES, math.nan)] * 3)
+    value, starts = ratio_resamples(numerator, denominator, paired=paired)
+    steps = np.ones(1)
     if scales is not None:
         value *= float(np.median(scales[0]) / np.median(scales[1]))
-        resamples = resamples * ratio_of_scales(*scales)
-    return float(tied(np.array(value))), tied(resamples)
-
-
-def ratio_of_scales(numerator: Array, denominator: Array) -> Array:
-    """Bootstrap distribution of the ratio of two median step times, (10 000,).
-
-    Args:
-        numerator, denominator: (repeats,) seconds per step.
-    """
-    return median_resamples(numerator, seed=2) / median_resamples(denominator, seed=3)
+        steps = median_resamples(scales[0], seed=2) / median_resamples(scales[1], seed=3)
+    return Ratio(float(tied(np.array(value))), tied(starts * steps), tied(starts), steps)
 
 
 def ratio_resamples(numerator: Array, denominator: Array, *, paired: bool) -> tuple[float, Array]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +14,6 @@ from bench.analysis.intervals import (
     median_resamples,
     paired_medians,
     percentile_interval,
-    ratio_of_scales,
     scaled_ratio,
     spread,
     two_sided_p,
@@ -110,18 +108,13 @@ class Ratios:
         hits = [self._hits(slower), self._hits(faster)]
         common = common_starts(hits, "steps")
         above, below = common.T if len(common) else [each["steps"] for each in hits]
-        ratio = partial(scaled_ratio, above, below, paired=len(common) > 0)
-        if _program(slower) == _program(faster):
-            value, resamples = ratio()
-            starts, steps = resamples, np.ones(1)
-        else:
-            scales = self._scale(slower, measure), self._scale(faster, measure)
-            value, resamples = ratio(scales=scales)
-            starts, steps = ratio()[1], ratio_of_scales(*scales)
+        same_program = _program(slower) == _program(faster)
+        scales = None if same_program else (self._scale(slower, measure), self._scale(faster, measure))
+        found = scaled_ratio(above, below, paired=len(common) > 0, scales=scales)
         with np.errstate(divide="ignore"):
-            return Compared(Estimate(value, *percentile_interval(resamples, comparisons)),
-                            two_sided_p(float(np.log(value)), np.log(resamples)), len(common),
-                            spread(np.log(starts)), spread(np.log(steps)))
+            return Compared(Estimate(found.value, *percentile_interval(found.resamples, comparisons)),
+                            two_sided_p(float(np.log(found.value)), np.log(found.resamples)), len(common),
+                            spread(np.log(found.of_starts)), spread(np.log(found.of_steps)))
 
     def optimism(self, rows: pd.DataFrame, measure: str) -> float:
         """How much shorter the soonest cell's time looks for being the soonest of these, as a share: 0.03 for 3 %.

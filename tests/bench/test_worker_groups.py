@@ -125,6 +125,13 @@ def test_where_memory_runs_out_in_step_times_all_groups_are_halved(
     assert [each["group"] for each in told.of("failed")] == [TIMING]
 
 
+def test_step_times_that_killed_a_worker_are_tried_at_half_of_every_width(
+    tmp_path: Path, timed: list[list[tuple[int, int]]]
+) -> None:
+    run(tmp_path, finished={SMALL, LARGE}, widths={LARGE: 8, TIMING: 8})
+    assert timed == [[(5, 8), (10, 4)]]
+
+
 def test_a_narrowed_width_is_that_of_the_step_times_of_a_resume_too(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     assert run_suite(_suite(batch_sizes=[5]), folder, "cpu", worker="tests.bench.narrow_worker",

@@ -153,7 +153,7 @@ def test_intervals_that_hold_at_once_are_wider_and_hold() -> None:
     for _ in range(runs):
         steps = np.exp(random.normal(0, 0.15, (32, 1)) + random.normal(0, 0.15, (32, cells)))
         soonest = np.median(steps, axis=0).argmin()
-        resamples = [scaled_ratio(other, steps[:, soonest], paired=True)[1]
+        resamples = [scaled_ratio(other, steps[:, soonest], paired=True).resamples
                      for place, other in enumerate(steps.T) if place != soonest]
         held.append([np.mean([low <= 1 <= high for low, high in ends]) == 1 for ends in (
             [percentile_interval(each, count) for each in resamples] for count in (1, cells - 1))])
