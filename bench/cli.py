@@ -29,7 +29,8 @@ from bench.reporting import show_table, write_report
 from bench.shards import Shard, shard_from, shards_for
 from bench.size import Room, size_of
 from bench.store import FolderError
-from bench.suite import ALL, Suite, load_suite, narrowed
+from bench.suite import Suite, load_suite, narrowed
+from bench.suite_fields import ALL
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -32,10 +32,12 @@ TIMEOUT_S = 3600.0  # for a range test, or for the steps up to one share
 @click.option("--epochs", type=float, default=10.0, show_default=True, help="Passes over the data.")
 @click.option("--starts", type=int, default=8, show_default=True, help="Random starts, of whose losses the median is.")
 @click.option("--shares", default="10,40,90", show_default=True, help="Percentages of the epochs, a target at each.")
+@click.option("--on", type=click.Choice(targets.KINDS), help="What they are on; error is 1 − accuracy [default: what "
+              "--suite says, else loss].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of starts and batches.")
 def find_targets(problem: str, suite: str | None, force: bool, device: str, batch_size: int | None,
-                 rate: float | None, epochs: float, starts: int, shares: str, seed: int) -> None:
-    """Find targets for PROBLEM, a name or my_module:make_problem: training losses on the way of a pilot.
+                 rate: float | None, epochs: float, starts: int, shares: str, on: str | None, seed: int) -> None:
+    """Find targets for PROBLEM, a name or my_module:make_problem: losses (or errors) on the way of a pilot.
 
     The pilot's starts are none that a suite tunes or reports on. Lines for a suite go to stdout, all else to stderr.
     Exit code 3 where the pilot diverged or its loss did not fall.
@@ -47,10 +49,12 @@ def find_targets(problem: str, suite: str | None, force: bool, device: str, batc
 
     def work() -> int:
         try:
-            request = targets.check(problem, device, batch_size, rate, epochs, starts, shares, seed)
+            request = targets.check(problem, device, batch_size, rate, epochs, starts, shares, seed,
+                                    on or targets.LOSS)
             if suite is not None:
-                known = suite_file.check(suite, problem, force)
-                request = replace(request, dtype=known.dtype, matmul_precision=known.matmul_precision)
+                known = suite_file.check(suite, problem, force, on)
+                request = replace(request, dtype=known.dtype, matmul_precision=known.matmul_precision,
+                                  target_on=known.settings_for(problem).target_on)
         except ValueError as error:
             display.error(str(error) if isinstance(error, SuiteError) else f"error: {error}")
             return BAD_INPUT
@@ -94,6 +98,8 @@ class _Session:
             self.display.line(f"warning: {pilot.diverged} of {self.request.starts} starts diverged at rate "
                               f"{pilot.rate:g}; a smaller --rate would lose none")
         lines = targets.lines_of(self.request, pilot, found)
+        if suite is None and self.request.target_on != targets.LOSS:
+            lines.append(f'target_on = "{self.request.target_on}"')
         shown = Display()
         for text in (targets.header(problem), *lines):
             shown.line(text)

@@ -73,7 +73,8 @@ class Group:
         """The compiled program of the group: full width over all devices, or one lane on one of this host."""
         return gdjax.compile(self.problem, batch_size=self.batch_size, optimizer=self.optimizer,
                              schedules=self.suite.schedules, marks=self.suite.marks, settings=1 if solo else MEMBERS,
-                             width=1 if solo else self.suite.width, devices=None if solo else self.devices)
+                             width=1 if solo else self.suite.width, devices=None if solo else self.devices,
+                             target_on=gdjax.goals.LOSS if solo else self.settings.target_on)
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _tune(group: Group, program: gdjax.Program, settings: dict[str, list[gdjax.S
         for name, each in settings.items():
             tried[name] += each
         tables = {name: pd.concat([each[name] for each in parts], ignore_index=True) for name in part}
-        chosen = choose(tables["lanes"], tables["hits"])
+        chosen = choose(tables["lanes"], tables["hits"], group.settings.target_on)
         settings = wider(group.suite, tried, chosen) if widened < group.suite.widenings else {}
         if not settings:
             return _Tuned(tried, tables, chosen, widened, scored)
@@ -195,7 +196,7 @@ def _run(
 ) -> gdjax.Runs:
     runs = gdjax.minibatch(group.problem, batch_size=group.batch_size, rates=None, settings=list(settings),
                            starts=starts, key=key, optimizer=group.optimizer, max_steps=group.steps,
-                           marks=group.suite.marks, program=program,
+                           marks=group.suite.marks, program=program, target_on=group.settings.target_on,
                            targets=[target for target, _ in target_losses(group.problem, group.settings)])
     given = [(setting.schedule.label, setting.rate) for setting in settings]
     if list(zip(runs.schedules, runs.rates, strict=True)) != given:  # lanes are named after the settings, in this order
@@ -229,9 +230,11 @@ def _tables(
 
 
 def _curves(lanes: pd.DataFrame, runs: gdjax.Runs) -> pd.DataFrame:
-    curves = runs.curves().merge(_keys(lanes), on="lane")
+    curves = runs.curves()
+    curves["score"] = math.nan if runs.target_on == gdjax.goals.LOSS else curves[runs.target_on]
+    curves = curves.merge(_keys(lanes), on="lane")
     return curves[["problem", "optimizer", "batch_size", "schedule", "horizon", "rate", "device", "split", "lane",
-                   "start", "step", "examples", "loss"]]
+                   "start", "step", "examples", "loss", "score"]]
 
 
 def _keys(lanes: pd.DataFrame) -> pd.DataFrame:

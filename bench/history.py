@@ -21,9 +21,10 @@ from rich.table import Table
 
 from bench import store
 from bench.analysis.answer import cell_counts, headline_target
+from bench.analysis.goals import Goal
 from bench.analysis.intervals import NOTHING, Estimate
 from bench.analysis.ranking import rank, reached
-from bench.analysis.words import batch_words, schedule_label, seconds_number, target_words
+from bench.analysis.words import batch_words, schedule_label, seconds_number
 from bench.machines import machine_words
 
 DEEPEST = 3  # folders below the one that is given
@@ -173,7 +174,6 @@ def winners_of(summary: pd.DataFrame) -> tuple[Winner, ...]:
     for problem, rows in summary.groupby("problem", sort=True):
         target = headline_target(rows)
         goal = rows[rows["target"] == target]
-        gap = float(goal["gap"].iloc[0]) if "gap" in goal else math.nan
         timed = rank(reached(goal)).query("seconds_solo_median.notna()")
         if timed.empty:
             never = reached(goal).empty
@@ -184,7 +184,7 @@ def winners_of(summary: pd.DataFrame) -> tuple[Winner, ...]:
             seconds = Estimate(*(float(first[f"seconds_solo_{part}"]) for part in ("median", "low", "high")))
             examples = int(first["problem_examples"]) if "problem_examples" in first else 0
             words = f"{batch_words(int(first['batch_size']), examples)}, {schedule_label(str(first['schedule']))}"
-        found.append(Winner(str(problem), target_words(gap, target), seconds, words))
+        found.append(Winner(str(problem), Goal.of(goal.iloc[0]).words, seconds, words))
     return tuple(found)
 
 

@@ -9,7 +9,8 @@ from bench.bad_input import show
 from bench.child import Message
 from bench.shards import Shard
 from bench.store import FolderError, Run
-from bench.suite import ALL, NO_PART, Suite, config_hash
+from bench.suite import NO_PART, Suite, config_hash
+from bench.suite_fields import ALL
 
 ELSEWHERE = "Undo the change, or add --force-new to start in a new folder beside it."
 

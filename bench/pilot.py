@@ -51,11 +51,12 @@ class _Run(Speaker):
         warnings.showwarning = lambda message, *_, **__: self._warn(str(message))
         try:
             problem = problem_from(request.problem, self._warn)
+            gdjax.goals.check(problem, request.target_on)
             pilot = self._measure(problem, self._size(problem))
         except (ValueError, TypeError) as error:
             self.say(kind="error", code=2, text=str(error))
             return
-        if problem.optimum is not None:
+        if problem.optimum is not None and request.target_on == gdjax.goals.LOSS:
             self._warn(f"{request.problem}: its optimum is known, so a suite needs no targets for it: it has gaps")
         self.say(kind="done", facts=vars(pilot))
 
@@ -81,16 +82,20 @@ class _Run(Speaker):
             short = max(1, min(round(budget), RANGE_STEPS), int(RANGE_SHARE * budget))
             found = gdjax.range_test(problem, batch_size=size, key=key, max_steps=short)
             rate = float(f"{found:.3g}")  # the comment then names just what ran
-        losses = []
+        scores = []
         for place, number in enumerate(steps):
             self.say(kind="progress", done=float(sum(steps[:place])), total=total,
                      text=f"{problem.name}: {request.starts} starts, batch {size}, rate {rate:g}, {number:,} steps")
             runs = gdjax.minibatch(problem, batch_size=size, rates=rate, starts=request.starts, key=key,
-                                   max_steps=number)
-            losses.append(float(np.median(runs.final_loss)))
-        begin = np.where(np.isnan(runs.start_loss), np.inf, runs.start_loss)
+                                   max_steps=number, target_on=request.target_on)
+            scores.append(_median(runs.final_score))
+        begin = runs.start_loss if runs.start_score is None else runs.start_score
         return Pilot(batch_size=size, rate=rate, diverged=int((runs.status == gdjax.stopping.DIVERGED).sum()),
-                     start_loss=float(np.median(begin)), steps=tuple(steps), losses=tuple(losses))
+                     start_score=_median(begin), steps=tuple(steps), scores=tuple(scores))
 
     def _warn(self, text: str) -> None:
         self.say(kind="warning", text=text[:MESSAGE_LIMIT])
+
+
+def _median(scores: np.ndarray) -> float:
+    return float(np.median(np.where(np.isnan(scores), np.inf, scores)))

@@ -34,9 +34,12 @@ def groups_of(suite: Suite, platform: str, warn: Warn) -> tuple[list[Group], lis
             gdjax.preflight(problem)
             if any(group.problem.name == problem.name for group in groups):
                 raise ValueError(f"another problem of the suite has this name (got {problem.name!r}). Rename one.")
-            if problem.optimum is None and settings.targets is None:
-                raise ValueError(f"problem {name!r}: its optimum is not known, so gaps have no meaning "
-                                 f'(got no targets). Give targets = {{ "{name}" = [loss, …] }}, or find some: '
+            gdjax.goals.check(problem, settings.target_on, settings.targets or ())
+            if settings.targets is None and (problem.optimum is None or settings.target_on != gdjax.goals.LOSS):
+                why = ("its optimum is not known, so gaps have no meaning" if problem.optimum is None else
+                       f"gaps are of the loss, not of target_on = {settings.target_on!r}")
+                raise ValueError(f"problem {name!r}: {why} (got no targets). Give targets = "
+                                 f'{{ "{name}" = [{settings.target_on}, …] }}, or find some: '
                                  f"python -m bench targets {name} --suite FILE.")
         except (ValueError, TypeError) as error:
             errors.append(f"problems[{i}]: {error}")
@@ -105,6 +108,8 @@ def facts_of(groups: Sequence[Group], whole: Sequence[Group]) -> dict[str, dict[
             "source": problem.source,
             "noise_scale": has_noise(problem),
             "data_sha256": None if problem.data is None else gdjax.data.fingerprint(problem.data),
+            "held_out_examples": problem.held_out_examples,
+            "target_on": mine[0].settings.target_on,
             "targets": [{"target": target, "gap": gap}
                         for target, gap in target_losses(problem, mine[0].settings)],
             "budgets": {str(group.batch_size): {

@@ -7,101 +7,33 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainValidator,
-    PrivateAttr,
-    Tag,
-    ValidationError,
-    ValidationInfo,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from bench.bad_input import SHOWN, SuiteError, closest, field_error, from_pydantic, key_text, needed, show
+from bench.suite_fields import (
+    AXIS_LIMIT,
+    NAME_LIMIT,
+    BatchSizes,
+    Claims,
+    Count,
+    Devices,
+    Gaps,
+    Name,
+    Names,
+    Positive,
+    Rates,
+    Shares,
+    TargetOn,
+    Targets,
+)
 from bench.toml_file import read_toml
 
 SUITES = Path(__file__).parent / "suites"
-AXIS_LIMIT = 1_000  # entries of one axis
-NAME_LIMIT = 200  # characters of one name
-ALL = "all"  # devices: those there are
 NO_PART = ("timeout_s", "noise_groups", "noise_processes")  # of the experiment: may be changed before a resume
-NEWER = {"deterministic": False, "devices": 1}  # fields that older runs lack, and the value that means what they did
-Item = TypeVar("Item")
-
-
-def _bad(what: str, todo: str) -> PydanticCustomError:
-    return PydanticCustomError("suite", "bad value", {"what": what, "todo": todo})
-
-
-def _name(value: str) -> str:
-    if not value.strip() or len(value) > NAME_LIMIT or not value.isprintable():
-        raise _bad(f"must be 1 to {NAME_LIMIT} printable characters", "Give a short name.")
-    return value
-
-
-def _batch_size(value: object) -> int | str:
-    if isinstance(value, str) and value == "all":
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10**9:
-        return value
-    raise _bad('must be a whole number of examples from 1 on, or "all"', 'Use for example 32, or "all" for BGD.')
-
-
-def _devices(value: object) -> int | str:
-    if isinstance(value, str) and value == ALL:
-        return value
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10_000:
-        return value
-    raise _bad('must be a whole number from 1 to 10000, or "all"', 'Use for example 4, or "all" for those there are.')
-
-
-def _all(value: object) -> str:
-    if value == "all":
-        return "all"
-    raise _bad('must be "all" or a list of names', 'Use claims = "all", or claims = ["NAME", ...].')
-
-
-def _axis(values: list[Item], info: ValidationInfo) -> list[Item]:
-    if not values:
-        raise _bad("must not be empty", "Give at least one entry.")
-    if len(values) > AXIS_LIMIT:
-        raise _bad(f"must have at most {AXIS_LIMIT} entries", "Split the suite.")
-    kept = list(dict.fromkeys(values))
-    if len(kept) < len(values) and isinstance(info.context, list):
-        twice = [show(value) for value in kept if values.count(value) > 1]
-        info.context.append(f"{info.field_name}: duplicates removed (got {', '.join(twice[:5])} more than once).")
-    return kept
-
-
-Name = Annotated[str, AfterValidator(_name)]
-BatchSize = Annotated[int | str, PlainValidator(_batch_size)]
-Devices = Annotated[int | str, PlainValidator(_devices)]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-Positive = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Gap = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
-Loss = Annotated[float, Field(allow_inf_nan=False)]
-Names = Annotated[list[Name], AfterValidator(_axis)]
-BatchSizes = Annotated[list[BatchSize], AfterValidator(_axis)]
-Shares = Annotated[list[Share], AfterValidator(_axis)]
-Gaps = Annotated[list[Gap], AfterValidator(_axis)]
-Targets = Annotated[list[Loss], AfterValidator(_axis)]
-RateGrid = Annotated[list[Positive], AfterValidator(_axis)]
-RateCount = Annotated[int, Field(ge=1, le=AXIS_LIMIT)]
-Rates = Annotated[
-    Annotated[RateCount, Tag("<count>")] | Annotated[RateGrid, Tag("<grid>")],
-    Discriminator(lambda value: "<grid>" if isinstance(value, list) else "<count>"),
-]
-Claims = Annotated[
-    Annotated[str, PlainValidator(_all), Tag("<all>")] | Annotated[Names, Tag("<names>")],
-    Discriminator(lambda value: "<names>" if isinstance(value, list) else "<all>"),
-]
+# fields that older runs lack, and the value that means what they did
+NEWER = {"deterministic": False, "devices": 1, "target_on": "loss"}
 OF_CELLS = ("problems", "batch_sizes", "schedules")  # what a suite of cells cannot do without
 OF_CLAIMS = ("name", "claims", "seed", "dtype", "matmul_precision", "deterministic", "timeout_s")  # all it may have
 
@@ -116,6 +48,7 @@ class Override(BaseModel):
     batch_sizes: BatchSizes | None = None
     targets: Targets | None = None
     gaps: Gaps | None = None
+    target_on: TargetOn | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +60,7 @@ class Settings:
     batch_sizes: list[int | str]
     gaps: list[float]
     targets: list[float] | None
+    target_on: str = "loss"
 
     @property
     def target_count(self) -> int:
@@ -149,6 +83,7 @@ class Suite(BaseModel):
     `batch_sizes` are examples, or "all" for BGD; `rates` is how many per (schedule, horizon), or the rates themselves
     (see `bench.tuning.grid`); `rate_span` is the highest over the lowest of a grid of so many rates, and `widenings`
     how often it may be widened at the ends where a winner is (all schedules alike);
+    `target_on` is what targets are on ("error": 1 − accuracy, see `gdjax.minibatch`); gaps are of the loss.
     `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
     `matmul_precision` is that of float32 products on a GPU ("tf32", "bf16": TensorFloat-32, bfloat16); `deterministic`
     leaves out the GPU's kernels that may add in another order each time; `devices` share the lanes of a call, a number
@@ -173,6 +108,7 @@ class Suite(BaseModel):
     starts: Count = 32
     gaps: Gaps = [1e-1, 1e-2, 1e-3]
     targets: dict[str, Targets] = {}
+    target_on: TargetOn = "loss"
     epochs: Positive = 20.0
     min_steps: Count = 300
     marks: Annotated[int, Field(ge=2, le=10_000)] = 24
@@ -221,6 +157,7 @@ class Suite(BaseModel):
             batch_sizes=list(self.batch_sizes if own.batch_sizes is None else own.batch_sizes),
             gaps=list(self.gaps if own.gaps is None else own.gaps),
             targets=self.targets.get(problem) if own.targets is None else list(own.targets),
+            target_on=self.target_on if own.target_on is None else own.target_on,
         )
 
 

@@ -16,11 +16,15 @@ from bench.targets import BEGINS, header
 TRIAL = ["targets = [1.0]"]
 
 
-def check(name: str, problem: str, force: bool) -> Suite:
+def check(name: str, problem: str, force: bool, target_on: str | None = None) -> Suite:
     """The suite of a file that can take targets of one of its problems; `force`: also in the place of others.
 
+    Args:
+        target_on: what they must be on there, if that is known.
+
     Raises:
-        SuiteError: it is no suite, is shipped, has no such problem, has targets for it, or has no place for them.
+        SuiteError: it is no suite, is shipped, has no such problem, has targets for it, has no place for them, or means
+            others by them.
         OSError: the file or its folder can't be written.
     """
     suite, path = load_suite(name), shipped_suites().get(name, Path(name))
@@ -30,7 +34,11 @@ def check(name: str, problem: str, force: bool) -> Suite:
     if problem not in suite.problems:
         raise SuiteError([field_error("PROBLEM", f"is not one of the problems of {show(name, quotes=False)}", problem,
                                       f"Add it to problems there first. {closest(problem, suite.problems)}")])
-    known = suite.settings_for(problem).targets
+    known, on = suite.settings_for(problem).targets, suite.settings_for(problem).target_on
+    if target_on not in (None, on):
+        raise SuiteError([field_error("--on", f"targets of {show(problem, quotes=False)} are on {on} in "
+                                      f"{show(name, quotes=False)}", target_on,
+                                      f'Write target_on = "{target_on}" there, or leave this out.')])
     if known is not None and not force:
         raise SuiteError([field_error(f"problem.{key_text(problem)}.targets", f"are in {show(name, quotes=False)} "
                                       "already", known, "Add --force to replace them.")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,8 @@ COLUMNS: dict[str, dict[str, str]] = {
                          "accuracy": "float64", "max_steps": "int64"},
     "hits": _SETTING | {"target": "float64", "gap": "float64", "hit": "bool", "steps_before": "float64",
                         "steps": "float64", "steps_after": "float64", "examples": "float64", "steps_spent": "float64"},
-    "curves": _SETTING | {"step": "int64", "examples": "int64", "loss": "float64"},
+    "curves": _SETTING | {"step": "int64", "examples": "int64", "loss": "float64",
+                          "score": "float64"},  # what targets are on, where that is not the loss
     "chosen": {"problem": "str", "optimizer": "str", "batch_size": "int64", "schedule": "str", "device": "str",
                "target": "float64", "gap": "float64", "rate": "float64", "horizon": "float64", "tuning_ert": "float64",
                "tuning_hits": "int64", "edge_of_grid": "bool"},
@@ -45,7 +47,8 @@ COLUMNS: dict[str, dict[str, str]] = {
                "y_log": "bool", "line": "int64", "series": "str", "joined": "bool", "theory": "bool", "x": "float64",
                "y": "float64", "low": "float64", "high": "float64"},
 }
-LATER = {"timing": {"process": 0}}  # columns that older parts lack, and what they hold there
+# columns that older parts lack, and what they hold there
+LATER: dict[str, dict[str, float]] = {"timing": {"process": 0}, "curves": {"score": math.nan}}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,10 @@ DIGITS = 3  # significant ones of a target
 MOST_STARTS = MOST_EPOCHS = 1_000_000
 BEGINS = "# Pilot (python -m bench targets): "  # the comment, by which it is found again
 WIDTH = 119  # of a line with it
+LOSS = "loss"
+_NOUNS = {LOSS: ("loss", "training losses"), "held_out_loss": ("held-out loss", "held-out losses"),
+          "error": ("error", "errors (1 − accuracy)")}
+KINDS = tuple(_NOUNS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,24 +34,25 @@ class Request:
     starts: int
     shares: tuple[float, ...]  # of the epochs, in percent, rising
     seed: int
+    target_on: str = LOSS
     dtype: str = "float32"
     matmul_precision: str = "highest"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pilot:
-    """What a pilot saw: medians over its starts, of their losses on all training data; diverged ones count as ∞."""
+    """What a pilot saw: medians over its starts, of what targets are on; diverged ones count as ∞."""
 
     batch_size: int
     rate: float
     diverged: int  # starts
-    start_loss: float
+    start_score: float
     steps: tuple[int, ...]  # at the shares
-    losses: tuple[float, ...]
+    scores: tuple[float, ...]
 
 
 def check(problem: str, device: str, batch_size: int | None, rate: float | None, epochs: float, starts: int,
-          shares: str, seed: int) -> Request:
+          shares: str, seed: int, target_on: str = LOSS) -> Request:
     """The request, or a ValueError that says what is wrong with it, before anything runs."""
     if batch_size is not None and batch_size < 1:
         raise ValueError(field_error("--batch-size", "must be at least 1", batch_size, "Try --batch-size 32."))
@@ -62,40 +67,40 @@ def check(problem: str, device: str, batch_size: int | None, rate: float | None,
             raise ValueError(field_error(field, f"must be from {low:,} to {high:,}", value,
                                          "Change it to a value in range."))
     return Request(problem=problem, device=device, batch_size=batch_size, rate=rate, epochs=epochs, starts=starts,
-                   shares=_shares(shares), seed=seed)
+                   shares=_shares(shares), seed=seed, target_on=target_on)
 
 
 def targets_of(request: Request, pilot: Pilot) -> list[float]:
-    """The pilot's median losses, each rounded up, so that it was reached; highest first.
+    """The pilot's medians, each rounded up, so that it was reached; highest first.
 
     Raises:
-        ValueError: they are no targets: half of the starts diverged, the loss did not fall from share to share, or not
-            by enough to be told apart.
+        ValueError: they are no targets: half of the starts diverged, the median did not fall from share to share, or
+            not by enough to be told apart.
     """
-    losses = pilot.losses
-    said = f"{pilot.start_loss:.6g} at the start, then {_listed(f'{loss:.6g}' for loss in losses)}"
-    if not all(map(math.isfinite, losses)):
+    scores, what = pilot.scores, _NOUNS[request.target_on][0]
+    said = f"{pilot.start_score:.6g} at the start, then {_listed(f'{score:.6g}' for score in scores)}"
+    if not all(map(math.isfinite, scores)):
         raise ValueError(f"pilot: half of the starts or more must not diverge (got {pilot.diverged} of "
                          f"{request.starts} at rate {pilot.rate:g}). Give a smaller --rate.")
-    if not _falls([pilot.start_loss, *losses]):
-        raise ValueError(f"pilot: the median loss must fall from share to share (got {said}; rate {pilot.rate:g}). "
+    if not _falls([pilot.start_score, *scores]):
+        raise ValueError(f"pilot: the median {what} must fall from share to share (got {said}; rate {pilot.rate:g}). "
                          "Give a smaller --rate where it rises; a larger one, more --epochs, or --shares further apart "
                          "where it is flat.")
-    found = [rounded_up(loss) for loss in losses]
-    if not _falls([pilot.start_loss, *found]):
-        raise ValueError(f"pilot: median losses must still fall when rounded up to {DIGITS} digits (got {said}). Give "
-                         "more --epochs, another --rate, or --shares further apart; from a loss with a large constant "
-                         "part take that away.")
+    found = [rounded_up(score) for score in scores]
+    if not _falls([pilot.start_score, *found]):
+        raise ValueError(f"pilot: medians of the {what} must still fall when rounded up to {DIGITS} digits (got "
+                         f"{said}). Give more --epochs, another --rate, or --shares further apart; from a loss with a "
+                         "large constant part take that away.")
     return found
 
 
-def rounded_up(loss: float) -> float:
+def rounded_up(score: float) -> float:
     """The next number of three significant digits.
 
     >>> rounded_up(0.40501), rounded_up(0.9996), rounded_up(-1.2345), rounded_up(0.0)
     (0.406, 1.0, -1.23, 0.0)
     """
-    exact = Decimal(str(loss))
+    exact = Decimal(str(score))
     return float(exact.quantize(Decimal(1).scaleb(exact.adjusted() - DIGITS + 1), ROUND_CEILING)) if exact else 0.0
 
 
@@ -111,8 +116,8 @@ def header(problem: str) -> str:
 def lines_of(request: Request, pilot: Pilot, targets: Sequence[float]) -> list[str]:
     """The targets as lines of a problem's table: a comment with their rule, and their key."""
     rate = f"{pilot.rate:.12g}{' (by a range test)' if request.rate is None else ''}"
-    rule = (f"median training losses of {request.starts:,} starts that no suite tunes or reports on (seed "
-            f"{request.seed}), sgd, batch size {pilot.batch_size}, constant rate {rate}, after "
+    rule = (f"median {_NOUNS[request.target_on][1]} of {request.starts:,} starts that no suite tunes or reports on "
+            f"(seed {request.seed}), sgd, batch size {pilot.batch_size}, constant rate {rate}, after "
             f"{_listed(f'{share:g}' for share in request.shares)} % of {request.epochs:g} epochs "
             f"(step {_listed(f'{step:,}' for step in pilot.steps)}), rounded up to {DIGITS} digits.")
     comment = textwrap.wrap(rule, WIDTH, initial_indent=BEGINS, subsequent_indent="# ", break_long_words=False,

@@ -82,14 +82,18 @@ def horizon_of(name: str, setting: gdjax.Setting) -> float:
     return 1.0 if name == "constant" else setting.schedule.horizon
 
 
-def choose(lanes: pd.DataFrame, hits: pd.DataFrame) -> pd.DataFrame:
+def choose(lanes: pd.DataFrame, hits: pd.DataFrame, target_on: str = gdjax.goals.LOSS) -> pd.DataFrame:
     """The setting of lowest tuning ERT for every (schedule, target); without any hit, of lowest median final loss.
+
+    Or of lowest median of what targets are on, if that is not the loss; diverged lanes count as ∞.
 
     ERT = Σ steps spent / hits (all of the budget at a miss). Of equal ones the lowest rate: where all diverged, better
     ones lie below. One row per (schedule, target), flagged where the rate is at an end of its grid.
     """
     setting = ["schedule", "horizon", "rate"]
-    final = lanes.groupby(setting, sort=False).final_loss.median().rename("final")
+    scores = {name: lanes[name].to_numpy(float) for name in ("held_out_loss", "accuracy") if name in lanes}
+    last = lanes.final_loss if target_on == gdjax.goals.LOSS else gdjax.goals.of(target_on, scores)
+    final = lanes.assign(final=np.where(np.isnan(last), np.inf, last)).groupby(setting, sort=False).final.median()
     cost = hits.groupby([*setting, "target"], sort=False).agg(
         spent=("steps_spent", "sum"), tuning_hits=("hit", "sum"), gap=("gap", "first")).reset_index()
     cost["tuning_ert"] = np.where(cost.tuning_hits > 0, cost.spent / np.maximum(cost.tuning_hits, 1), np.inf)

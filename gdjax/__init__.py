@@ -1,6 +1,6 @@
 """gdjax: gradient descent over many starts at once, on JAX, measured so that it can be believed."""
 
-from gdjax import data, lanes, lapack, minima, optimizers, problems, sampling, schedules, stopping
+from gdjax import data, goals, lanes, lapack, minima, optimizers, problems, sampling, schedules, stopping
 from gdjax.compiling import compile
 from gdjax.descent import bgd, minibatch, range_test, sgd
 from gdjax.engine.cost import Cost
@@ -15,6 +15,6 @@ from gdjax.tracing import check_schedules, preflight
 
 __all__ = [
     "Cost", "Problem", "Program", "Runs", "Setting", "Stream", "bgd", "check_gradient", "check_schedules", "compile",
-    "data", "initial_loss", "lanes", "lapack", "minibatch", "minima", "numerical_gradient", "optimizers", "preflight",
-    "problems", "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
+    "data", "goals", "initial_loss", "lanes", "lapack", "minibatch", "minima", "numerical_gradient", "optimizers",
+    "preflight", "problems", "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
 ]

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax import optimizers
+from gdjax import goals, optimizers
 from gdjax import schedules as schedule_table
 from gdjax.lanes import Setting
 from gdjax.names import closest
@@ -264,6 +264,13 @@ def choice(field: str, value: object, known: Sequence[str]) -> str:
     if value not in known:
         raise ValueError(closest(field, str(value), known))
     return str(value)
+
+
+def target_on(problem: Problem, value: object) -> str:
+    """What targets are on: one of the words of `gdjax.goals`, and something that the problem has."""
+    found = choice("target_on", value, goals.KINDS)
+    goals.check(problem, found)
+    return found
 
 
 def sampling(value: object) -> str | Stream:

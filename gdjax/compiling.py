@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from gdjax import arguments, optimizers
+from gdjax import arguments, goals, optimizers
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.engine import sharding
@@ -34,7 +34,7 @@ def compile(
     problem: Problem, *, batch_size: int, optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant",
     sampling: str = "shuffle", batches: str = "per-start", marks: int = 1, tolerance: float = 0.0,
     stall: float | None = None, width: int | None = None, settings: int = 1, starts: int | None = None,
-    hyper: Sequence[str] = (), devices: Devices = None, shard_examples: bool = False,
+    hyper: Sequence[str] = (), devices: Devices = None, shard_examples: bool = False, target_on: str = goals.LOSS,
 ) -> Program:
     """The program that a call of `minibatch` with these arguments runs in, compiled ahead of time and kept.
 
@@ -46,6 +46,7 @@ def compile(
         hyper: names of the optimizer's further numbers that its settings will give.
         devices: how many devices share the lanes, or their numbers in `jax.devices()`; None: the default one.
         shard_examples: these devices share the examples instead, see `minibatch`.
+        target_on: what its targets may be on, see `minibatch`.
 
     Example:
         >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"],
@@ -54,15 +55,16 @@ def compile(
         16
     """
     arguments.choice("sampling", sampling, SAMPLINGS)
+    arguments.target_on(problem, target_on)
     shape, mesh = _shape(problem, batch_size, optimizer, schedules, sampling, batches, marks, tolerance, stall, width,
-                         settings, starts, hyper, devices, shard_examples)
+                         settings, starts, hyper, devices, shard_examples, target_on)
     return program_for(shape, mesh)
 
 
 def _shape(
     problem: Problem, batch_size: int, optimizer: Optimizer | str, schedules: Schedules, sampling: str, batches: str,
     marks: int, tolerance: float, stall: float | None, width: int | None, settings: int, starts: int | None,
-    hyper: Sequence[str], devices: Devices = None, shard_examples: bool = False,
+    hyper: Sequence[str], devices: Devices = None, shard_examples: bool = False, target_on: str = goals.LOSS,
 ) -> tuple[Shape, Mesh | None]:
     """The shape of a program from the arguments of `compile`, and the mesh it runs on."""
     size = arguments.batch_size(problem, batch_size)
@@ -89,19 +91,19 @@ def _shape(
     room = -(-marks // MARK_BLOCK) * MARK_BLOCK if queue == slots else 1
     shape = Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members, queue,
                   marks=room, warmup=any(each.warmup > 0 for each in kinds), stall=stall is not None,
-                  norm_at_marks=tolerance > 0)
+                  norm_at_marks=tolerance > 0, target_on=target_on)
     return shape, mesh
 
 
 def streamed(
     problem: Problem, stream: Stream, root: jax.Array, *, batch_size: int, optimizer: Optimizer,
     schedules: Sequence[Schedule], batches: str, marks: int, tolerance: float, stall: float | None, width: int | None,
-    settings: int, starts: int, hyper: Sequence[str],
+    settings: int, starts: int, hyper: Sequence[str], target_on: str,
 ) -> Streamed:
     """What a call of `minibatch` with a key runs in whose examples are streamed."""
     buffer, block = stream.for_data(problem.examples, row_bytes(problem.data), batch_size)
     shape, _ = _shape(window(problem, buffer), batch_size, optimizer, schedules, "shuffle", batches, marks, tolerance,
-                      stall, width, settings, starts, hyper)
+                      stall, width, settings, starts, hyper, target_on=target_on)
     words = lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BLOCKS), np.zeros((1, 2), np.uint32))
     return Streamed.of(problem, shape, block, words[0])
 
@@ -122,12 +124,12 @@ def check_stream(problem: Problem, stream: Stream, size: int, program: Program |
 def check_program(
     program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting],
     numbers: Collection[str], sampling: str, batches: str, marks: int, tolerance: float, stall: bool, devices: Devices,
-    shard_examples: bool,
+    shard_examples: bool, target_on: str,
 ) -> None:
     """Raise ValueError where a call cannot run in a program that was compiled before."""
     shape = program.shape
     wanted = {"problem": problem, "optimizer": optimizer, "batch_size": size, "sampling": sampling,
-              "norm_at_marks": tolerance > 0, "stall": stall}
+              "norm_at_marks": tolerance > 0, "stall": stall, "target_on": target_on}
     for field, value in wanted.items():
         if getattr(shape, field) != value:
             raise ValueError(f"program: was compiled for another {field} "

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from gdjax import arguments, compiling, optimizers, stopping, tracing
-from gdjax import lanes as lane_tables
+from gdjax import arguments, compiling, goals, optimizers, tracing
 from gdjax import schedules as schedule_table
 from gdjax.compiling import Devices, Schedules
 from gdjax.engine.program import Program
-from gdjax.engine.shape import NEVER, Outcome
-from gdjax.engine.streamed import Streamed
-from gdjax.gap import initial_loss
 from gdjax.lanes import BATCHES, Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
 from gdjax.reading import Stream
+from gdjax.running import Limits, descend
 from gdjax.runs import Runs
-from gdjax.stopping import BUDGET, CONVERGED, DIVERGED, DIVERGENCE, Rules, mark_steps
+from gdjax.stopping import mark_steps
 
 Rates = float | Sequence[float] | None
 Numbers = Mapping[str, float | Sequence[float]] | None
@@ -37,10 +32,11 @@ RANGE_STARTS = 4
 def minibatch(
     problem: Problem, *, batch_size: int, rates: Rates, starts: int | PyTree, key: int | jax.Array,
     optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
-    tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
-    sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
-    stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
-    program: Program | None = None, devices: Devices = None, shard_examples: bool = False,
+    target_on: str = "loss", tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None,
+    marks: int | None = None, sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False,
+    width: int | None = None, stall: float | None = None, hyper: Numbers = None,
+    settings: Sequence[Setting] | None = None, program: Program | None = None, devices: Devices = None,
+    shard_examples: bool = False,
 ) -> Runs:
     """Mini-batch gradient descent from many random starts with many settings, in one compiled loop.
 
@@ -58,6 +54,8 @@ def minibatch(
         optimizer: a name, or a function rate -> optax transformation such as `optax.adam`.
         schedules: names or schedules; every schedule runs with every rate.
         targets: losses whose first hit is looked for at the marks.
+        target_on: what targets are on: "loss", that of all data; "held_out_loss"; or "error", 1 − accuracy, of the
+            held-out examples (of the data where none are held out), for which 0.05 asks for an accuracy of 95 %.
         tolerance: full-data gradient norm at which a lane has converged (looked at in every step when B = n and
             iterates are not averaged, else at marks).
         max_epochs, max_steps: the budget of a lane, whichever comes first; one is required.
@@ -106,12 +104,13 @@ def minibatch(
     tracing.check_schedules([each.schedule for each in found], steps, problem.examples / size)
     rule = arguments.sampling(sampling)
     arguments.choice("batches", batches, BATCHES)
+    arguments.target_on(problem, target_on)
     arguments.devices(devices)
     arguments.shard_examples(problem, shard_examples, devices)
     if isinstance(rule, Stream):
         compiling.check_stream(problem, rule, size, program, devices)
     arguments.stall(stall, found, size, problem, optimizer)
-    limits = _limits(steps, tolerance, targets, stop_at_target, stall)
+    limits = _limits(problem, steps, tolerance, targets, target_on, stop_at_target, stall)
     at = _marks(steps, marks, limits)
     begin = arguments.starts(problem, starts)
     if searched:  # only now: nothing runs before every argument is known to be good
@@ -121,23 +120,24 @@ def minibatch(
     asked: dict[str, Any] = {
         "batch_size": size, "optimizer": optimizer, "schedules": [each.schedule for each in found], "batches": batches,
         "marks": len(at), "tolerance": limits.tolerance, "stall": stall, "width": width, "settings": len(found),
-        "starts": _count(begin), "hyper": list(numbers)}
+        "starts": _count(begin), "hyper": list(numbers), "target_on": target_on}
     if isinstance(rule, Stream):
-        return _descend(compiling.streamed(problem, rule, root, **asked), found, begin, root, batches, limits, at)
+        return descend(compiling.streamed(problem, rule, root, **asked), found, begin, root, batches, limits, at)
     program = program or compiling.compile(problem, sampling=rule, devices=devices, shard_examples=shard_examples,
                                             **asked)
     compiling.check_program(program, problem, optimizer, size, found, numbers, rule, batches, len(at),
-                            limits.tolerance, stall is not None, devices, shard_examples)
-    return _descend(program, found, begin, root, batches, limits, at)
+                            limits.tolerance, stall is not None, devices, shard_examples, target_on)
+    return descend(program, found, begin, root, batches, limits, at)
 
 
 def bgd(
     problem: Problem, *, rates: Rates, starts: int | PyTree, key: int | jax.Array,
     optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
-    tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
-    sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
-    stall: float | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
-    program: Program | None = None, devices: Devices = None, shard_examples: bool = False,
+    target_on: str = "loss", tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None,
+    marks: int | None = None, sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False,
+    width: int | None = None, stall: float | None = None, hyper: Numbers = None,
+    settings: Sequence[Setting] | None = None, program: Program | None = None, devices: Devices = None,
+    shard_examples: bool = False,
 ) -> Runs:
     """Batch gradient descent: all examples in every step. Arguments as for `minibatch`; also for problems without data.
 
@@ -147,19 +147,19 @@ def bgd(
         {'converged'}
     """
     return minibatch(problem, batch_size=arguments.problem(problem).examples, rates=rates, starts=starts, key=key,
-                     optimizer=optimizer, schedules=schedules, targets=targets, tolerance=tolerance,
-                     max_epochs=max_epochs, max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
-                     stop_at_target=stop_at_target, width=width, stall=stall, hyper=hyper, settings=settings,
-                     program=program, devices=devices, shard_examples=shard_examples)
+                     optimizer=optimizer, schedules=schedules, targets=targets, target_on=target_on,
+                     tolerance=tolerance, max_epochs=max_epochs, max_steps=max_steps, marks=marks, sampling=sampling,
+                     batches=batches, stop_at_target=stop_at_target, width=width, stall=stall, hyper=hyper,
+                     settings=settings, program=program, devices=devices, shard_examples=shard_examples)
 
 
 def sgd(
     problem: Problem, *, rates: Rates, starts: int | PyTree, key: int | jax.Array,
     optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant", targets: Sequence[float] = (),
-    tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None, marks: int | None = None,
-    sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False, width: int | None = None,
-    hyper: Numbers = None, settings: Sequence[Setting] | None = None, program: Program | None = None,
-    devices: Devices = None, shard_examples: bool = False,
+    target_on: str = "loss", tolerance: float = 0.0, max_epochs: float | None = None, max_steps: int | None = None,
+    marks: int | None = None, sampling: Sampling = "shuffle", batches: str = "per-start", stop_at_target: bool = False,
+    width: int | None = None, hyper: Numbers = None, settings: Sequence[Setting] | None = None,
+    program: Program | None = None, devices: Devices = None, shard_examples: bool = False,
 ) -> Runs:
     """Stochastic gradient descent: one example per step. Arguments as for `minibatch`; the problem needs data.
 
@@ -172,8 +172,8 @@ def sgd(
         raise ValueError(f"problem {problem.name!r}: has no data, so no examples to draw (got data=None). "
                          "Use gdjax.bgd.")
     return minibatch(problem, batch_size=1, rates=rates, starts=starts, key=key, optimizer=optimizer,
-                     schedules=schedules, targets=targets, tolerance=tolerance, max_epochs=max_epochs,
-                     max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
+                     schedules=schedules, targets=targets, target_on=target_on, tolerance=tolerance,
+                     max_epochs=max_epochs, max_steps=max_steps, marks=marks, sampling=sampling, batches=batches,
                      stop_at_target=stop_at_target, width=width, hyper=hyper, settings=settings, program=program,
                      devices=devices, shard_examples=shard_examples)
 
@@ -196,110 +196,29 @@ def range_test(
 
     Source: Smith 2017, arXiv 1506.01186, section 3.3 (there as one run of growing rate).
     """
+    target_on = goals.LOSS if program is None else program.shape.target_on  # nothing is looked for here
     key_range = jax.random.fold_in(arguments.key(key), KEY_RANGE)
     settings = [Setting(schedule_table.constant(), float(rate), hyper) for rate in RANGE_RATES]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is wrong with these starts is said of the run itself
         runs = minibatch(problem, batch_size=batch_size, rates=None, settings=settings, starts=RANGE_STARTS,
                          key=key_range, optimizer=optimizer, max_steps=max_steps, sampling=sampling, batches=batches,
-                         width=width, program=program, devices=devices, shard_examples=shard_examples)
+                         width=width, program=program, devices=devices, shard_examples=shard_examples,
+                         target_on=target_on)
     losses = np.median(runs.final_loss.reshape(RANGE_STARTS, len(settings)), axis=0)
     return float(RANGE_RATES[np.nanargmin(np.where(np.isfinite(losses), losses, np.finfo(np.float64).max))])
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What may end a lane, as the caller gave it."""
-
-    max_steps: int
-    tolerance: float
-    targets: tuple[float, ...]
-    stop_at_target: bool
-    stall: float | None
-
-    def rules(self, program: Program | Streamed, number: type[np.floating]) -> Rules:
-        """The same as numbers of the loss's dtype for the device."""
-        goal = self.targets[-1] if self.stop_at_target else -math.inf
-        stall = -math.inf if self.stall is None else self.stall
-        return Rules(number(self.tolerance), number(goal), number(_divergence_limit(program)), number(stall),
-                     np.int32(self.max_steps))
-
-
-def _descend(
-    program: Program | Streamed, settings: Sequence[Setting], begin: int | PyTree, root: jax.Array, batches: str,
-    limits: Limits, marks: np.ndarray,
-) -> Runs:
-    """Checked arguments -> Runs: starts drawn and scored, lanes run, ends scored."""
-    shape = program.shape
-    problem, size = program.problem, shape.batch_size
-    params = begin
-    if isinstance(begin, int):
-        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, lane_tables.KEY_STARTS), begin)
-    start_loss, start_norm = program.measure(params)
-    _warn_of_starts(problem, start_loss, start_norm)
-    lanes = lane_tables.arrange(len(start_loss), len(settings), batches, shape.members)
-    seeds = np.zeros((len(lanes.stream), 2), np.uint32)  # a full batch draws nothing
-    if not shape.full_batch:
-        seeds = lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BATCHES), lanes.stream)
-    pace = problem.examples / size
-    numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
-    hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, limits.max_steps, pace, start_loss.dtype)
-    rules = limits.rules(program, start_loss.dtype.type)
-    inner = np.where(marks < limits.max_steps, marks, NEVER).astype(np.int32)  # the last one is scored by `_ends`
-    outcome, ran = program.run_lanes(lanes, params, start_loss, start_norm, seeds, hyper, inner, rules)
-    ends = _ends(program, outcome, rules, start_loss[lanes.start])
-    return Runs(
-        problem=problem.name, optimizer=optimizers.name_of(shape.optimizer), batch_size=size, examples=problem.examples,
-        max_steps=limits.max_steps, schedules=tuple(each.schedule.label for each in settings),
-        rates=tuple(each.rate for each in settings), hyper=tuple({**numbers, **each.numbers} for each in settings),
-        targets=limits.targets,
-        floor=-math.inf if problem.optimum is None else float(problem.optimum),
-        start=lanes.start, setting=lanes.setting, status=ends.status, steps=np.asarray(outcome.steps),
-        final_loss=ends.loss, best_loss=ends.best, grad_norm=ends.norm, start_loss=start_loss[lanes.start], marks=marks,
-        curve=ends.curve, params=outcome.params, width=program.width, lane_steps_run=ran, scores=ends.scores,
-    )
-
-
-class _Ends(NamedTuple):
-    """Lanes where they ended, (lanes,) each; the curve (lanes, marks)."""
-
-    status: np.ndarray
-    loss: np.ndarray
-    best: np.ndarray
-    norm: np.ndarray
-    curve: np.ndarray
-    scores: dict[str, np.ndarray]
-
-
-def _ends(program: Program | Streamed, outcome: Outcome, rules: Rules, start_loss: np.ndarray) -> _Ends:
-    """What is known of lanes at their end: one program scores it all, so the loop need not score the last mark."""
-    shape = program.shape
-    loss, norm, scores = program.measure_ends(outcome.params)
-    status, final, curve = (np.array(each) for each in (outcome.status, outcome.loss, outcome.curve))
-    at_end = np.flatnonzero(status == BUDGET)
-    status[at_end] = stopping.status(rules, loss[at_end], norm[at_end] if shape.norm_at_marks else None,
-                                     np.asarray(outcome.steps)[at_end], np.where)
-    status[(status == BUDGET) & (norm <= rules.tolerance)] = CONVERGED
-    final[at_end] = curve[at_end, -1] = loss[at_end]
-    diverged = status == DIVERGED
-    best = np.fmin(outcome.best, final)
-    if optimizers.averages(shape.optimizer):  # the loop saw the losses of the iterates themselves where every step does
-        final = np.where(diverged, final, loss)
-        best = np.fmin(np.fmin.reduce(curve, axis=1), np.fmin(start_loss, final))
-    lost = {"held_out_loss": np.inf}  # of a diverged lane; it has no other score
-    return _Ends(status, np.where(diverged, np.inf, final), np.where(np.isnan(best), np.inf, best),
-                 np.where(diverged, np.nan, norm), curve,
-                 {name: np.where(diverged, lost.get(name, np.nan), each) for name, each in scores.items()})
-
-
 def _limits(
-    steps: int, tolerance: float, targets: Sequence[float], stop_at_target: bool, stall: float | None
+    problem: Problem, steps: int, tolerance: float, targets: Sequence[float], target_on: str, stop_at_target: bool,
+    stall: float | None,
 ) -> Limits:
-    goals = arguments.targets(targets)
+    found = arguments.targets(targets)
+    goals.check(problem, target_on, found)
     tolerance = arguments.at_least_zero("tolerance", tolerance)
-    if stop_at_target and not goals:
+    if stop_at_target and not found:
         raise ValueError("stop_at_target: needs targets (got none). Give targets, the lowest of which ends a lane.")
-    return Limits(steps, tolerance, goals, stop_at_target, stall)
+    return Limits(steps, tolerance, found, target_on, stop_at_target, stall)
 
 
 def _marks(steps: int, marks: int | None, limits: Limits) -> np.ndarray:
@@ -314,13 +233,6 @@ def _count(begin: int | PyTree) -> int:
     return begin if isinstance(begin, int) else int(jax.tree.leaves(begin)[0].shape[0])
 
 
-def _divergence_limit(program: Program | Streamed) -> float:
-    optimum = program.problem.optimum
-    if optimum is None:
-        return math.inf
-    return optimum + DIVERGENCE * (initial_loss(program.problem, program.measure) - optimum)
-
-
 def _range_rates(
     problem: Problem, size: int, optimizer: Optimizer, root: jax.Array, sampling: Sampling, batches: str, steps: int,
     width: int | None, hyper: Mapping[str, float] | tuple[tuple[str, float], ...], sharded_over: Devices,
@@ -329,12 +241,3 @@ def _range_rates(
                         sampling=sampling, batches=batches, width=width, hyper=hyper, devices=sharded_over,
                         shard_examples=sharded_over is not None)
     return [float(rate) for rate in centre * np.logspace(-1, 1, 5)]
-
-
-def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> None:
-    bad = ~(np.isfinite(loss) & np.isfinite(norm))
-    if bad.any():
-        what = "loss" if (~np.isfinite(loss)).any() else "gradient"
-        warnings.warn(f"problem {problem.name!r}: the {what} is not finite at {bad.sum()} of {len(bad)} starts "
-                      f"(first: start {bad.argmax()}); these lanes are diverged at step 0", stacklevel=3)
-

@@ -128,6 +128,11 @@ class Problem:
         """Number of examples n; a problem without data has one."""
         return 1 if self.data is None else int(jax.tree.leaves(self.data)[0].shape[0])
 
+    @property
+    def held_out_examples(self) -> int:
+        """Number of examples kept from training."""
+        return 0 if self.held_out is None else int(jax.tree.leaves(self.held_out)[0].shape[0])
+
     def device_data(self) -> PyTree | None:
         """The data as device arrays of the problem's dtype, copied once for each x64 mode.
 

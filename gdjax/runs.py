@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from gdjax import minima
+from gdjax import goals, minima
 from gdjax.problem import Problem, PyTree
 from gdjax.stopping import DIVERGED, STATUSES, interpolate
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ARRAYS = ("start", "setting", "status", "steps", "final_loss", "best_loss", "grad_norm", "start_loss", "marks", "curve")
+
+OF_GOALS = ("start_score", "score_curve")  # where targets are not on the loss
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,6 +35,8 @@ class Runs:
         floor: the problem's optimum, or −inf.
         marks: (marks,) steps at which `curve`, (lanes, marks), was scored.
         hyper: further numbers of the optimizer, for each setting.
+        target_on: what targets are on, see `gdjax.minibatch`.
+        start_score, score_curve: that at the start and at the marks, where it is not the loss.
         scores: held_out_loss and accuracy of the final parameters, (lanes,) each, where the problem has them.
         lane_steps_needed, lane_steps_run: updates that counted, and updates that the slots computed.
     """
@@ -61,11 +65,19 @@ class Runs:
     lane_steps_run: int
     hyper: tuple[dict[str, float], ...] = ()
     scores: Mapping[str, np.ndarray] = field(default_factory=dict)
+    target_on: str = goals.LOSS
+    start_score: np.ndarray | None = None
+    score_curve: np.ndarray | None = None
 
     @property
     def lane_steps_needed(self) -> int:
         """Updates applied, summed over lanes."""
         return int(self.steps.astype(np.int64).sum())
+
+    @property
+    def final_score(self) -> np.ndarray:
+        """What targets are on, of the final parameters, (lanes,); of a diverged lane a loss is +inf, an error NaN."""
+        return self.final_loss if self.target_on == goals.LOSS else goals.of(self.target_on, self.scores)
 
     def frame(self) -> pd.DataFrame:
         """One row per lane: lane, start, optimizer, schedule, rate, batch_size, status, steps, examples, final_loss,
@@ -99,20 +111,22 @@ class Runs:
         """One row per (lane, target): lane, target, hit, steps_before, steps, steps_after, examples; NaN where missed.
 
         A lane hits a target between the mark before and the first mark at or below it (a lane's end counts as a mark);
-        `steps` is log-interpolated between the two. A target met at the start is hit at step 0.
+        `steps` is log-interpolated between the two. A target met at the start is hit at step 0. Targets are on the
+        loss, or on what `target_on` says.
         """
         import pandas as pd
 
-        step, loss = self._scored()
+        step, _, score = self._scored()
+        floor = self.floor if self.target_on == goals.LOSS else -np.inf
         pieces = []
         for target in self.targets:
-            below = loss <= target
+            below = score <= goals.level(self.target_on, target)
             hit = below.any(axis=1)
             after = below.argmax(axis=1)
             before = np.maximum(after - 1, 0)
-            rows = np.arange(len(loss))
-            steps = interpolate(step[rows, before], step[rows, after], loss[rows, before], loss[rows, after], target,
-                                self.floor)
+            rows = np.arange(len(score))
+            steps = interpolate(step[rows, before], step[rows, after], score[rows, before], score[rows, after], target,
+                                floor)
             steps = np.where(after == 0, 0.0, steps)
             pieces.append(pd.DataFrame({
                 "lane": rows,
@@ -127,14 +141,15 @@ class Runs:
         return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
 
     def curves(self) -> pd.DataFrame:
-        """Long: lane, step, examples, loss at the start, the marks and the lane's end."""
+        """Long: lane, step, examples, loss at the start, the marks and the lane's end; and what targets are on."""
         import pandas as pd
 
-        step, loss = self._scored()
+        step, loss, score = self._scored()
         lane, point = np.nonzero(np.isfinite(step))
         steps = step[lane, point].astype(np.int64)
         frame = pd.DataFrame({
             "lane": lane, "step": steps, "examples": steps * self.batch_size, "loss": loss[lane, point],
+            **({} if self.target_on == goals.LOSS else {self.target_on: score[lane, point]}),
         })
         return frame.drop_duplicates(["lane", "step"], ignore_index=True)
 
@@ -163,8 +178,8 @@ class Runs:
         path = Path(path)
         leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(self.params)]
         plain = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)
-                 if each.name not in (*ARRAYS, "params", "floor", "scores")}
-        arrays = {name: getattr(self, name) for name in ARRAYS}
+                 if each.name not in (*ARRAYS, *OF_GOALS, "params", "floor", "scores")}
+        arrays = {name: getattr(self, name) for name in (*ARRAYS, *(() if self.target_on == goals.LOSS else OF_GOALS))}
         arrays |= {f"score.{name}": score for name, score in self.scores.items()}
         arrays |= {f"leaf{i}": leaf for i, leaf in enumerate(leaves)}
         meta = json.dumps({**plain, "floor": self.floor if np.isfinite(self.floor) else None,
@@ -190,19 +205,26 @@ class Runs:
             }
             scores = {name.removeprefix("score."): array for name, array in arrays.items() if name.startswith("score.")}
             return Runs(**plain, scores=scores, floor=-np.inf if floor is None else floor, params=_fill(tree, arrays),
-                        **{name: arrays[name] for name in ARRAYS})
+                        **{name: arrays[name] for name in (*ARRAYS, *OF_GOALS) if name in arrays})
 
-    def _scored(self) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and losses of the start, the marks and the end in order, (lanes, marks + 2); NaN after the end."""
+    def _scored(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Steps, losses and what targets are on, of the start, the marks and the end in order, (lanes, marks + 2).
+
+        NaN after the end.
+        """
         lanes = len(self.start)
         step = np.concatenate([np.zeros((lanes, 1)), np.broadcast_to(self.marks, (lanes, len(self.marks))),
                                self.steps[:, None]], axis=1).astype(np.float64)
         end = np.where(self.status == DIVERGED, np.nan, self.final_loss)
         loss = np.concatenate([self.start_loss[:, None], self.curve, end[:, None]], axis=1).astype(np.float64)
+        score = loss
+        if self.start_score is not None and self.score_curve is not None:
+            score = np.concatenate([self.start_score[:, None], self.score_curve, self.final_score[:, None]], axis=1)
         step = np.where(np.isfinite(loss), step, np.nan)
         order = np.argsort(step, axis=1, kind="stable")  # NaN last: marks that a lane did not reach follow its end
-        step, loss = np.take_along_axis(step, order, axis=1), np.take_along_axis(loss, order, axis=1)
-        return step, np.where(np.isfinite(step), loss, np.nan)
+        step, loss, score = (np.take_along_axis(each.astype(np.float64), order, axis=1) for each in (step, loss, score))
+        reached = np.isfinite(step)
+        return step, np.where(reached, loss, np.nan), np.where(reached, score, np.nan)
 
 
 def _outline(tree: PyTree, numbers: Iterator[int]) -> object:

@@ -25,7 +25,7 @@ class Rules(NamedTuple):
     """What ends a lane, all scalars: marks are scored against them on the device."""
 
     tolerance: ArrayLike  # full-data gradient norm at or below which a lane has converged; 0: on exact zeros only
-    target: ArrayLike  # loss at or below which a lane stops; −inf to go on
+    target: ArrayLike  # what targets are on, at or below which a lane stops; −inf to go on
     limit: ArrayLike  # loss above which it has diverged; inf where the optimum is unknown
     stall: ArrayLike  # decrease of one step below which it has stalled; −inf when not asked for
     max_steps: ArrayLike  # budget in steps, int32
@@ -63,14 +63,15 @@ def why(rules: Rules, loss: jax.Array, norm: jax.Array | None, stall: bool) -> j
 
 
 def status(
-    rules: Rules, loss: Array, norm: Array | None, step: Array, where: Callable = jnp.where
+    rules: Rules, loss: Array, norm: Array | None, step: Array, where: Callable = jnp.where, score: Array | None = None
 ) -> Array:
     """Status of a lane at a mark from its loss, gradient norm and step, int8; RUNNING when nothing ends it.
 
-    `norm` is None where it is not measured; `where` is NumPy's for arrays of the host, for which nothing is compiled.
+    `norm` is None where it is not measured, `score` where targets are on the loss; `where` is NumPy's for arrays of the
+    host, for which nothing is compiled.
     """
     code = where(step >= rules.max_steps, BUDGET, RUNNING)
-    code = where(loss <= rules.target, TARGET, code)
+    code = where((loss if score is None else score) <= rules.target, TARGET, code)
     if norm is not None:
         code = where(norm <= rules.tolerance, CONVERGED, code)
     return where(_sound(rules, loss, norm), code, DIVERGED).astype(np.int8)

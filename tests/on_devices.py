@@ -18,7 +18,7 @@ import numpy as np
 from tests.quick import programs_as_shipped
 
 EXACT = ("valley", "lone")  # the calls whose lanes must be the same in every bit
-FIELDS = ("steps", "status", "final_loss", "best_loss", "grad_norm", "curve")
+FIELDS = ("steps", "status", "final_loss", "best_loss", "grad_norm", "curve", "score_curve")
 SHARED = {  # name -> call; starts that neither 2 nor 3 nor 4 divide
     "valley": ("rosenbrock", {"batch_size": 1, "rates": [1e-3, 3e-3, 1e-2], "starts": 37, "tolerance": 1e-2,
                               "max_steps": 3000, "width": 16}),
@@ -28,12 +28,14 @@ SHARED = {  # name -> call; starts that neither 2 nor 3 nor 4 divide
     "one step": ("digits-softmax", {"batch_size": 1, "rates": 0.1, "starts": 19, "max_steps": 1,
                                     "batches": "independent", "width": 16}),
     "lone": ("bowl", {"batch_size": 1, "rates": 0.1, "starts": 1, "max_steps": 50, "width": 16}),
+    "error": ("digits-held-out", {"batch_size": 256, "rates": [0.1, 1.0], "starts": 5, "max_steps": 12, "marks": 4,
+                                  "target_on": "error", "targets": [0.5], "stop_at_target": True, "width": 16}),
     "any width": ("line-fit", {"batch_size": 10, "rates": [0.05, 0.1], "starts": 11, "max_epochs": 5, "marks": 4}),
 }
 SHARDED = {  # name -> call whose devices share the examples, and how many do: they never divide 1,438, 569 or 101
     "held out": ("digits-held-out", {"batch_size": 32, "rates": [0.03, 0.1, 0.3], "starts": 5, "max_epochs": 2,
                                      "schedules": ["constant", "cosine"], "marks": 4, "targets": [1.5, 1.0],
-                                     "stop_at_target": True, "width": 16}, 4),
+                                     "target_on": "held_out_loss", "stop_at_target": True, "width": 16}, 4),
     "searching": ("cancer-logistic", {"batch_size": 569, "rates": [0.1, 1.0], "starts": 19, "max_steps": 60,
                                       "optimizer": "backtracking", "tolerance": 0.02, "targets": [0.15, 0.1],
                                       "marks": 4, "width": 16}, 4),
@@ -68,7 +70,7 @@ def main(path: Path, devices: int, hosts: list[str]) -> None:
                 runs = gdjax.minibatch(
                     problems.get(problem) or gdjax.problems.get(problem), key=5, devices=each, shard_examples=sharded,
                     **{**call, "optimizer": wrapped.get(call.get("optimizer"), call.get("optimizer", "sgd"))})
-            arrays = {field: getattr(runs, field) for field in FIELDS} | runs.scores
+            arrays = {field: getattr(runs, field) for field in FIELDS if getattr(runs, field) is not None} | runs.scores
             arrays |= {f"params{place}": leaf for place, leaf in enumerate(jax.tree.leaves(runs.params))}
             if runs.targets:
                 arrays["hit"] = np.searchsorted(runs.marks, runs.hits()["steps_after"].fillna(1e9))  # which mark

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from bench.analysis.goals import LOSS, Goal
 from bench.analysis.intervals import NOTHING, Estimate
 from bench.analysis.ranking import Compared, Ratios, Standing, measure_of, rank, reached, standing
 from bench.analysis.reported import Reported
@@ -45,6 +46,7 @@ class Answer:
     device: str
     target: float = math.nan
     gap: float = math.nan
+    target_on: str = LOSS
     headline: bool = True
     measure: str = "seconds_solo"
     winner: Standing | None = None
@@ -64,6 +66,11 @@ class Answer:
     finished: int = 0
     failed: int = 0
     cells: int = 0
+
+    @property
+    def goal(self) -> Goal:
+        """The target in words."""
+        return Goal(self.target, self.gap, self.target_on)
 
     @property
     def not_told_apart(self) -> tuple[Standing, ...]:
@@ -142,6 +149,7 @@ def _answer(rows: pd.DataFrame, headline: bool, statuses: Counter[str], ratios: 
     lead = timed.iloc[0] if len(timed) else rank(rows, measure).iloc[0]
     common = _counted(Answer(
         problem=str(lead["problem"]), device=str(lead["device"]), target=float(lead["target"]), gap=float(lead["gap"]),
+        target_on=str(lead.get("target_on", LOSS)),
         headline=headline, measure=measure, untimed=tuple(standing(row, measure) for _, row in untimed.iterrows()),
         budget_steps=float(lead["budget_steps"]), budget_epochs=float(lead["budget_epochs"]),
         problem_examples=int(lead["problem_examples"]), several_optimizers=rows["optimizer"].nunique() > 1,

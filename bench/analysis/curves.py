@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bench.analysis.goals import LOSS, Goal
 from bench.analysis.reported import Reported, key_of
 
 QUANTILES = (0.1, 0.5, 0.9)
 
 
 def curve_quantiles(reported: Reported, row: pd.Series) -> pd.DataFrame:
-    """Loss at each mark over the reported starts of a summary row's setting.
+    """Loss at each mark over the reported starts of a summary row's setting, or what its target is on.
 
     A lane that ended early keeps its last loss, unless it diverged: then its loss is ∞ from there on, so that the
     quantiles speak of all starts at every mark.
@@ -27,8 +28,9 @@ def curve_quantiles(reported: Reported, row: pd.Series) -> pd.DataFrame:
     curves, lanes = reported.curves(*setting), reported.lanes(*setting)
     if not len(curves):
         return pd.DataFrame(columns=["step", "epochs", "low", "median", "high"], dtype=float)
-    named = pd.DataFrame({name: curves[name] for name in ("step", "start", "loss")})
-    losses = named.pivot(index="step", columns="start", values="loss")
+    shown = "loss" if Goal.of(row).on == LOSS else "score"
+    named = pd.DataFrame({name: curves[name] for name in ("step", "start", shown)})
+    losses = named.pivot(index="step", columns="start", values=shown)
     diverged = losses.columns.isin(lanes["start"][lanes["diverged"]])
     values = losses.to_numpy(float).copy()
     values[:, diverged] = np.where(np.isnan(values[:, diverged]), np.inf, values[:, diverged])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from bench.analysis.goals import LOSS
 from bench.analysis.intervals import NOTHING, Estimate, median_interval
 
 _GROUP = ["problem", "optimizer", "device"]
@@ -23,7 +24,7 @@ class NoiseAlong:
     Args:
         batch_size, schedule, method, examples: of the table `noise_scale`.
         curve: `noise_curve` of its rows.
-        target, gap: the hardest target that the trajectory met and that has a fit; NaN without one.
+        target, gap: the hardest target on the loss that the trajectory met and that has a fit; NaN without one.
         b_crit: the critical batch size to that target with the trajectory's schedule, in examples.
         several_optimizers: whether the problem was run with other optimizers too.
     """
@@ -85,7 +86,7 @@ def noise_along(noise_scale: pd.DataFrame, scaling: pd.DataFrame) -> dict[Key, N
             continue
         fits = _same(scaling, (problem, optimizer, device))
         met = fits[(fits["schedule"] == first["schedule"]) & fits["b_crit"].notna()
-                   & (fits["target"] >= curve["loss"].min())].sort_values("target")
+                   & (fits["target_on"] == LOSS) & (fits["target"] >= curve["loss"].min())].sort_values("target")
         target, gap, b_crit = math.nan, math.nan, NOTHING
         if len(met):
             fit = met.iloc[0]
@@ -107,8 +108,9 @@ def with_noise_scale(scaling: pd.DataFrame, found: Mapping[Key, NoiseAlong]) -> 
     columns: dict[str, np.ndarray] = {name: np.full(len(scaling), math.nan) for name in COLUMNS}
     for key, along in found.items():
         rows = _same(scaling, key)
-        for place, target in zip(scaling.index.get_indexer(rows.index), rows["target"], strict=True):
-            met = np.flatnonzero(along.curve["loss"].to_numpy(float) <= target)
+        for place, target, on in zip(scaling.index.get_indexer(rows.index), rows["target"], rows["target_on"],
+                                     strict=True):
+            met = np.flatnonzero((along.curve["loss"].to_numpy(float) <= target) & (on == LOSS))
             for where, mark in (("start", 0), *(("target", int(mark)) for mark in met[:1])):
                 for part, value in zip(("", "_low", "_high"), along.at(mark), strict=True):
                     columns[f"b_simple_{where}{part}"][place] = value

@@ -19,7 +19,7 @@ _KEPT = {"lanes": ["rate", "horizon", "start", "status", "steps", "final_loss", 
                    "accuracy", "max_steps"],
          "hits": ["rate", "horizon", "start", "target", "hit", "steps_before", "steps", "steps_after", "examples",
                   "steps_spent"],
-         "curves": ["rate", "horizon", "start", "step", "loss"]}
+         "curves": ["rate", "horizon", "start", "step", "loss", "score"]}
 _NOWHERE = np.empty(0, int)
 _CLOSE = 1e-6  # rates and targets may have passed through float32 on their way into one table and not into another
 

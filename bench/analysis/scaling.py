@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bench.analysis.goals import Goal
 from bench.analysis.intervals import NOTHING, Estimate, percentile_interval
 from bench.analysis.reported import Reported
 
@@ -18,7 +19,7 @@ REGIME = 0.2  # perfect scaling: examples at most 20 % above E_min; flat: steps 
 _GRID, _BEYOND = 121, 30.0  # candidates for the critical batch size, from min/30 to 30·max of the batch sizes
 _BLOCK = 200_000  # numbers worked on at once
 _GROUP = ["problem", "optimizer", "device", "target", "schedule"]
-COLUMNS = [*_GROUP, "gap", "batch_sizes", "batch_sizes_hit", "b_crit", "b_crit_low", "b_crit_high",
+COLUMNS = [*_GROUP, "target_on", "gap", "batch_sizes", "batch_sizes_hit", "b_crit", "b_crit_low", "b_crit_high",
            "s_min", "s_min_low", "s_min_high", "e_min", "e_min_low", "e_min_high", "one_sided", "perfect_until",
            "flat_from", "residual", "ratio", "ratio_low", "ratio_high", "fastest_batch"]
 
@@ -156,6 +157,7 @@ def _row(cells: pd.DataFrame, fit: Fit, constant: Fit, schedule: str) -> dict[st
     timed = cells[np.isfinite(cells["seconds_solo_median"].to_numpy(float))]
     fastest = float(timed.sort_values("seconds_solo_median")["batch_size"].iloc[0]) if len(timed) else math.nan
     row: dict[str, object] = {name: first[name] for name in (*_GROUP, "gap")}
+    row["target_on"] = Goal.of(first).on
     hit = np.isfinite(cells["steps_median"].to_numpy(float))
     row |= {"batch_sizes": len(cells), "batch_sizes_hit": int(hit.sum()),
             "one_sided": fit.one_sided, "residual": fit.residual, "fastest_batch": fastest}

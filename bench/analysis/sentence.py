@@ -8,7 +8,7 @@ from bench.analysis.answer import Answer
 from bench.analysis.comparisons import FEWEST
 from bench.analysis.intervals import Estimate
 from bench.analysis.ranking import Standing
-from bench.analysis.words import batch_words, number, schedule_words, seconds_words, target_words
+from bench.analysis.words import batch_words, number, schedule_words, seconds_words
 
 _LISTED = 4
 ENOUGH = 30  # starts for a claim
@@ -49,8 +49,7 @@ def cell_words(cell: Standing, answer: Answer) -> str:
 
 
 def _winner(answer: Answer, winner: Standing) -> str:
-    target = target_words(answer.gap, answer.target)
-    text = (f"{cell_words(winner, answer)} (rate {number(winner.rate)}) gets the loss {target} "
+    text = (f"{cell_words(winner, answer)} (rate {number(winner.rate)}) gets {answer.goal.got} "
             f"{_after(winner.time, answer.measure)} ({winner.hits} of {winner.lanes} starts)")
     if answer.runner_up is not None:
         times = "times as long" if answer.measure == "seconds_solo" else "times as many"
@@ -61,12 +60,12 @@ def _winner(answer: Answer, winner: Standing) -> str:
 def _unreached(answer: Answer) -> str:
     closest = answer.closest
     assert closest is not None
-    target = target_words(answer.gap, answer.target)
+    goal = answer.goal.got
     if answer.untimed:
-        return f"the loss got {target}, but the cells that reached it have no step time to rank them by"
+        return f"the cells that got {goal} have no step time to rank them by"
     if answer.diverged:
-        return f"every start of every cell diverged, so no loss got {target}; {_budget(answer, closest)}"
-    return (f"no batch size and schedule got the loss {target} in half of the starts; closest was "
+        return f"every start of every cell diverged, so none got {goal}; {_budget(answer, closest)}"
+    return (f"no batch size and schedule got {goal} in half of the starts; closest was "
             f"{cell_words(closest, answer)} ({closest.hits} of {closest.lanes} starts); {_budget(answer, closest)}")
 
 

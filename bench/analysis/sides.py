@@ -45,10 +45,10 @@ class Side:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """Its summary with a column `goal` that names a target alike on both sides: its gap, or else the loss."""
+        """Its summary with a column `goal` that names a target alike on both sides: its gap, or what it is on."""
         summary = summarise(self.tables, reported=self.reported, times=self.times)
-        goals = [f"gap {gap:g}" if math.isfinite(gap) else f"loss {target:.6g}"
-                 for gap, target in summary[["gap", "target"]].to_numpy(float)]
+        goals = [f"gap {gap:g}" if math.isfinite(gap) else f"{on} {target:.6g}"
+                 for gap, target, on in summary[["gap", "target", "target_on"]].itertuples(index=False)]
         return summary.assign(goal=goals)
 
     @cached_property

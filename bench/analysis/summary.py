@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.goals import LOSS
 from bench.analysis.intervals import censored_median, ert, hit_interval, median_interval, wilson
 from bench.analysis.reported import Reported, Rows, key_of
 from bench.analysis.timing import Program, Times, seed_of
@@ -22,7 +23,7 @@ FIXED = ["problem", "optimizer", "batch_size", "schedule", "rate", "device", "la
          "seconds_batched_median", "seconds_batched_low", "seconds_batched_high",
          "final_loss_median", "final_loss_low", "final_loss_high", "diverged", "compile_s", "step_s_solo",
          "step_s_batched", "edge_of_grid"]
-EXTRA = ["gap", "horizon", "ert_low", "ert_high", "best_loss_median",
+EXTRA = ["target_on", "gap", "horizon", "ert_low", "ert_high", "best_loss_median",
          "final_gap_median", "final_gap_low", "final_gap_high", "held_out_loss_median", "accuracy_median",
          "diverged_hits", "budget_steps", "budget_epochs", "problem_examples", "tuning_ert", "tuning_hits"]
 COLUMNS = FIXED + EXTRA
@@ -32,10 +33,16 @@ __all__ = ["COLUMNS", "ProblemFacts", "Tables", "problem_facts", "several_optimi
 
 @dataclass(frozen=True)
 class ProblemFacts:
-    """What the manifest says of a problem: its number of examples and its optimum (NaN if not known)."""
+    """What the manifest says of a problem: its examples, its optimum (NaN if not known), what its targets are on."""
 
     examples: int
     optimum: float
+    target_on: str
+
+    @property
+    def floor(self) -> float:
+        """The least of what targets are on, NaN if not known."""
+        return self.optimum if self.target_on == LOSS else math.nan
 
 
 def summarise(tables: Tables, *, reported: Reported | None = None, times: Times | None = None) -> pd.DataFrame:
@@ -50,10 +57,11 @@ def summarise(tables: Tables, *, reported: Reported | None = None, times: Times 
         reported, times: of the same tables, where the caller has them.
 
     Returns:
-        columns `COLUMNS`: those of design section 6, then gap, horizon (share of the budget), ert_low, ert_high,
-        best_loss_median, final_gap_* (final loss above the optimum), held_out_loss_median and accuracy_median (of the
-        final parameters, NaN where the problem has none), diverged_hits (lanes that diverged after their hit),
-        budget_steps, budget_epochs, problem_examples, tuning_ert, tuning_hits. What was not measured is NaN.
+        columns `COLUMNS`: those of design section 6, then target_on (what the target is on), gap, horizon (share of
+        the budget), ert_low, ert_high, best_loss_median, final_gap_* (final loss above the optimum),
+        held_out_loss_median and accuracy_median (of the final parameters, NaN where the problem has none),
+        diverged_hits (lanes that diverged after their hit), budget_steps, budget_epochs, problem_examples,
+        tuning_ert, tuning_hits. What was not measured is NaN.
 
     Example:
         >>> from bench.tables import empty
@@ -71,13 +79,14 @@ def summarise(tables: Tables, *, reported: Reported | None = None, times: Times 
 
 
 def problem_facts(run: Mapping[str, object], name: str) -> ProblemFacts:
-    """Examples and optimum of a problem from the manifest; one example and NaN where it does not say."""
+    """Facts of a problem from the manifest; one example, NaN and the loss where it does not say."""
     problems = run.get("problems")
     entry = problems.get(name) if isinstance(problems, Mapping) else None
     entry = entry if isinstance(entry, Mapping) else {}
     examples, optimum = entry.get("examples"), entry.get("optimum")
     return ProblemFacts(examples=max(1, int(examples)) if isinstance(examples, int | float) else 1,
-                        optimum=float(optimum) if isinstance(optimum, int | float) else math.nan)
+                        optimum=float(optimum) if isinstance(optimum, int | float) else math.nan,
+                        target_on=str(entry.get("target_on") or LOSS))
 
 
 def several_optimizers(tables: Tables) -> bool:
@@ -94,6 +103,7 @@ def _row(choice: Mapping[Hashable, Any], reported: Reported, times: Times, facts
             "edge_of_grid", "tuning_ert", "tuning_hits"]
     bracket = hits["steps_before"], hits["steps"], hits["steps_after"]
     row = {column: choice[column] for column in same} | _hit_columns(hits, bracket, facts)
+    row["target_on"] = facts.target_on
     row |= _seconds_columns(bracket, times, (key[0], key[1], key[2], key[4]))
     return row | _lane_columns(lanes, hits, key[2], facts)
 

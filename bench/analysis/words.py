@@ -93,11 +93,6 @@ def seconds_number(value: float) -> str:
     return seconds_words(Estimate(value, value, value)).split(" [")[0] if math.isfinite(value) else number(value)
 
 
-def target_words(gap: float, target: float) -> str:
-    """A target as what the loss must be: "within 1 % of the initial gap" or "at most 0.2"."""
-    return f"at most {number(target, 4)}" if math.isnan(gap) else f"within {100 * gap:g} % of the initial gap"
-
-
 def problem_label(problem: object, optimizer: object, *, several: bool) -> str:
     """A problem in a table or a figure, with the optimizer where there are several: "digits-softmax (adam)"."""
     return f"{problem} ({optimizer})" if several else str(problem)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from bench.analysis.goals import LOSS
 from bench.machines import several
-from bench.suite import ALL
+from bench.suite import NEWER
+from bench.suite_fields import ALL
 
 # not what is measured
 _FREE = {"name", "timeout_s", "noise_groups", "noise_processes", "repeats", "min_sample_s", "devices"}
@@ -28,8 +30,9 @@ def refusals(a: Run, b: Run) -> list[str]:
     """
     if "claims" in _part(a, "config") or "claims" in _part(b, "config"):
         return ["config.claims: a study of claims has no cells to compare (got one). Give two runs of cells."]
+    old, new = ({**NEWER, **_part(run, "config")} for run in (a, b))
     texts = [_differs(f"config.{key}", before, after, "Run the same suite twice.")
-             for key, before, after in _changes(_part(a, "config"), _part(b, "config")) if key not in _FREE]
+             for key, before, after in _changes(old, new) if key not in _FREE]
     settings = [_changes(_part(a, "environment"), _part(b, "environment"), key) for key, _ in _MEASURED]
     texts += [_differs(f"environment.{key}", before, after, "Run both with the same.")
               for found in settings for key, before, after in found]
@@ -39,7 +42,7 @@ def refusals(a: Run, b: Run) -> list[str]:
         texts += [_differs(f"problems.{name}.{key}", old, new, "Compare runs on the same data.")
                   for key in ("data_sha256", "examples") for _, old, new in _changes(before, after, key)]
         if not same_targets(before, after):
-            texts.append(_differs(f"problems.{name}.targets", _losses(before), _losses(after),
+            texts.append(_differs(f"problems.{name}.targets", _told(before), _told(after),
                                   "Compare runs with the same targets."))
     return texts
 
@@ -85,6 +88,16 @@ def _value(value: object) -> str:
     return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
 
 
+def _told(problem: Run) -> object:
+    on = _targets_on(problem)
+    return _losses(problem) if on == LOSS else {on: _losses(problem)}
+
+
+def _targets_on(problem: Run) -> str:
+    """What the targets of a problem are on, from its facts; those of older runs are on the loss."""
+    return str(problem.get("target_on") or LOSS)
+
+
 def _losses(problem: Run) -> list[float]:
     targets = problem.get("targets")
     return [float(each["target"]) for each in targets] if isinstance(targets, list) else []
@@ -93,7 +106,7 @@ def _losses(problem: Run) -> list[float]:
 def same_targets(a: Run, b: Run) -> bool:
     """Whether two manifests' facts of a problem name the same targets, but for how their devices round."""
     before, after = _losses(a), _losses(b)
-    if len(before) != len(after):
+    if len(before) != len(after) or _targets_on(a) != _targets_on(b):
         return False
     initial, optimum = a.get("initial_loss"), a.get("optimum")
     known = isinstance(initial, int | float) and isinstance(optimum, int | float)

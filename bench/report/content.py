@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from bench.analysis.answer import Answer, cell_counts, cells_of, headlines, problem_names
+from bench.analysis.goals import LOSS, Goal
 from bench.analysis.intervals import Estimate
 from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
@@ -25,7 +26,6 @@ from bench.analysis.words import (
     schedule_label,
     seconds_number,
     seconds_words,
-    target_words,
 )
 from bench.cells import group_name
 from bench.machines import busy, machine_counts, machines_remark
@@ -55,7 +55,8 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
             "timing": [_timing_row(row, several) for _, row in timing.iterrows()]}
     cut = {name: limits.cut_words(limits.ROWS, len(each), limits.FILES[name]) for name, each in rows.items()}
     shown = {name: each[:limits.ROWS] for name, each in rows.items()}
-    return {"suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(tables),
+    return {"aim": "target loss" if all(answer.target_on == LOSS for answer in answers) else "target",
+            "suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(tables),
             "answers": [_answer(answer, compared, run) for answer in headlines(answers)],
             "several_optimizers": several,
             "problems": [_problem(name, run, summary, answers, several) for name in problem_names(run)],
@@ -130,7 +131,7 @@ def _answer(answer: Answer, compared: pd.DataFrame, run: Mapping[str, object]) -
 
 
 def _winner_row(answer: Answer) -> Row:
-    goal = target_words(answer.gap, answer.target) + (" ★" if answer.headline else "")
+    goal = answer.goal.words + (" ★" if answer.headline else "")
     cell = answer.winner
     if cell is None:
         return [answer.problem, answer.device, goal, "none in half of the starts", "", "", "", "", ""]
@@ -154,7 +155,7 @@ def _problem(name: str, run: Mapping[str, object], summary: pd.DataFrame,
     return {"name": name, "facts": f"{finished} of {cells} cells finished. {_problem_facts(run, name)}",
             "rows": [[*([str(row["optimizer"])] if several else []), *cell_row(row)]
                      for _, row in order.head(_TOP).iterrows()], "total": len(rows),
-            "goal": target_words(lead.gap, lead.target) if lead else ""}
+            "goal": lead.goal.got if lead else ""}
 
 
 def _problem_facts(run: Mapping[str, object], name: str) -> str:
@@ -165,6 +166,10 @@ def _problem_facts(run: Mapping[str, object], name: str) -> str:
     parts = [f"{label}: {_value(entry.get(key))}" for key, label in (
         ("examples", "examples"), ("optimum", "optimum"), ("initial_loss", "median loss of the starts"),
         ("source", "source")) if entry.get(key) is not None]
+    on, held_out = entry.get("target_on"), entry.get("held_out_examples")
+    if on not in (None, LOSS):
+        parts.append(f"targets on: the {Goal(math.nan, on=str(on)).axis}"
+                     + (f" of {held_out} held-out examples" if held_out else ""))
     return "; ".join(parts)
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.words import schedule_label, target_words
+from bench.analysis.goals import Goal
+from bench.analysis.words import schedule_label
 from bench.report.style import grid, heading, log_axis, new_figure, panel_title, plain
 
 _MOST_TARGETS = 4
@@ -41,7 +42,7 @@ def critical_figure(fits: pd.DataFrame, name: str, looks: Mapping[str, tuple[str
             schedule = str(row["schedule"])
             draw_critical(axes, row, schedules.index(schedule), edges, looks[schedule])
         axes.set_xlim(edges[0] / 1.3, edges[1] * 1.3)
-        panel_title(axes, target_words(float(shown["gap"].iloc[0]), float(target)))
+        panel_title(axes, Goal.of(shown.iloc[0]).words)
         axes.set_xlabel("critical batch size (examples)")
     panels[0][0].set_yticks(range(len(schedules)), [plain(schedule_label(schedule), 22) for schedule in schedules])
     panels[0][0].set_ylim(-0.6, len(schedules) - 0.4)

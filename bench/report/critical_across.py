@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bench.analysis.words import schedule_label, target_words
+from bench.analysis.goals import Goal
+from bench.analysis.words import schedule_label
 from bench.report.critical import draw_critical
 from bench.report.style import INK, grid, heading, log_axis, new_figure, panel_title, plain, tick_places
 
@@ -79,5 +80,5 @@ def _panel(axes: Axes, rows: pd.DataFrame, schedules: list[str], looks: Mapping[
     axes.set_xlim(edges[0] / 1.1, edges[1] * 1.1)
     axes.set_xticks(tick_places(*edges))
     name = f"{plain(str(first['problem']), 30)} ({first['optimizer']})"
-    panel_title(axes, f"{name}\nloss {target_words(float(first['gap']), float(first['target']))}")
+    panel_title(axes, f"{name}\n{Goal.of(first).phrase}")
     axes.set_xlabel("batch size (examples)")

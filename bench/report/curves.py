@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from bench.analysis.goals import Goal
 from bench.analysis.words import batch_label, schedule_label
 from bench.report.style import (
     INK,
@@ -81,7 +82,8 @@ def curve_axis(curves: Iterable[Drawn], targets: Sequence[float], optimum: float
 
 
 def curves_figure(by_batch: Sequence[Line], by_schedule: Sequence[Line], name: str,
-                  targets: Sequence[tuple[float, str]], optimum: float, looks: Mapping[str, tuple[str, str]]) -> Figure:
+                  targets: Sequence[tuple[float, str]], optimum: float, looks: Mapping[str, tuple[str, str]],
+                  goal: Goal) -> Figure:
     """Two panels: the best schedule of each batch size, and every schedule at the best batch size.
 
     Args:
@@ -90,6 +92,7 @@ def curves_figure(by_batch: Sequence[Line], by_schedule: Sequence[Line], name: s
         targets: (loss, label) of the lines across.
         optimum: subtracted from the loss, or NaN to show the loss itself.
         looks: colour and marker of each schedule.
+        goal: a target; the curves are of what it is on.
     """
     below = 0.75 + 0.2 * (1 + -(-max(len(by_batch), len(by_schedule)) // 3))
     figure, panels = new_figure((4.9, 3.2), 1, 2, left=0.9, right=0.2, bottom=below, top=0.65)
@@ -118,8 +121,8 @@ def curves_figure(by_batch: Sequence[Line], by_schedule: Sequence[Line], name: s
                           ha=("left", "center", "right")[place], va="bottom", color=INK)
         if logarithmic:
             axes.yaxis.set_major_locator(FixedLocator(tick_places(*axes.get_ylim())))
-    left.set_ylabel("loss" if math.isnan(optimum) else "loss above the optimum")
-    heading(figure, f"{plain(name)}: loss against epochs (line: median of the starts, band: 10–90 % of them)")
+    left.set_ylabel(goal.axis if math.isnan(optimum) else f"{goal.axis} above the optimum")
+    heading(figure, f"{plain(name)}: {goal.noun} against epochs (line: median of the starts, band: 10–90 % of them)")
     return figure
 
 

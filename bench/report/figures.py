@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from bench.analysis.answer import headline_target
 from bench.analysis.curves import curve_quantiles
+from bench.analysis.goals import Goal
 from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.reported import Reported
 from bench.analysis.summary import problem_facts, several_optimizers
-from bench.analysis.words import target_words
 from bench.report.critical import critical_figure
 from bench.report.critical_across import critical_across_figure
 from bench.report.curves import curves_figure
@@ -65,8 +65,8 @@ def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
         name = title_of(str(problem), str(optimizer), several=several)
         # numbered, because two odd names can have the same plain letters
         stem = f"{place + 1:02d}-{slug(name)}-{slug(str(device))}"
-        optimum = problem_facts(tables.run, str(problem)).optimum
-        drawn = _figures(rows, name, styles, reported, optimum)
+        facts = problem_facts(tables.run, str(problem))
+        drawn = _figures(rows, name, styles, reported, facts.floor)
         fits = scaling[(scaling["problem"] == problem) & (scaling["optimizer"] == optimizer)
                        & (scaling["device"] == device) & scaling["schedule"].isin(rows["schedule"])]
         critical = critical_figure(fits, name, styles)
@@ -75,7 +75,7 @@ def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
         along = noise.get((str(problem), str(optimizer), str(device)))
         if along is not None:
             drawn["noise"] = ("Gradient noise scale along a run, and the fitted critical batch size; a band to the "
-                              "edge has no end there.", noise_scale_figure(along, name, optimum))
+                              "edge has no end there.", noise_scale_figure(along, name, facts.optimum))
         for kind, (caption, figure) in drawn.items():
             png, svg = save(figure, folder / f"{stem}-{kind}")
             said = f"{optimizer}: {caption}" if several else caption
@@ -105,13 +105,14 @@ def _figures(rows: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]
              optimum: float) -> dict[str, tuple[str, Figure]]:
     target = headline_target(rows)
     shown = rows[rows["target"] == target]
-    goal = target_words(float(shown["gap"].iloc[0]), target)
+    goal = Goal.of(shown.iloc[0])
     figures = {
         "steps": ("Steps to each target against batch size, with 95 % intervals.",
                   steps_figure(rows, name, styles)),
-        "loss": (f"Final loss of the settings chosen to get the loss {goal}.", loss_figure(shown, name)),
-        "curves": ("Loss against epochs.", _curves(rows, shown, name, styles, reported, optimum)),
-        "outcomes": (f"How many starts got the loss {goal}.", outcome_figure(shown, name))}
+        "loss": (f"Final loss of the settings chosen to get {goal.got}.", loss_figure(shown, name)),
+        "curves": (f"{goal.noun.capitalize()} against epochs.",
+                   _curves(rows, shown, name, styles, reported, optimum, goal)),
+        "outcomes": (f"How many starts got {goal.got}.", outcome_figure(shown, name))}
     seconds = seconds_figure(rows, name, styles)
     if seconds is None:
         return figures
@@ -120,13 +121,12 @@ def _figures(rows: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]
 
 
 def _curves(rows: pd.DataFrame, shown: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]],
-            reported: Reported, optimum: float) -> Figure:
+            reported: Reported, optimum: float, goal: Goal) -> Figure:
     order = rank(shown, measure_of(shown))
     best_schedules = order.drop_duplicates("batch_size").sort_values("batch_size")
     best_batch = order[order["batch_size"] == order["batch_size"].iloc[0]].sort_values("schedule")
     by_batch = [(row, curve_quantiles(reported, row)) for _, row in best_schedules.iterrows()]
     by_schedule = [(row, curve_quantiles(reported, row)) for _, row in best_batch.iterrows()]
-    goals = rows.drop_duplicates("target")
-    targets = [(float(goal["target"]), f"target: {target_words(float(goal['gap']), float(goal['target']))}")
-               for _, goal in goals.iterrows()]
-    return curves_figure(by_batch, by_schedule, name, targets, optimum, styles)
+    goals = [Goal.of(row) for _, row in rows.drop_duplicates("target").iterrows()]
+    targets = [(each.target, f"target: {each.words}") for each in goals]
+    return curves_figure(by_batch, by_schedule, name, targets, optimum, styles, goal)

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from bench.analysis.curves import outcome_shares
-from bench.analysis.words import LOSS_DIGITS, batch_label, number, schedule_label, target_words, together
+from bench.analysis.goals import Goal
+from bench.analysis.words import LOSS_DIGITS, batch_label, number, schedule_label, together
 from bench.report.style import heading, linear_ticks, new_figure, number_ticks, plain, tick_places
 
 _OUTCOMES = (("hit", "hit the target", "#009E73", ""),
@@ -61,7 +62,7 @@ def loss_figure(rows: pd.DataFrame, name: str) -> Figure:
                               ticks=ticks, format=number_ticks() if ticks else linear_ticks())
         bar.minorticks_off()
     heading(figure, f"{plain(name)}: final loss {'above the optimum ' if known else ''}at the end of the budget\n"
-                    f"(median over starts; settings tuned to get the loss {_goal(rows)}; yellow is lowest)")
+                    f"(median over starts; settings tuned to get {_goal(rows)}; yellow is lowest)")
     return figure
 
 
@@ -103,12 +104,12 @@ def outcome_figure(rows: pd.DataFrame, name: str) -> Figure:
     figure.legend(handles=handles, loc="lower left", ncols=4, frameon=False, fontsize=9,
                   bbox_to_anchor=(start, 0.04 / height), columnspacing=1.5,
                   borderaxespad=0, borderpad=0)
-    heading(figure, f"{plain(name)}: how many starts got the loss {_goal(rows)}")
+    heading(figure, f"{plain(name)}: how many starts got {_goal(rows)}")
     return figure
 
 
 def _goal(rows: pd.DataFrame) -> str:
-    return target_words(float(rows["gap"].iloc[0]), float(rows["target"].iloc[0]))
+    return Goal.of(rows.iloc[0]).got
 
 
 def _scale(values: np.ndarray) -> Normalize:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from bench.analysis.goals import Goal
 from bench.analysis.noise_along import Key
-from bench.analysis.words import target_words
 from bench.report import limits
 from bench.report.content import cell_row
 from bench.report.figures import Picture
@@ -18,7 +18,7 @@ from bench.report.plots import Plot
 
 _CELL = ("batch_size", "schedule", "rate", "horizon", "success_rate", "steps_median", "ert_steps",
          "seconds_solo_median", "seconds_batched_median", "final_loss_median", "diverged")
-_HEADER = ["problem", "optimizer", "loss", "batch size", "schedule", "rate", "horizon", "starts that hit", "steps",
+_HEADER = ["problem", "optimizer", "target", "batch size", "schedule", "rate", "horizon", "starts that hit", "steps",
            "ERT (steps)", "time, one training", "time, one lane of a sweep", "final loss", "diverged"]
 
 
@@ -50,7 +50,7 @@ def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mappi
 
 def _summary_row(row: pd.Series) -> list[tuple[str, str]]:
     problem, optimizer = str(row["problem"]), str(row["optimizer"])
-    goal = target_words(float(row["gap"]), float(row["target"]))
+    goal = Goal.of(row).words
     keys = [_sort_key(row[name]) for name in _CELL]
     return [(problem, problem), (optimizer, optimizer), (goal, _sort_key(row["target"])),
             *zip(cell_row(row), keys, strict=True)]

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from bench.analysis.ecdf import START
+from bench.analysis.goals import Goal
 from bench.analysis.noise_along import NoiseAlong
-from bench.analysis.words import batch_words, number, schedule_words, target_words
+from bench.analysis.words import batch_words, number, schedule_words
 from bench.report.style import COLOURS, grid, heading, log_axis, new_figure, plain, suits_log, tick_places
 
 
@@ -79,4 +80,4 @@ def _critical(axes: Axes, along: NoiseAlong, limits: tuple[float, float]) -> Non
     low, high = np.clip([along.b_crit.low, along.b_crit.high], *limits)
     axes.axhspan(low, high, color=COLOURS[1], alpha=0.18, linewidth=0)
     axes.axhline(along.b_crit.value, color=COLOURS[1], linestyle="--", linewidth=1.3,
-                 label=f"critical batch size {number(along.b_crit.value)},\n{target_words(along.gap, along.target)}")
+                 label=f"critical batch size {number(along.b_crit.value)},\n{Goal(along.target, along.gap).words}")

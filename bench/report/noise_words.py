@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from bench.analysis.goals import Goal
 from bench.analysis.noise_along import NoiseAlong
-from bench.analysis.words import batch_words, estimate_words, schedule_words, target_words
+from bench.analysis.words import batch_words, estimate_words, schedule_words
 
 
 def noise_sentences(found: Iterable[NoiseAlong]) -> list[str]:
@@ -21,7 +22,7 @@ def _sentence(along: NoiseAlong) -> str:
             f"{along.curve['step'].iloc[-1]:,} steps, {along.curve['starts'].iloc[0]} starts, {along.method})")
     if math.isnan(along.b_crit.value):
         return f"{text}; no critical batch size could be fitted beside it."
-    return (f"{text}; the fitted critical batch size to get the loss {target_words(along.gap, along.target)} is "
+    return (f"{text}; the fitted critical batch size to get {Goal(along.target, along.gap).got} is "
             f"{estimate_words(along.b_crit)}.")
 
 

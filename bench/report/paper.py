@@ -13,11 +13,11 @@ from bench.analysis.ranking import Standing
 from bench.analysis.reported import Reported
 from bench.analysis.summary import summarise
 from bench.analysis.timing import Times
-from bench.analysis.words import batch_label, estimate_words, schedule_label, seconds_words, target_words
+from bench.analysis.words import batch_label, estimate_words, schedule_label, seconds_words
 from bench.report import markdown
 from bench.tables import Tables
 
-COLUMNS = ["problem", "optimizer", "device", "loss", "batch size", "schedule", "steps", "time, one training",
+COLUMNS = ["problem", "optimizer", "device", "target", "batch size", "schedule", "steps", "time, one training",
            "starts that hit"]
 _SEVERAL = ["optimizer", "device"]  # shown only where there are several of them
 _NONE = "–"
@@ -87,7 +87,7 @@ STYLES: dict[str, Callable[[pd.DataFrame], str]] = {"latex": latex, "markdown": 
 
 
 def _row(answer: Answer, summary: pd.DataFrame) -> Sequence[str]:
-    name, goal = " ".join(answer.problem.split()), target_words(answer.gap, answer.target)
+    name, goal = " ".join(answer.problem.split()), answer.goal.words
     cell = answer.winner
     if cell is None:
         return [name, _NONE, answer.device, goal, *[_NONE] * 5]

@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator
 
-from bench.analysis.words import schedule_label, target_words
+from bench.analysis.goals import Goal
+from bench.analysis.words import schedule_label
 from bench.report.style import INK, batch_axis, grid, heading, log_axis, new_figure, panel_title, plain, tick_places
 
 Looks = Mapping[str, tuple[str, str]]
@@ -76,7 +77,7 @@ def _targets(rows: pd.DataFrame) -> list[float]:
 
 
 def _goal(rows: pd.DataFrame) -> str:
-    return f"… {target_words(float(rows['gap'].iloc[0]), float(rows['target'].iloc[0]))}"
+    return f"… {Goal.of(rows.iloc[0]).words}"
 
 
 def _frame(rows: int, columns: int) -> tuple[Figure, np.ndarray]:

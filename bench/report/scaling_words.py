@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.analysis.goals import Goal
 from bench.analysis.intervals import Estimate
-from bench.analysis.words import estimate_words, number, problem_label, rounded, schedule_label, target_words
+from bench.analysis.words import estimate_words, number, problem_label, rounded, schedule_label
 
 
 def scaling_rows(scaling: pd.DataFrame) -> list[Sequence[str]]:
@@ -27,7 +28,7 @@ def _row(row: pd.Series, several: bool) -> Sequence[str]:
     ratio = estimate_words(values["ratio"]) if math.isfinite(values["ratio"].value) else "–"
     noise = "–" if math.isnan(values["b_simple_target"].value) else estimate_words(values["b_simple_target"])
     return [problem_label(row["problem"], row["optimizer"], several=several),
-            target_words(float(row["gap"]), float(row["target"])), schedule_label(str(row["schedule"])),
+            Goal.of(row).words, schedule_label(str(row["schedule"])),
             estimate_words(values["b_crit"]), noise, ratio, estimate_words(values["s_min"]),
             estimate_words(values["e_min"]),
             f"up to {_round(float(row['perfect_until']))}", f"from {_round(float(row['flat_from']))}",

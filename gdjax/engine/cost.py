@@ -21,7 +21,7 @@ class Cost(NamedTuple):
     bytes: float
 
 
-def step_cost(alone: Shape, arguments: tuple[PyTree, Queue, jax.Array, Rules], width: int) -> Cost:
+def step_cost(alone: Shape, arguments: tuple[PyTree, PyTree, Queue, jax.Array, Rules], width: int) -> Cost:
     """Operations and bytes of a lane-step.
 
     flops = XLA's count over the step of one group before XLA changes it, shared by the group's lanes: loss, gradient,
@@ -36,7 +36,7 @@ def step_cost(alone: Shape, arguments: tuple[PyTree, Queue, jax.Array, Rules], w
         arguments: shapes and dtypes of that program's arguments.
         width: lanes of the program itself.
     """
-    data, queue, _, rules = arguments
+    data, _, queue, _, rules = arguments
     problem = alone.problem
     slots = jax.eval_shape(lambda queue, rules: pool.begin(alone, queue, jnp.arange(1), rules), queue, rules)
 

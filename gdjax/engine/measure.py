@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
-from gdjax import blocks
+from gdjax import blocks, goals
 from gdjax.engine import placement, sharding
 from gdjax.engine import step as one
 from gdjax.engine.width import FEWEST, alone, lane_bytes, power_within
@@ -59,6 +59,13 @@ def held_out_scores(problem: Problem, params: PyTree, mesh: Mesh | None = None) 
 def loss_alone(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
     """Loss of one lane."""
     return (problem.objective(params, batch),)
+
+
+def score_alone(problem: Problem, params: PyTree, batch: PyTree, target_on: str) -> tuple[jax.Array, ...]:
+    """What targets are on where it is not the loss, of one lane, in the dtype of the loss."""
+    if target_on == goals.HELD_OUT_LOSS:
+        return loss_alone(problem, params, batch)
+    return ((1 - problem.accuracy_on(params, batch)).astype(problem.loss_like.dtype),)
 
 
 def loss_and_norm(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
@@ -168,7 +175,8 @@ def _scorer(
 
     def scorer(batch: PyTree, params: PyTree, rows: jax.Array) -> tuple[jax.Array, ...]:
         if problem.data is not None:
-            batch = sharding.unpadded(batch, len(jax.tree.leaves(getattr(problem, field))[0]))
+            examples = problem.examples if field == "data" else problem.held_out_examples
+            batch = sharding.unpadded(batch, examples)
         return _rows(problem, lane, params, batch, row, rows[0])
 
     program = placement.jitted(scorer, mesh, (placement.EXAMPLES, placement.LANES, placement.LANES))

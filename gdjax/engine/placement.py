@@ -103,9 +103,9 @@ def data_on(problem: Problem, mesh: Mesh | None, field: str = "data") -> PyTree:
     return problem.device_data() if field == "data" else problem.device_held_out()
 
 
-def data_like(problem: Problem, mesh: Mesh | None) -> PyTree:
+def data_like(problem: Problem, mesh: Mesh | None, field: str = "data") -> PyTree:
     """Shapes and dtypes of `data_on`; nothing is copied."""
-    like = problem.like()
+    like = problem.like(field)
     return jax.tree.map(lambda leaf: sharding.padded(leaf, mesh.size), like) if sharding.over_examples(mesh) else like
 
 

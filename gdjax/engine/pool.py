@@ -8,16 +8,17 @@ The queue, the slots and the outcome table are arrays of fixed shape: one execut
 from __future__ import annotations
 
 import functools
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
-from gdjax import sampling
+from gdjax import goals, sampling
 from gdjax.engine import layout, sharding
 from gdjax.engine import step as one
-from gdjax.engine.measure import Lane, in_rows, loss_alone, loss_and_norm
+from gdjax.engine.measure import Lane, in_rows, loss_alone, loss_and_norm, score_alone
 from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Slots
 from gdjax.engine.step import Hyper
 from gdjax.optimizers import averages, scored
@@ -29,18 +30,21 @@ Carry = tuple[Slots, Outcome, jax.Array, jax.Array]
 
 
 def run(
-    shape: Shape, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules, mesh: Mesh | None = None
+    shape: Shape, data: PyTree, held_out: PyTree, queue: Queue, marks: jax.Array, rules: Rules,
+    mesh: Mesh | None = None,
 ) -> tuple[Outcome, jax.Array]:
     """Outcomes of all groups of the queue, and the steps that every slot ran (busy or not).
 
     Args:
         shape: the static part.
         data: pytree of (examples, …) arrays on the device, or None.
+        held_out: the same of the held-out examples where targets are on them, else None.
         marks: (marks,) int32 steps increasing, padded with NEVER; without any, nothing is scored (timing).
         rules: what ends a lane.
         mesh: the devices that each step slots of their own, with a part of the data; None where one steps all.
     """
     whole = sharding.unpadded(data, shape.problem.examples)
+    judged = whole if held_out is None else sharding.unpadded(held_out, shape.problem.held_out_examples)
     first = jnp.arange(shape.slots)
     slots = begin(shape, queue, first, rules)
     # one axis for all lanes: of (queue, members) XLA copied the whole table to another layout and back in every turn
@@ -54,7 +58,7 @@ def run(
     def turn(carry: Carry) -> Carry:
         slots, outcome, waiting, ran = carry
         slots, count = _step_together(shape, whole if shape.full_batch else data, slots, marks, rules, mesh)
-        slots = _score(shape, whole, slots, marks, rules)
+        slots = _score(shape, whole, judged, slots, marks, rules)
         slots, outcome = _retire(shape, slots, outcome)
         if shape.queue > shape.slots:
             slots, waiting = _refill(shape, slots, queue, waiting, rules)
@@ -195,8 +199,14 @@ def _draw(shape: Shape, seed: jax.Array, epoch: jax.Array, position: jax.Array) 
     return sampling.batch(shape.sampling, shape.problem.examples, shape.batch_size, seed, epoch, position)
 
 
-def _score(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Rules) -> Slots:
-    """Full-data losses of the slots that are at a mark, and what they mean for their lanes."""
+def _score(
+    shape: Shape, data: PyTree, judged: PyTree, slots: Slots, marks: jax.Array, rules: Rules
+) -> Slots:
+    """Full-data losses of the slots that are at a mark, and what they mean for their lanes.
+
+    Args:
+        judged: the examples that targets are on, where they are not on the loss.
+    """
     running = slots.seen.status == RUNNING
     at_mark = (slots.step == _next_mark(marks, slots.mark)) & jnp.any(running, axis=1)
     at_end = slots.step >= rules.max_steps
@@ -204,15 +214,24 @@ def _score(shape: Shape, data: PyTree, slots: Slots, marks: jax.Array, rules: Ru
     def score(slots: Slots) -> Slots:
         params = layout.join(shape.apart, scored(shape.optimizer, slots.params, slots.state))
         loss, *norm = _scores(shape, loss_and_norm if shape.norm_at_marks else loss_alone, params, data)
+        score = None
+        if shape.target_on != goals.LOSS:
+            (score,) = _scores(shape, functools.partial(score_alone, target_on=shape.target_on), params, judged)
         here = running & at_mark[:, None]
         loss = jnp.where(here, loss, slots.seen.loss)
-        found = status(rules, loss, norm[0] if norm else None, jnp.broadcast_to(slots.step[:, None], loss.shape))
+        found = status(rules, loss, norm[0] if norm else None, jnp.broadcast_to(slots.step[:, None], loss.shape),
+                       score=score)
         is_mark = jnp.arange(shape.marks) == slots.mark[:, None]
+
+        def at(curve: jax.Array, found: jax.Array) -> jax.Array:
+            return jnp.where(here[:, :, None] & is_mark[:, None, :], found[:, :, None], curve)
+
         seen = slots.seen._replace(
             loss=loss,
             status=jnp.where(here, found, slots.seen.status),
             best=jnp.where(here, jnp.fmin(slots.seen.best, loss), slots.seen.best),
-            curve=jnp.where(here[:, :, None] & is_mark[:, None, :], loss[:, :, None], slots.seen.curve),
+            curve=at(slots.seen.curve, loss),
+            score=() if score is None else at(cast("jax.Array", slots.seen.score), score),
         )
         return slots._replace(seen=seen, mark=slots.mark + at_mark)
 
@@ -275,14 +294,16 @@ def begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
     def spread(leaf: jax.Array) -> jax.Array:
         return jnp.broadcast_to(leaf[:, None], (lanes[0], shape.members, *leaf.shape[1:]))
 
-    params, loss = layout.split(shape.apart, jax.tree.map(spread, chosen.params)), spread(chosen.loss)
+    start = chosen.start
+    params, loss = layout.split(shape.apart, jax.tree.map(spread, start.params)), spread(start.loss)
     state = jax.vmap(jax.vmap(functools.partial(one.begin, shape.optimizer)))(chosen.hyper, params)
     held = layout.pair(shape.apart, params)
-    found = jax.vmap(lambda loss, norm: status(rules, loss, norm, jnp.int32(0)))(chosen.loss, chosen.norm)
+    score = None if shape.target_on == goals.LOSS else start.score
+    found = status(rules, start.loss, start.norm, zeros, score=score)
     valid = chosen.hyper.valid & (group < queue.length)[:, None]
     code = jnp.where(valid, found[:, None], jnp.int8(BUDGET))
     curve = jnp.full((*lanes, shape.marks), jnp.nan, loss.dtype)
-    seen = Outcome((), code, jnp.zeros(lanes, jnp.int32), loss, loss, curve)
+    seen = Outcome((), code, jnp.zeros(lanes, jnp.int32), loss, loss, curve, () if score is None else curve)
     if shape.stall:
         seen = seen._replace(loss=jnp.where(code == RUNNING, jnp.inf, loss))
     drawn = jax.vmap(lambda seed: _draw(shape, seed, jnp.int32(0), jnp.int32(0)))(chosen.seed)

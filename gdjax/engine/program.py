@@ -17,12 +17,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.typing import DTypeLike
 
-from gdjax import blocks, optimizers
+from gdjax import blocks, goals, optimizers
 from gdjax import lanes as lane_tables
 from gdjax.engine import measure as scores
 from gdjax.engine import placement, pool, sharding
 from gdjax.engine.cost import Cost, step_cost
-from gdjax.engine.shape import NEVER, Outcome, Queue, Shape
+from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Starts
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
 from gdjax.problem import Problem, PyTree
@@ -30,7 +30,8 @@ from gdjax.stopping import Rules
 from gdjax.xla import options_for_losses
 
 KEPT = 128  # programs of all problems together: one takes some ten megabytes
-PARTS = placement.EXAMPLES, placement.LANES, placement.WHOLE, placement.WHOLE  # data, queue, marks, rules
+PARTS = (placement.EXAMPLES, placement.EXAMPLES, placement.LANES, placement.WHOLE,  # data, held-out ones, queue, marks,
+         placement.WHOLE)  # rules
 _lock = threading.Lock()
 _kept: deque[weakref.ref[Program]] = deque()
 
@@ -123,7 +124,7 @@ class Program:
         root = jax.random.key(key)
         many = self.pools * shape.queue
         params = lane_tables.draw_starts(problem, jax.random.fold_in(root, 0), many)
-        data = placement.data_on(problem, self.mesh)
+        data = self.examples()
         number = problem.loss_like.dtype.type
         stream = np.stack([np.arange(many), np.zeros(many, np.int64)], 1)
         seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
@@ -131,8 +132,10 @@ class Program:
         pace = problem.examples / shape.batch_size
         numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
         hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, max_steps, pace, np.dtype(number))
-        queue = Queue(params, np.zeros(many, number), np.ones(many, number), seeds,
-                           jax.tree.map(lambda leaf: leaf[table], hyper), np.full(self.pools, shape.slots, np.int32))
+        zeros = np.zeros(many, number)
+        start = Starts(params, zeros, np.ones(many, number), () if shape.target_on == goals.LOSS else zeros)
+        queue = Queue(start, seeds, jax.tree.map(lambda leaf: leaf[table], hyper),
+                      np.full(self.pools, shape.slots, np.int32))
         queue = jax.block_until_ready(jax.tree.map(jnp.asarray, self.spread(queue)))
 
         def run(steps: int, marks: int = 0) -> PyTree:
@@ -143,9 +146,14 @@ class Program:
             at[:marks] = np.linspace(steps / max(marks, 1), steps, marks).astype(np.int32)
             # nothing ends a lane but the budget
             rules = Rules(number(-1.0), number(-np.inf), number(np.inf), number(-np.inf), np.int32(steps))
-            return self.executable(data, queue, *self.copied(at, rules))[0]
+            return self.executable(*data, queue, *self.copied(at, rules))[0]
 
         return run
+
+    def examples(self) -> tuple[PyTree, PyTree]:
+        """The data, and the held-out examples where targets are on them, as the executable takes them."""
+        return (placement.data_on(self.problem, self.mesh),
+                placement.data_on(self.problem, self.mesh, "held_out") if self.shape.on_held_out else None)
 
     def spread(self, queue: Queue) -> Queue:
         """A queue of host arrays as the executable takes it: its leading axes over the devices."""
@@ -164,15 +172,14 @@ class Program:
         return scores.measure_ends(self.problem, params, self.mesh)
 
     def run_lanes(
-        self, lanes: Lanes, params: PyTree, start_loss: np.ndarray, start_norm: np.ndarray, seeds: np.ndarray,
-        hyper: Hyper, marks: np.ndarray, rules: Rules,
+        self, lanes: Lanes, starts: Starts, seeds: np.ndarray, hyper: Hyper, marks: np.ndarray, rules: Rules
     ) -> tuple[Outcome, int]:
         """Outcomes of all lanes, host arrays with a leading (lanes,) axis, and the lane-steps that the slots ran.
 
         The queue goes through the executable in pieces of its fixed length.
         """
         shape, pools, total = self.shape, self.pools, len(lanes.origin)
-        data = placement.data_on(shape.problem, self.mesh)
+        data = self.examples()
         padded = np.full(shape.marks, NEVER, np.int32)
         padded[: len(marks)] = marks
         rest = self.copied(padded, rules)
@@ -186,10 +193,11 @@ class Program:
             real = np.concatenate([np.arange(shape.queue) < len(part) for part in parts])
             origin, table = lanes.origin[rows], lanes.table[rows]
             chosen = jax.tree.map(lambda leaf: leaf[table], hyper)._replace(valid=cast("jax.Array", table >= 0))
-            queue = Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin], start_norm[origin],
-                               seeds[rows], chosen, np.array([len(part) for part in parts], np.int32))
-            outcome, ran = placement.on_host(self.executable(data, self.spread(queue), *rest))
-            outcome = outcome._replace(curve=outcome.curve[..., : len(marks)])  # it has room for more marks
+            queue = Queue(jax.tree.map(lambda leaf: leaf[origin], starts), seeds[rows], chosen,
+                          np.array([len(part) for part in parts], np.int32))
+            outcome, ran = placement.on_host(self.executable(*data, self.spread(queue), *rest))
+            curve, score = jax.tree.map(lambda leaf: leaf[..., : len(marks)], (outcome.curve, outcome.score))
+            outcome = outcome._replace(curve=curve, score=score)  # there is room for more marks
             return np.where(real, rows, -1), (outcome, ran)
 
         groups, ran = blocks.in_places(placement.mapped(run, pieces, self.mesh), total)
@@ -222,15 +230,16 @@ def _compiled(shape: Shape, mesh: Mesh | None) -> Program:
 
 
 def _on_each(
-    shape: Shape, mesh: Mesh | None, data: PyTree, queue: Queue, marks: jax.Array, rules: Rules
+    shape: Shape, mesh: Mesh | None, data: PyTree, held_out: PyTree, queue: Queue, marks: jax.Array, rules: Rules
 ) -> tuple[Outcome, jax.Array]:
     """`pool.run` as each device sees it: its part of the queue, of (1,) length; the steps it ran, beside each group."""
-    outcome, ran = pool.run(shape, data, queue._replace(length=jnp.asarray(queue.length)[0]), marks, rules,
+    queue = queue._replace(length=jnp.asarray(queue.length)[0])
+    outcome, ran = pool.run(shape, data, held_out, queue, marks, rules,
                             mesh if sharding.over_examples(mesh) and not shape.full_batch else None)
     return outcome, jnp.full(shape.queue, ran)
 
 
-def example_arguments(shape: Shape, mesh: Mesh | None = None) -> tuple[PyTree, Queue, jax.Array, Rules]:
+def example_arguments(shape: Shape, mesh: Mesh | None = None) -> tuple[PyTree, PyTree, Queue, jax.Array, Rules]:
     """Shapes and dtypes of the arguments of a program."""
     problem, pools = shape.problem, placement.pools(mesh)
     number = functools.partial(_like, dtype=problem.loss_like.dtype)
@@ -241,9 +250,12 @@ def example_arguments(shape: Shape, mesh: Mesh | None = None) -> tuple[PyTree, Q
                   {name: number(many) for name in shape.numbers}, _like(many, jnp.bool))
     starts = jax.tree.map(lambda leaf: _like((queue, *leaf.shape), leaf.dtype), problem.shapes)
     seeds = _like((queue, 2), jnp.uint32)
-    waiting = Queue(starts, number((queue,)), number((queue,)), seeds, hyper, whole((pools,)))
+    each = cast("np.ndarray", number((queue,)))
+    waiting = Queue(Starts(starts, each, each, () if shape.target_on == goals.LOSS else each), seeds, hyper,
+                    whole((pools,)))
+    held_out = placement.data_like(problem, mesh, "held_out") if shape.on_held_out else None
     rules = Rules(number(()), number(()), number(()), number(()), whole(()))
-    return placement.data_like(problem, mesh), waiting, whole((shape.marks,)), rules
+    return placement.data_like(problem, mesh), held_out, waiting, whole((shape.marks,)), rules
 
 
 def _like(shape: tuple[int, ...], dtype: DTypeLike) -> jax.Array:

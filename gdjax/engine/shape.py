@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
+from gdjax import goals
 from gdjax.engine import layout
 from gdjax.engine.step import Hyper
 from gdjax.optimizers import Optimizer
@@ -35,6 +37,7 @@ class Shape:
     warmup: bool = False  # whether any schedule has one
     stall: bool = False
     norm_at_marks: bool = False
+    target_on: str = goals.LOSS
 
     @property
     def full_batch(self) -> bool:
@@ -42,17 +45,29 @@ class Shape:
         return self.batch_size == self.problem.examples
 
     @property
+    def on_held_out(self) -> bool:
+        """Targets are on the held-out examples."""
+        return self.target_on != goals.LOSS and self.problem.held_out is not None
+
+    @property
     def apart(self) -> PyTree | None:
         """Shapes of the parameters where the slots hold each number as an array of its own, see `layout`."""
         return layout.apart(self.problem, self.optimizer)
 
 
+class Starts(NamedTuple):
+    """Where lanes begin, leading axis (starts,)."""
+
+    params: PyTree
+    loss: np.ndarray  # (starts,) of all data
+    norm: np.ndarray  # (starts,) of the gradient over all data
+    score: np.ndarray | tuple[()]  # (starts,) what targets are on; () where that is the loss
+
+
 class Queue(NamedTuple):
     """Groups waiting for a slot, leading axis (queue,)."""
 
-    params: PyTree  # the start of each group
-    loss: ArrayLike  # (queue,) its full-data loss
-    norm: ArrayLike  # (queue,) its full-data gradient norm
+    start: Starts  # of each group
     seed: ArrayLike  # (queue, 2) uint32, the batch stream
     hyper: Hyper  # (queue, members)
     length: ArrayLike  # () groups really there
@@ -67,6 +82,7 @@ class Outcome(NamedTuple):
     loss: jax.Array  # at the lane's end
     best: jax.Array  # smallest at any mark, the start and the end
     curve: jax.Array  # (…, marks), NaN after the end
+    score: jax.Array | tuple[()]  # the same of what targets are on; () where that is the loss
 
 
 class Slots(NamedTuple):

@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax import stopping
+from gdjax import goals, stopping
 from gdjax.engine import measure as scores
 from gdjax.engine import placement, pool
 from gdjax.engine.program import example_arguments
-from gdjax.engine.shape import Outcome, Queue, Shape, Slots
+from gdjax.engine.shape import Outcome, Queue, Shape, Slots, Starts
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes
 from gdjax.lapack import one_by_one
@@ -89,12 +89,11 @@ class Streamed:
         return self._number(loss), self._norm(gradient), {"accuracy": self._number(accuracy)}
 
     def run_lanes(
-        self, lanes: Lanes, params: PyTree, start_loss: np.ndarray, start_norm: np.ndarray, seeds: np.ndarray,
-        hyper: Hyper, marks: np.ndarray, rules: Rules,
+        self, lanes: Lanes, starts: Starts, seeds: np.ndarray, hyper: Hyper, marks: np.ndarray, rules: Rules
     ) -> tuple[Outcome, int]:
         """Outcomes of all lanes, host arrays with a leading (lanes,) axis, and the lane-steps that were run."""
         shape, budget = self.shape, int(np.asarray(rules.max_steps))
-        pieces = self._begun(lanes, params, start_loss, start_norm, seeds, hyper, rules)
+        pieces = self._begun(lanes, starts, seeds, hyper, rules)
         seen = [_Seen.of(piece, len(marks)) for piece in pieces]
         advance = _stepper(shape)
         stops = [*(int(mark) for mark in marks if mark < budget), budget]
@@ -122,8 +121,7 @@ class Streamed:
         return outcome, ran
 
     def _begun(
-        self, lanes: Lanes, params: PyTree, start_loss: np.ndarray, start_norm: np.ndarray, seeds: np.ndarray,
-        hyper: Hyper, rules: Rules,
+        self, lanes: Lanes, starts: Starts, seeds: np.ndarray, hyper: Hyper, rules: Rules
     ) -> list[Slots]:
         """All groups at step 0, a width of lanes at a time; the last piece is filled up with lanes that never run."""
         begin, slots, groups = _beginner(self.shape), self.shape.slots, len(lanes.origin)
@@ -133,8 +131,8 @@ class Streamed:
             rows = first + np.resize(np.arange(length), slots)
             origin, table = lanes.origin[rows], lanes.table[rows]
             chosen = jax.tree.map(lambda leaf: leaf[table], hyper)._replace(valid=cast("jax.Array", table >= 0))
-            return begin(Queue(jax.tree.map(lambda leaf: leaf[origin], params), start_loss[origin],
-                                    start_norm[origin], seeds[rows], chosen, np.int32(length)), rules)
+            queue = Queue(jax.tree.map(lambda leaf: leaf[origin], starts), seeds[rows], chosen, np.int32(length))
+            return begin(queue, rules)
 
         return [begun(first) for first in range(0, groups, slots)]
 
@@ -150,12 +148,22 @@ class Streamed:
             losses, norms = self.measure(whole)
         else:
             losses, norms = self._number(self._means(Problem.objective, whole)), None
+        goal_scores = self._goal_scores(whole)
         for place, (each, params) in enumerate(zip(seen, held, strict=True)):
             here = slice(place * self.width, (place + 1) * self.width)
-            norm = None if norms is None else norms[here]
-            code = stopping.status(rules, losses[here], norm, np.full(self.width, step), np.where)
-            each.mark(mark, losses[here])
+            norm, score = (None if numbers is None else numbers[here] for numbers in (norms, goal_scores))
+            code = stopping.status(rules, losses[here], norm, np.full(self.width, step), np.where, score)
+            each.mark(mark, losses[here], score)
             each.end(each.running & (code != RUNNING), code, step, params)
+
+    def _goal_scores(self, params: PyTree) -> np.ndarray | None:
+        """What targets are on, (lanes,); None where that is the loss."""
+        if self.shape.target_on == goals.LOSS:
+            return None
+        known = scores.held_out_scores(self.problem, params)
+        if self.problem.held_out is None:
+            known = {"accuracy": self._number(self._means(Problem.accuracy_on, params))}
+        return goals.of(self.shape.target_on, known)
 
     def _scored(self, piece: Slots) -> PyTree:
         """The parameters that are looked at, on the host, (width, …) leaves."""
@@ -206,6 +214,7 @@ class _Seen:
     loss: np.ndarray
     best: np.ndarray
     curve: np.ndarray
+    score: np.ndarray | tuple[()]
 
     @classmethod
     def of(cls, piece: Slots, marks: int) -> _Seen:
@@ -213,18 +222,21 @@ class _Seen:
         status, steps, loss, best = (np.array(each).ravel() for each in piece.seen[1:5])
         status[np.asarray(piece.done).ravel()] = BUDGET  # padding
         params = jax.tree.map(lambda leaf: np.array(leaf).reshape(-1, *leaf.shape[2:]), piece.params)
-        return cls(params, status, steps, loss, best, np.full((len(loss), marks), np.nan, loss.dtype))
+        curve = np.full((len(loss), marks), np.nan, loss.dtype)
+        return cls(params, status, steps, loss, best, curve, curve.copy() if len(piece.seen.score) else ())
 
     @property
     def running(self) -> np.ndarray:
         """Lanes that nothing has ended, (width,)."""
         return self.status == RUNNING
 
-    def mark(self, mark: int, loss: np.ndarray) -> None:
-        """Note the losses of running lanes at a mark."""
+    def mark(self, mark: int, loss: np.ndarray, score: np.ndarray | None) -> None:
+        """Note the losses of running lanes at a mark, and what targets are on."""
         here = self.running
         self.loss[here] = self.curve[here, mark] = loss[here]
         self.best[here] = np.fmin(self.best[here], loss[here])
+        if score is not None:
+            cast("np.ndarray", self.score)[here, mark] = score[here]
 
     def end(self, ended: np.ndarray, status: np.ndarray, step: int, params: PyTree) -> None:
         """Note where lanes ended."""
@@ -234,7 +246,7 @@ class _Seen:
 
     def outcome(self) -> Outcome:
         """The same as the pool gives it."""
-        arrays = self.params, self.status, self.steps, self.loss, self.best, self.curve
+        arrays = self.params, self.status, self.steps, self.loss, self.best, self.curve, self.score
         return Outcome(*cast("tuple[jax.Array, ...]", arrays))
 
 
@@ -247,7 +259,7 @@ def _beginner(shape: Shape) -> Callable[..., Slots]:
 def _stepper(shape: Shape) -> jax.stages.Compiled:
     """The executable that takes a piece of lanes so many steps forward on one buffer."""
     def compiled() -> jax.stages.Compiled:
-        data, queue, _, rules = example_arguments(shape)
+        data, _, queue, _, rules = example_arguments(shape)
         queue = queue._replace(length=np.int32(shape.slots))
         slots = jax.eval_shape(_beginner(shape), queue, rules)
         stepper = jax.jit(one_by_one(functools.partial(pool.advance, shape)), donate_argnums=1)

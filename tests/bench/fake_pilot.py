@@ -8,8 +8,8 @@ from multiprocessing.connection import Connection
 
 from bench.targets import Request
 
-FACTS: dict[str, object] = {"batch_size": 32, "rate": 0.5, "diverged": 0, "start_loss": 2.5, "steps": (6, 22, 50),
-                            "losses": (0.4051, 0.2, 0.10004)}
+FACTS: dict[str, object] = {"batch_size": 32, "rate": 0.5, "diverged": 0, "start_score": 2.5, "steps": (6, 22, 50),
+                            "scores": (0.4051, 0.2, 0.10004)}
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
@@ -30,5 +30,5 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         connection.send({"kind": "error", "code": 5, "text": "--device: no gpu device (got cpu:0). Use cpu."})
         return
     connection.send({"kind": "warning", "text": f"runs code of yours: {request.dtype} {request.matmul_precision}"})
-    changed = {"flat": {"losses": (2.5, 2.5, 2.5)}, "some-diverged": {"diverged": 3}}.get(how, {})
+    changed = {"flat": {"scores": (2.5, 2.5, 2.5)}, "some-diverged": {"diverged": 3}}.get(how, {})
     connection.send({"kind": "done", "facts": {**FACTS, **changed}})

@@ -152,7 +152,7 @@ def setting_tables(plan: Plan, name: dict[str, object], setting: tuple[float, fl
                           "held_out_loss": np.nan, "accuracy": np.nan, "max_steps": budget})
     curves = pd.DataFrame({**fixed, "lane": np.repeat(start, len(marks)), "start": np.repeat(start, len(marks)),
                            "step": np.tile(marks, starts), "examples": np.tile(marks * batch_size, starts),
-                           "loss": loss.ravel()})
+                           "loss": loss.ravel(), "score": np.nan})
     hits = pd.concat([_hits(fixed, start, marks, gap, target, budget, batch_size) for target in GAPS])
     return lanes, hits, curves[np.isfinite(curves["loss"])]
 

@@ -61,8 +61,8 @@ def test_a_pilot_tells_medians_of_its_own_starts(here) -> None:
     assert (found.batch_size, found.rate, found.diverged, found.steps) == (1, 0.398, 0, (1, 4, 9))
     key = jax.random.fold_in(pilot.pilot_key(7), gdjax.lanes.KEY_STARTS)
     begin = np.median(np.square(gdjax.lanes.draw_starts(pilot.problem_from(SQUARE, lambda _: None), key, 8)))
-    assert found.start_loss == pytest.approx(begin)
-    assert found.losses == pytest.approx([begin * 0.204 ** (2 * steps) for steps in (1, 4, 9)], rel=1e-4)
+    assert found.start_score == pytest.approx(begin)
+    assert found.scores == pytest.approx([begin * 0.204 ** (2 * steps) for steps in (1, 4, 9)], rel=1e-4)
     assert "constant rate 0.398 (by a range test)" in " ".join(targets.lines_of(asked, found, [0.1]))
 
 
@@ -91,17 +91,17 @@ def test_what_a_pilot_cannot_run_is_bad_input(here, changed, text) -> None:
 
 def test_targets_are_rounded_up_so_that_the_pilot_reached_them() -> None:
     assert targets.targets_of(a_request(), SEEN) == [0.406, 0.2, 0.101]
-    falling = replace(SEEN, start_loss=1e9, losses=(123456.0, 0.99951, -0.0, -4.5678e-7))
+    falling = replace(SEEN, start_score=1e9, scores=(123456.0, 0.99951, -0.0, -4.5678e-7))
     assert targets.targets_of(a_request(), falling) == [124000.0, 1.0, 0.0, -4.56e-07]
     assert targets.rounded_up(float(np.float32(0.41))) == 0.41, "0.41 in float32 is just below: it stays"
 
 
 @pytest.mark.parametrize(("changed", "text"), [
-    ({"losses": (0.4, np.inf, np.inf), "diverged": 5}, "must not diverge (got 5 of 8 at rate 0.5). Give a smaller"),
-    ({"losses": (2.5, 2.4, 2.3)}, "must fall from share to share (got 2.5 at the start, then 2.5, 2.4 and 2.3;"),
-    ({"losses": (0.4, 0.5, 0.3)}, "Give a smaller --rate where it rises; a larger one, more --epochs, or"),
-    ({"losses": (0.4, 0.2002, 0.2001)}, "when rounded up to 3 digits (got 2.5 at the start, then 0.4, 0.2002 and"),
-    ({"losses": (2.499, 0.2, 0.1)}, "must still fall when rounded up"),
+    ({"scores": (0.4, np.inf, np.inf), "diverged": 5}, "must not diverge (got 5 of 8 at rate 0.5). Give a smaller"),
+    ({"scores": (2.5, 2.4, 2.3)}, "must fall from share to share (got 2.5 at the start, then 2.5, 2.4 and 2.3;"),
+    ({"scores": (0.4, 0.5, 0.3)}, "Give a smaller --rate where it rises; a larger one, more --epochs, or"),
+    ({"scores": (0.4, 0.2002, 0.2001)}, "when rounded up to 3 digits (got 2.5 at the start, then 0.4, 0.2002 and"),
+    ({"scores": (2.499, 0.2, 0.1)}, "must still fall when rounded up"),
 ])
 def test_a_pilot_that_gives_no_targets_is_refused(changed, text) -> None:
     with pytest.raises(ValueError, match=r"^pilot: .*Give .*--") as error:

@@ -41,12 +41,12 @@ def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
     for place, ((problem, optimizer, device), rows) in enumerate(groups):
         target, identity = headline_target(rows), f"plot-{place + 1}"
         shown = rows[rows["target"] == target]
-        goals, optimum = target_goals(rows, target), problem_facts(tables.run, str(problem)).optimum
+        goals, facts = target_goals(rows, target), problem_facts(tables.run, str(problem))
         tuned = rates[(rates["problem"] == problem) & (rates["optimizer"] == optimizer) & (rates["device"] == device)
                       & (rates["target"] == target) & rates["schedule"].isin(rows["schedule"])
                       & rates["batch_size"].isin(rows["batch_size"])]
         mine = [target_plot(rows, target, styles, identity),
-                curve_plot(shown, reported, styles, optimum, goals, identity),
+                curve_plot(shown, reported, styles, facts.floor, goals, identity),
                 heat_plot(shown, identity), outcome_plot(shown, identity), waiting_plot(shown, reported, identity)]
         if len(tuned):
             mine.append(rate_plot(tuned, styles, int(rows["problem_examples"].iloc[0]),
@@ -55,7 +55,7 @@ def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
                        & (scaling["device"] == device) & scaling["schedule"].isin(rows["schedule"])]
         group = str(problem), str(optimizer), str(device)
         along = noise.get(group)
-        measured = [] if along is None else [noise_scale_plot(along, optimum, identity)]
+        measured = [] if along is None else [noise_scale_plot(along, facts.optimum, identity)]
         mine[2:2] = [*critical_plots(rows, fits, styles, target, identity), *measured]
         mine.append(ecdf_plot(rows, reported, styles, identity))
         found[group] = [replace(plot, title=f"{plot.title} ({optimizer})") for plot in mine] if several else mine

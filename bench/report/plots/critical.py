@@ -40,7 +40,7 @@ def critical_plots(rows: pd.DataFrame, scaling: pd.DataFrame, looks: Looks, firs
     named = target_goals(fitted, first)
     if not named:
         return []
-    choice = (Selector("loss", [words for _, words in named]),)
+    choice = (Selector("target", [words for _, words in named]),)
     fits, values = {}, {}
     for place, (target, _) in enumerate(named):
         mine = fitted[fitted["target"] == target]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.curves import curve_quantiles, outcome_shares
+from bench.analysis.goals import Goal
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.rates import best_horizons
 from bench.analysis.reported import Reported
@@ -41,8 +42,11 @@ _LABELS = ("start", "middle", "end")  # of a line across
 
 def curve_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, optimum: float, targets: list[tuple[float, str]],
                identity: str) -> Plot:
-    """Loss against epochs with 10–90 % bands: the best schedule of each batch size, then every schedule of each."""
-    base = 0.0 if math.isnan(optimum) else optimum
+    """Loss against epochs with 10–90 % bands: the best schedule of each batch size, then every schedule of each.
+
+    Or what targets are on, where that is not the loss.
+    """
+    base, goal = 0.0 if math.isnan(optimum) else optimum, Goal.of(rows.iloc[0])
     order = rank(rows, measure_of(rows))
     sizes, examples = sorted(rows["batch_size"].unique()), int(rows["problem_examples"].iloc[0])
     curves = {place: drawn_curve(curve_quantiles(reported, row), base) for place, row in rows.iterrows()}
@@ -61,7 +65,7 @@ def curve_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, optimum: fl
     views: dict[str, Json] = {}
     for place, (lines, look) in enumerate(chosen):
         data = [_curve(curves[at], *look(row)) for at, row in lines.iterrows() if len(curves[at].epochs)]
-        title = "loss" if math.isnan(optimum) else "loss above the optimum"
+        title = goal.axis if math.isnan(optimum) else f"{goal.axis} above the optimum"
         view = layout(unit_axis("epochs (passes over the data)"),
                       axis(f"{title} (median of the starts)", kind="log" if logarithmic else "linear"))
         view["shapes"] = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": loss - base, "y1": loss - base,
@@ -71,8 +75,9 @@ def curve_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, optimum: fl
         views[str(place)] = {"data": data, "layout": view}
     options = ["best schedule of each batch size", *[f"every schedule at batch size {batch_label(size, examples)}"
                                                      for size in sizes]]
-    return Plot(f"{identity}-curves", "Loss curves", "Line: median of the starts, band: 10–90 % of them. "
-                "Dotted: targets.", views, (Selector("show", options),), ("x", "y"), "curves")
+    return Plot(f"{identity}-curves", f"{goal.noun.capitalize()} curves",
+                "Line: median of the starts, band: 10–90 % of them. Dotted: targets.",
+                views, (Selector("show", options),), ("x", "y"), "curves")
 
 
 def heat_plot(rows: pd.DataFrame, identity: str) -> Plot:

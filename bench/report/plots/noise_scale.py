@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from bench.analysis.ecdf import START
+from bench.analysis.goals import Goal
 from bench.analysis.noise_along import NoiseAlong
-from bench.analysis.words import batch_words, estimate_words, number, schedule_words, target_words
+from bench.analysis.words import batch_words, estimate_words, number, schedule_words
 from bench.report.noise_scale import limits_of, loss_axis
 from bench.report.plots.parts import Json, Plot, Selector, axis, banded, layout, line, text, unit_axis
 from bench.report.style import COLOURS
@@ -50,7 +51,7 @@ def _lines(along: NoiseAlong, x: np.ndarray, *, folds: bool) -> list[Json]:
     bars = {"type": "data", "symmetric": False, "array": high - middle, "arrayminus": middle - low, "color": COLOURS[0]}
     traces = [trace | {"error_y": bars} if folds else banded(trace, low, high)]
     if not math.isnan(along.b_crit.value):
-        ends, goal = np.array([np.nanmax(x), np.nanmin(x)]), target_words(along.gap, along.target)
+        ends, goal = np.array([np.nanmax(x), np.nanmin(x)]), Goal(along.target, along.gap).words
         band = np.clip(np.array(along.b_crit), bottom, top)
         value, low_end, high_end = (np.full(2, end) for end in band)
         told = f"critical batch size, {goal}<br>{estimate_words(along.b_crit)} examples<extra></extra>"

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.ecdf import ecdf, unit_scale
+from bench.analysis.goals import Goal
 from bench.analysis.intervals import Estimate
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.reported import Reported
-from bench.analysis.words import batch_label, estimate_words, number, schedule_label, seconds_words, target_words
+from bench.analysis.words import batch_label, estimate_words, number, schedule_label, seconds_words
 from bench.report.plots.parts import (
     FAINT,
     INK,
@@ -46,7 +47,7 @@ def units_of(rows: pd.DataFrame) -> list[tuple[str, str]]:
 def target_goals(rows: pd.DataFrame, first: float) -> list[tuple[float, str]]:
     """(target, words) of every target, the headline first."""
     goals = rows.drop_duplicates("target").sort_values("target", ascending=False)
-    named = [(float(row["target"]), target_words(float(row["gap"]), float(row["target"])))
+    named = [(float(row["target"]), Goal.of(row).words)
              for _, row in goals.iterrows()]
     return sorted(named, key=lambda goal: goal[0] != first)
 
@@ -66,7 +67,7 @@ def target_plot(rows: pd.DataFrame, headline: float, looks: Looks, identity: str
     return Plot(f"{identity}-target", "Time to target against batch size",
                 "Median over starts, bars are 95 % intervals. Open markers in the strip: more than half of the starts "
                 f"missed.{_met_words(rows, 'one step')}", views,
-                (Selector("loss", [words for _, words in goals]), Selector("time in", [name for _, name in units])),
+                (Selector("target", [words for _, words in goals]), Selector("time in", [name for _, name in units])),
                 ("y",), "seconds" if len(units) > 2 else "steps")
 
 

@@ -158,7 +158,7 @@ def test_a_run_in_which_everything_diverged_names_no_closest_cell() -> None:
     made = tables([cell(10, name, [INF] * 3, diverged=[0, 1, 2]) for name in ("constant", "linear")],
                   [timing(10, [0.1], [0.1])])
     assert sentence(_answer(made)).startswith(
-        "p on cpu: every start of every cell diverged, so no loss got within 10 % of the initial gap; budget")
+        "p on cpu: every start of every cell diverged, so none got the loss within 10 % of the initial gap; budget")
 
 
 def test_shares_of_outcomes_sum_to_one() -> None:

@@ -14,7 +14,7 @@ from bench.report.noise_words import noise_sentences
 LOSSES = {0: [5.0, 4.0, 3.0], 10: [1.0, 1.5, 2.0], 100: [0.3, 0.2, math.inf]}
 SCALES = {0: [2.0, 1.0, 4.0], 10: [20.0, 30.0, 10.0], 100: [500.0, 700.0, math.nan]}
 FITS = pd.DataFrame({
-    "problem": "p", "optimizer": "sgd", "device": "cpu", "gap": [0.3, 0.1, 0.01, 0.3, 0.1],
+    "problem": "p", "optimizer": "sgd", "device": "cpu", "target_on": "loss", "gap": [0.3, 0.1, 0.01, 0.3, 0.1],
     "target": [1.6, 0.4, 0.1, 1.6, 0.4], "schedule": ["linear"] * 3 + ["constant"] * 2,
     "b_crit": [8.0, 40.0, 90.0, 7.0, 30.0], "b_crit_low": 5.0, "b_crit_high": math.inf})
 

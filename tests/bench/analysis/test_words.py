@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from bench.analysis.goals import Goal
 from bench.analysis.intervals import Estimate
-from bench.analysis.words import loss_words, number, seconds_number, seconds_words, target_words
+from bench.analysis.words import loss_words, number, seconds_number, seconds_words
 from bench.scale.room import bytes_words
 from bench.scale.words import short
 
@@ -34,4 +35,4 @@ def test_large_counts_and_bytes_go_on_to_the_next_unit() -> None:
 def test_losses_far_from_zero_keep_the_digits_of_their_interval() -> None:
     assert loss_words(Estimate(-4.9964, -4.9972, -4.995)) == "-4.9964 [-4.9972, -4.995]"
     assert loss_words(Estimate(0.5, 0.4, math.inf)) == "0.5 [0.4, ∞]"
-    assert target_words(math.nan, 20000.02) == "at most 20,000"
+    assert Goal(20000.02).words == "at most 20,000"

@@ -57,6 +57,26 @@ def write_utility(folder: Path, plan: Plan = SMALL) -> Path:
     return folder
 
 
+def write_error(folder: Path, plan: Plan = SMALL) -> Path:
+    """A run whose targets are on the error of 359 held-out examples, at most 9, 0.9 and 0.09 %; no loss is like it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic, "OPTIMUM", 0.0)
+        patch.setattr(synthetic, "INITIAL", 0.9)
+        write_run(folder, plan)
+    run = json.loads((folder / "run.json").read_text())
+    for entry in run["problems"].values():
+        entry.update(target_on="error", held_out_examples=359, optimum=5.0)
+        for target in entry["targets"]:
+            target.update(gap=None)
+    (folder / "run.json").write_text(json.dumps(run))
+    for table in ("hits", "chosen"):
+        change(folder, table, lambda rows: rows.assign(gap=np.nan))
+    change(folder, "curves", lambda rows: rows.assign(score=rows["loss"], loss=rows["loss"] + 5))
+    change(folder, "lanes", lambda rows: rows.assign(final_loss=rows["final_loss"] + 5, best_loss=rows["best_loss"] + 5,
+                                                     accuracy=1 - rows["final_loss"]))
+    return folder
+
+
 def met_at_the_start(rows: pd.DataFrame) -> pd.DataFrame:
     """Hits of which the easiest target's are all at step 0, and the others' as they were."""
     easy = rows["gap"] == max(synthetic.GAPS)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from bench.analysis.goals import Goal
 from bench.analysis.words import together
 from bench.report.curves import curve_axis, curves_figure, drawn_curve
 from bench.report.plots.losses import heat_plot
@@ -30,7 +31,7 @@ def _curve(median: list[float], high: list[float] | None = None) -> pd.DataFrame
 def _figure(curve: pd.DataFrame, targets: list[float], optimum: float) -> Figure:
     row = pd.Series({"batch_size": 32, "schedule": "constant", "problem_examples": 100})
     return curves_figure([(row, curve)], [(row, curve)], "p", [(each, str(each)) for each in targets], optimum,
-                         looks(["constant"]))
+                         looks(["constant"]), Goal(math.nan))
 
 
 def _cells(**columns: object) -> pd.DataFrame:

@@ -25,7 +25,7 @@ TIMED = [timing(10, [0.2], [0.05]), timing(100, [0.5], [0.1])]
 def test_the_row_of_the_winner_is_worked_out_by_hand() -> None:
     """10 steps of 0.5 s against 40 of 0.2 s. Three of four hit between 9 and 11; no end above: one miss of four."""
     assert bench.table(tables([SLOW, FAST], TIMED), style="markdown").splitlines() == [
-        "| problem | loss | batch size | schedule | steps | time, one training | starts that hit |",
+        "| problem | target | batch size | schedule | steps | time, one training | starts that hit |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| p | within 10 % of the initial gap | all (100) | inverse time | 10 [9, ∞] | 5 s [4.5, ∞] | 3 of 4 (75 %) |"]
 
@@ -33,7 +33,7 @@ def test_the_row_of_the_winner_is_worked_out_by_hand() -> None:
 def test_latex_says_the_same_with_rules_and_escaped() -> None:
     assert bench.table(tables([SLOW, FAST], TIMED)).splitlines() == [
         r"\begin{tabular}{lllllll}", r"\toprule",
-        r"problem & loss & batch size & schedule & steps & time, one training & starts that hit \\", r"\midrule",
+        r"problem & target & batch size & schedule & steps & time, one training & starts that hit \\", r"\midrule",
         r"p & within 10 \% of the initial gap & all (100) & inverse time & 10 [9, $\infty$] & 5 s [4.5, $\infty$] & "
         r"3 of 4 (75 \%) \\", r"\bottomrule", r"\end{tabular}"]
 
