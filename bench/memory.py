@@ -23,16 +23,13 @@ class Meter:
     """
 
     before_bytes: int
-    cleared: bool
 
     @classmethod
     def begin(cls) -> Meter:
         """Clear the mark and note what is held now."""
-        cleared = False
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text(FORGET_PEAK, encoding="ascii")
-            cleared = True
-        return cls(_status("VmRSS") or _peak_of_process(), cleared)
+        return cls(_status("VmRSS") or _peak_of_process())
 
     def peak_bytes(self) -> int:
         """The most that was resident since the start; of the whole process where the mark could not be cleared.
@@ -40,7 +37,7 @@ class Meter:
         >>> Meter.begin().peak_bytes() > 1_000_000
         True
         """
-        return (_status("VmHWM") if self.cleared else None) or _peak_of_process()
+        return _status("VmHWM") or _peak_of_process()
 
 
 def device_peak_bytes(stats: Mapping[str, int] | None) -> int | None:
@@ -61,5 +58,6 @@ def _status(field: str) -> int | None:
 
 
 def _peak_of_process() -> int:
+    """Where /proc does not tell; on Linux it would be that of the process that started this one, if that is larger."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # bytes there, KiB elsewhere

@@ -167,6 +167,7 @@ def test_only_a_function_with_windows_is_written_otherwise() -> None:
     assert set(gdjax.problems.names()) - set(plain_ones) == {"digits-cnn"}
 
 
+@functools.cache
 def digits_network(held_out: bool = False) -> gdjax.Problem:
     """Two convolutions with pooling of both kinds between digits and their classes."""
     X, y = gdjax.data.digits()

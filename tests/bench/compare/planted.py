@@ -76,7 +76,8 @@ def run(folder: Path, plant: str = "", cores: Collection[int] | None = None, sui
     folder.parent.mkdir(parents=True, exist_ok=True)
     file = folder.parent / "planted.toml"
     file.write_text(suite, encoding="utf-8")
-    command = [sys.executable, "-m", "bench", "run", str(file), "--device", "cpu", "--out", str(folder)]
+    command = [sys.executable, "-m", "bench", "run", str(file), "--device", "cpu", "--out", str(folder),
+               "--no-report"]
     if cores is not None:
         command = ["taskset", "-c", ",".join(map(str, cores)), *command]
     settings = {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", PLANT: plant}
