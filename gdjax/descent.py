@@ -53,7 +53,7 @@ def minibatch(
         key: seed in [0, 2³²) or a JAX key. Starts and batches are pure functions of (key, start, step).
         optimizer: a name, or a function rate -> optax transformation such as `optax.adam`.
         schedules: names or schedules; every schedule runs with every rate.
-        targets: losses whose first hit is looked for at the marks.
+        targets: losses, or what `target_on` says, whose first hit is looked for at the marks.
         target_on: what targets are on: "loss", that of all data; "held_out_loss"; or "error", 1 − accuracy, of the
             held-out examples (of the data where none are held out), for which 0.05 asks for an accuracy of 95 %.
         tolerance: full-data gradient norm at which a lane has converged (looked at in every step when B = n and

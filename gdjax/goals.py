@@ -14,7 +14,18 @@ ROUNDING = 1e-6  # of an error: 1 − 0.95 is 0.05000001 in float32
 
 
 def check(problem: Problem, target_on: str, targets: Sequence[float] = ()) -> None:
-    """Raise ValueError where a problem has nothing that such targets could be on, or an error can't be as they are."""
+    """Raise where a problem has nothing that such targets could be on.
+
+    Args:
+        target_on: one of `KINDS`.
+        targets: what they are, where that is known.
+
+    Raises:
+        ValueError: no held-out examples, no accuracy, or an error outside [0, 1].
+
+    Example:
+        >>> check(gdjax.problems.get("digits-held-out"), "error", [0.05])
+    """
     if target_on == HELD_OUT_LOSS and problem.held_out is None:
         raise ValueError(f"target_on: problem {problem.name!r} holds no examples out (got {target_on!r}). "
                          "Give it held_out=…, or use target_on='loss'.")
@@ -28,7 +39,7 @@ def check(problem: Problem, target_on: str, targets: Sequence[float] = ()) -> No
 
 
 def of(target_on: str, scores: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What targets are on, from scores by name: held_out_loss, accuracy.
+    """What targets are on where it is not the loss, from scores by name: held_out_loss, or accuracy a as 1 − a.
 
     >>> of("error", {"accuracy": np.array([0.75, np.nan])})
     array([0.25,  nan])

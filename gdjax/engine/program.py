@@ -124,7 +124,7 @@ class Program:
         root = jax.random.key(key)
         many = self.pools * shape.queue
         params = lane_tables.draw_starts(problem, jax.random.fold_in(root, 0), many)
-        data = self.examples()
+        data = self._data()
         number = problem.loss_like.dtype.type
         stream = np.stack([np.arange(many), np.zeros(many, np.int64)], 1)
         seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
@@ -150,11 +150,6 @@ class Program:
 
         return run
 
-    def examples(self) -> tuple[PyTree, PyTree]:
-        """The data, and the held-out examples where targets are on them, as the executable takes them."""
-        return (placement.data_on(self.problem, self.mesh),
-                placement.data_on(self.problem, self.mesh, "held_out") if self.shape.on_held_out else None)
-
     def spread(self, queue: Queue) -> Queue:
         """A queue of host arrays as the executable takes it: its leading axes over the devices."""
         return placement.placed(queue, self.mesh, placement.LANES)
@@ -179,7 +174,7 @@ class Program:
         The queue goes through the executable in pieces of its fixed length.
         """
         shape, pools, total = self.shape, self.pools, len(lanes.origin)
-        data = self.examples()
+        data = self._data()
         padded = np.full(shape.marks, NEVER, np.int32)
         padded[: len(marks)] = marks
         rest = self.copied(padded, rules)
@@ -204,6 +199,11 @@ class Program:
         of_lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[lanes.row], groups)
         firsts = [part[0] for parts in pieces for part in parts if len(part)]
         return of_lanes, int(ran[firsts].sum()) * self.width
+
+    def _data(self) -> tuple[PyTree, PyTree]:
+        """The data, and the held-out examples where targets are on them, as the executable takes them."""
+        return (placement.data_on(self.problem, self.mesh),
+                placement.data_on(self.problem, self.mesh, "held_out") if self.shape.on_held_out else None)
 
 
 def program_for(shape: Shape, mesh: Mesh | None = None) -> Program:
