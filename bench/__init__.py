@@ -49,7 +49,7 @@ def table(run: Path | str | Tables, style: str = "latex") -> str:
         >>> folder = pathlib.Path(tempfile.mkdtemp())
         >>> _ = (folder / "run.json").write_text('{"cells": []}')
         >>> print(table(folder, "markdown"))
-        | problem | loss | batch size | schedule | steps | time, one training | starts that hit |
+        | problem | target | batch size | schedule | steps | time, one training | starts that hit |
         | --- | --- | --- | --- | --- | --- | --- |
         <BLANKLINE>
     """
