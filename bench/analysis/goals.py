@@ -43,7 +43,7 @@ class Goal(NamedTuple):
         >>> Goal(0.3, 0.01).words, Goal(0.2).words, Goal(0.05, on="error").words
         ('within 1 % of the initial gap', 'at most 0.2', 'error at most 5 %')
         """
-        return self._level if self.on == LOSS else self.phrase
+        return self.level if self.on == LOSS else self.phrase
 
     @property
     def phrase(self) -> str:
@@ -52,7 +52,7 @@ class Goal(NamedTuple):
         >>> Goal(0.3, 0.01).phrase, Goal(0.2, on="held_out_loss").phrase
         ('loss within 1 % of the initial gap', 'held-out loss at most 0.2')
         """
-        return f"{self.noun} {self._level}"
+        return f"{self.noun} {self.level}"
 
     @property
     def got(self) -> str:
@@ -61,10 +61,15 @@ class Goal(NamedTuple):
         >>> f"gets {Goal(0.3, 0.01).got}", f"gets {Goal(0.05, on='error').got}"
         ('gets the loss within 1 % of the initial gap', 'gets the error to at most 5 %')
         """
-        return f"the {self.noun} {self._level}" if not math.isnan(self.gap) else f"the {self.noun} to {self._level}"
+        return f"the {self.noun} {self.level}" if not math.isnan(self.gap) else f"the {self.noun} to {self.level}"
 
     @property
-    def _level(self) -> str:
+    def level(self) -> str:
+        """The same without what it is on, for a panel of a figure that says it.
+
+        >>> Goal(0.05, on="error").level
+        'at most 5 %'
+        """
         if not math.isnan(self.gap):
             return f"within {100 * self.gap:g} % of the initial gap"
         return f"at most {number(100 * self.target, 4)} %" if self.on == ERROR else f"at most {number(self.target, 4)}"

@@ -43,7 +43,7 @@ def steps_figure(rows: pd.DataFrame, name: str, looks: Looks) -> Figure:
     panels[0][0].set_ylabel("steps to target\n(updates; median over starts)")
     _finish(panels, missed=missed, rows=rows)
     _legend(figure, rows, looks, missed=missed, perfect=perfect)
-    heading(figure, f"{plain(name)}: steps until the loss is …")
+    heading(figure, f"{plain(name)}: steps until the {Goal.of(rows.iloc[0]).noun} is …")
     return figure
 
 
@@ -68,7 +68,7 @@ def seconds_figure(rows: pd.DataFrame, name: str, looks: Looks) -> Figure | None
         line[0].set_ylabel(f"{title}\n(median over starts)")
     _finish(panels, missed=missed, rows=rows)
     _legend(figure, rows, looks, missed=missed, perfect=False)
-    heading(figure, f"{plain(name)}: seconds until the loss is …")
+    heading(figure, f"{plain(name)}: seconds until the {Goal.of(rows.iloc[0]).noun} is …")
     return figure
 
 
@@ -77,7 +77,7 @@ def _targets(rows: pd.DataFrame) -> list[float]:
 
 
 def _goal(rows: pd.DataFrame) -> str:
-    return f"… {Goal.of(rows.iloc[0]).words}"
+    return f"… {Goal.of(rows.iloc[0]).level}"
 
 
 def _frame(rows: int, columns: int) -> tuple[Figure, np.ndarray]:

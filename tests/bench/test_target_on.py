@@ -25,7 +25,12 @@ from bench.bad_input import SuiteError
 from bench.compare.differences import refusals
 from bench.experiment import Group, measure
 from bench.planning import facts_of, groups_of
+from bench.report.critical import critical_figure
+from bench.report.curves import curves_figure
+from bench.report.grids import outcome_figure
 from bench.report.report import write_report
+from bench.report.scaling import seconds_figure, steps_figure
+from bench.report.style import looks
 from bench.suite import Suite, config_hash, suite_from
 from bench.tables import load
 from bench.targets import Pilot
@@ -141,6 +146,24 @@ def test_the_report_tells_of_errors(tmp_path: Path) -> None:
         assert "error (share classified wrongly) of 359 held-out examples" in text
         assert "error at most 9 %" in text and "initial gap" not in text
     assert "Error against epochs." in (folder / "report.md").read_text()
+
+
+def test_pictures_say_what_targets_are_on(tmp_path: Path) -> None:
+    tables = load(write_error(tmp_path / "run"))
+    summary = summarise(tables)
+    styles, reported = looks(sorted(summary.schedule.unique())), Reported(tables)
+    fits = scaling_table(reported, summary)
+    row = summary[summary.target == summary.target.max()].iloc[0]
+    figures = [steps_figure(summary, "p", styles), seconds_figure(summary, "p", styles),
+               critical_figure(fits, "p", styles), outcome_figure(summary[summary.target == row.target], "p"),
+               curves_figure(*[[(row, curve_quantiles(reported, row))]] * 2, "p", [], np.nan, styles, Goal.of(row))]
+    said = [[*(text.get_text() for text in figure.texts), *(axes.get_title(loc="left") for axes in figure.axes),
+             *(axes.get_ylabel() for axes in figure.axes)] for figure in figures]
+    for texts in said:
+        assert any("error" in text for text in texts) and not any("loss" in text for text in texts), texts
+    assert "… at most 9 %" in said[0] and "p: steps until the error is …" in said[0]
+    assert "at most 9 %" in said[2] and "p: how many starts got the error to at most 9 %" in said[3]
+    assert "error (share classified wrongly)" in said[4]
 
 
 def test_a_noise_scale_along_the_loss_is_never_placed_at_a_target_on_the_error(tmp_path: Path) -> None:
