@@ -32,7 +32,6 @@ SHARED = {  # name -> call; starts that neither 2 nor 3 nor 4 divide
                                   "target_on": "error", "targets": [0.5], "stop_at_target": True, "width": 16}),
     "any width": ("line-fit", {"batch_size": 10, "rates": [0.05, 0.1], "starts": 11, "max_epochs": 5, "marks": 4}),
 }
-CHOSEN = {"valley": [3, [3, 1]], "logistic": [3], "any width": [3, [3, 1]]}  # beside one device and all
 SHARDED = {  # name -> call whose devices share the examples, and how many do: they never divide 1,438, 569 or 101
     "held out": ("digits-held-out", {"batch_size": 32, "rates": [0.03, 0.1, 0.3], "starts": 5, "max_epochs": 2,
                                      "schedules": ["constant", "cosine"], "marks": 4, "targets": [1.5, 1.0],
@@ -64,7 +63,7 @@ def main(path: Path, devices: int, hosts: list[str]) -> None:
     wrapped = {"averaged": gdjax.optimizers.averaged(optax.sgd)}
     found = {}
     for name, (problem, call, *number) in (SHARED | SHARDED).items():
-        asked = [None, *(number or [1, *CHOSEN.get(name, []), all_there_are])]
+        asked = [None, *(number or [1, 3, [3, 1], all_there_are])]
         for each in [one for one in asked if one == all_there_are] if hosts else asked:
             sharded = name in SHARDED and each is not None
             with _compiled_as(name), _watched() if sharded else nullcontext([]) as texts:

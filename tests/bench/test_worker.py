@@ -131,7 +131,7 @@ def test_a_resumed_run_equals_the_whole_one_but_for_timings(finished: Path, tmp_
     shutil.copytree(finished, folder)
     for part in ("line-fit.sgd.10", "line-fit.gradients"):
         shutil.rmtree(folder / "parts" / part)
-    assert run_suite(small(), folder, "cpu", True, reported=False) == 0
+    assert run_suite(small(), folder, "cpu", True) == 0
     for name in ("lanes", "hits", "curves", "chosen", "noise_scale"):
         pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{name}.parquet"),
                                       pd.read_parquet(finished / f"{name}.parquet"))

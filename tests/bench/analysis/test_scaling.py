@@ -63,11 +63,10 @@ def test_a_missed_batch_size_is_a_lower_bound() -> None:
 
 
 def test_a_fit_does_not_depend_on_the_blocks_it_is_made_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scaling, "RESAMPLES", 40)
     steps = _steps(8, 0.4)
     steps[:5, 1] = steps[1:, 3] = np.inf
     whole = fit_hyperbola(SIZES, steps, np.full(len(SIZES), 200.0), EXAMPLES)
-    monkeypatch.setattr(scaling, "_BLOCK", 1)  # a resample at a time
+    monkeypatch.setattr(scaling, "_BLOCK", scaling._GRID * len(SIZES))  # a resample at a time
     assert np.array_equal(fit_hyperbola(SIZES, steps, np.full(len(SIZES), 200.0), EXAMPLES).resamples, whole.resamples)
 
 

@@ -27,19 +27,16 @@ def test_every_peer_takes_the_same_steps_down_the_valley(peer):
 
 
 @pytest.mark.parametrize(("size", "paired"), [(1, True), (32, True), (8, False)])
-def test_on_the_same_batches_every_peer_has_the_same_losses(size, paired, monkeypatch):
+def test_on_the_same_batches_every_peer_has_the_same_losses(size, paired):
     from bench.peers import digits_torch
 
-    monkeypatch.setattr(digits, "PAIRED_STARTS", 3)  # more would do the same
-    monkeypatch.setattr(digits, "OWN_STARTS", 16)
     peers = [digits_jax.mapped, digits_jax.single, digits_torch.batched, digits_torch.by_hand, digits_torch.single]
     assert max(digits.disagreement(size, paired, peer) for peer in peers) < 1e-5
 
 
-def test_on_the_same_batches_networks_of_convolutions_have_the_same_losses(monkeypatch):
+def test_on_the_same_batches_networks_of_convolutions_have_the_same_losses():
     from bench.peers import convolutions
 
-    monkeypatch.setattr(convolutions, "STARTS", 4)  # more would do the same
     job = convolutions.job_of()
     assert max(convolutions.disagreement(job, peer) for peer in (convolutions.mapped, convolutions.batched)) < 1e-4
 
