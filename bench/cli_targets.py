@@ -15,6 +15,7 @@ from bench.child import Child, Message, Signals
 from bench.cli_pictures import DEVICES
 from bench.display import Display
 from bench.parent import BAD_INPUT, CELLS_FAILED, FINE, INTERRUPTED, guarded, listen
+from bench.target_on import LOSS, NOUNS
 from bench.targets import Pilot, Request
 from bench.watch import ran_out_of_memory
 
@@ -32,7 +33,7 @@ TIMEOUT_S = 3600.0  # for a range test, or for the steps up to one share
 @click.option("--epochs", type=float, default=10.0, show_default=True, help="Passes over the data.")
 @click.option("--starts", type=int, default=8, show_default=True, help="Random starts, of whose losses the median is.")
 @click.option("--shares", default="10,40,90", show_default=True, help="Percentages of the epochs, a target at each.")
-@click.option("--on", type=click.Choice(targets.KINDS), help="What they are on; error is 1 − accuracy [default: what "
+@click.option("--on", type=click.Choice(list(NOUNS)), help="What they are on; error is 1 − accuracy [default: what "
               "--suite says, else loss].")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of starts and batches.")
 def find_targets(problem: str, suite: str | None, force: bool, device: str, batch_size: int | None,
@@ -50,7 +51,7 @@ def find_targets(problem: str, suite: str | None, force: bool, device: str, batc
     def work() -> int:
         try:
             request = targets.check(problem, device, batch_size, rate, epochs, starts, shares, seed,
-                                    on or targets.LOSS)
+                                    on or LOSS)
             if suite is not None:
                 known = suite_file.check(suite, problem, force, on)
                 request = replace(request, dtype=known.dtype, matmul_precision=known.matmul_precision,
@@ -98,7 +99,7 @@ class _Session:
             self.display.line(f"warning: {pilot.diverged} of {self.request.starts} starts diverged at rate "
                               f"{pilot.rate:g}; a smaller --rate would lose none")
         lines = targets.lines_of(self.request, pilot, found)
-        if suite is None and self.request.target_on != targets.LOSS:
+        if suite is None and self.request.target_on != LOSS:
             lines.append(f'target_on = "{self.request.target_on}"')
         shown = Display()
         for text in (targets.header(problem), *lines):

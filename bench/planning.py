@@ -107,7 +107,7 @@ def facts_of(groups: Sequence[Group], whole: Sequence[Group]) -> dict[str, dict[
             "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem),
             "source": problem.source,
             "noise_scale": has_noise(problem),
-            "data_sha256": None if problem.data is None else gdjax.data.fingerprint(problem.data),
+            "data_sha256": _fingerprint(problem, mine[0].settings.target_on),
             "held_out_examples": problem.held_out_examples,
             "target_on": mine[0].settings.target_on,
             "targets": [{"target": target, "gap": gap}
@@ -117,3 +117,11 @@ def facts_of(groups: Sequence[Group], whole: Sequence[Group]) -> dict[str, dict[
             } for group in mine},
         }
     return found
+
+
+def _fingerprint(problem: gdjax.Problem, target_on: str) -> str | None:
+    """Of the data that results follow from: those held out are among them where targets are on them."""
+    if problem.data is None:
+        return None
+    held_out = problem.held_out is not None and target_on != gdjax.goals.LOSS
+    return gdjax.data.fingerprint((problem.data, problem.held_out) if held_out else problem.data)

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from bench.bad_input import field_error
+from bench.target_on import ERROR, HELD_OUT_LOSS, LOSS, NOUNS
 
 DIGITS = 3  # significant ones of a target
 MOST_STARTS = MOST_EPOCHS = 1_000_000
 BEGINS = "# Pilot (python -m bench targets): "  # the comment, by which it is found again
 WIDTH = 119  # of a line with it
-LOSS = "loss"
-_NOUNS = {LOSS: ("loss", "training losses"), "held_out_loss": ("held-out loss", "held-out losses"),
-          "error": ("error", "errors (1 − accuracy)")}
-KINDS = tuple(_NOUNS)
+_MEDIANS_OF = {LOSS: "training losses", HELD_OUT_LOSS: "held-out losses", ERROR: "errors (1 − accuracy)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +75,7 @@ def targets_of(request: Request, pilot: Pilot) -> list[float]:
         ValueError: they are no targets: half of the starts diverged, the median did not fall from share to share, or
             not by enough to be told apart.
     """
-    scores, what = pilot.scores, _NOUNS[request.target_on][0]
+    scores, what = pilot.scores, NOUNS[request.target_on]
     said = f"{pilot.start_score:.6g} at the start, then {_listed(f'{score:.6g}' for score in scores)}"
     if not all(map(math.isfinite, scores)):
         raise ValueError(f"pilot: half of the starts or more must not diverge (got {pilot.diverged} of "
@@ -116,7 +114,7 @@ def header(problem: str) -> str:
 def lines_of(request: Request, pilot: Pilot, targets: Sequence[float]) -> list[str]:
     """The targets as lines of a problem's table: a comment with their rule, and their key."""
     rate = f"{pilot.rate:.12g}{' (by a range test)' if request.rate is None else ''}"
-    rule = (f"median {_NOUNS[request.target_on][1]} of {request.starts:,} starts that no suite tunes or reports on "
+    rule = (f"median {_MEDIANS_OF[request.target_on]} of {request.starts:,} starts that no suite tunes or reports on "
             f"(seed {request.seed}), sgd, batch size {pilot.batch_size}, constant rate {rate}, after "
             f"{_listed(f'{share:g}' for share in request.shares)} % of {request.epochs:g} epochs "
             f"(step {_listed(f'{step:,}' for step in pilot.steps)}), rounded up to {DIGITS} digits.")

@@ -266,10 +266,10 @@ def choice(field: str, value: object, known: Sequence[str]) -> str:
     return str(value)
 
 
-def target_on(problem: Problem, value: object) -> str:
+def target_on(problem: Problem, value: object, targets: Sequence[float] = ()) -> str:
     """What targets are on: one of the words of `gdjax.goals`, and something that the problem has."""
     found = choice("target_on", value, goals.KINDS)
-    goals.check(problem, found)
+    goals.check(problem, found, targets)
     return found
 
 

@@ -104,13 +104,13 @@ def minibatch(
     tracing.check_schedules([each.schedule for each in found], steps, problem.examples / size)
     rule = arguments.sampling(sampling)
     arguments.choice("batches", batches, BATCHES)
-    arguments.target_on(problem, target_on)
     arguments.devices(devices)
     arguments.shard_examples(problem, shard_examples, devices)
     if isinstance(rule, Stream):
         compiling.check_stream(problem, rule, size, program, devices)
     arguments.stall(stall, found, size, problem, optimizer)
-    limits = _limits(problem, steps, tolerance, targets, target_on, stop_at_target, stall)
+    limits = _limits(steps, tolerance, targets, target_on, stop_at_target, stall)
+    arguments.target_on(problem, target_on, limits.targets)
     at = _marks(steps, marks, limits)
     begin = arguments.starts(problem, starts)
     if searched:  # only now: nothing runs before every argument is known to be good
@@ -210,11 +210,9 @@ def range_test(
 
 
 def _limits(
-    problem: Problem, steps: int, tolerance: float, targets: Sequence[float], target_on: str, stop_at_target: bool,
-    stall: float | None,
+    steps: int, tolerance: float, targets: Sequence[float], target_on: str, stop_at_target: bool, stall: float | None
 ) -> Limits:
     found = arguments.targets(targets)
-    goals.check(problem, target_on, found)
     tolerance = arguments.at_least_zero("tolerance", tolerance)
     if stop_at_target and not found:
         raise ValueError("stop_at_target: needs targets (got none). Give targets, the lowest of which ends a lane.")

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from bench.analysis.goals import LOSS, Goal
+from bench.analysis.goals import Goal
 from bench.analysis.intervals import NOTHING, Estimate
 from bench.analysis.ranking import Compared, Ratios, Standing, measure_of, rank, reached, standing
 from bench.analysis.reported import Reported
 from bench.analysis.timing import Times
 from bench.tables import Tables
+from bench.target_on import LOSS
 
 
 @dataclass(frozen=True)

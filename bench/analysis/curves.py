@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from bench.analysis.goals import LOSS, Goal
+from bench.analysis.goals import Goal
 from bench.analysis.reported import Reported, key_of
+from bench.target_on import LOSS
 
 QUANTILES = (0.1, 0.5, 0.9)
 

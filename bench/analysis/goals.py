@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.words import number
-
-LOSS, ERROR = "loss", "error"
-_NOUNS = {LOSS: "loss", "held_out_loss": "held-out loss", ERROR: "error"}
+from bench.target_on import ERROR, LOSS, NOUNS
 
 
 class Goal(NamedTuple):
@@ -29,7 +27,7 @@ class Goal(NamedTuple):
     @property
     def noun(self) -> str:
         """What it is on."""
-        return _NOUNS[self.on]
+        return NOUNS[self.on]
 
     @property
     def axis(self) -> str:

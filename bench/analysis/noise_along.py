@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from bench.analysis.goals import LOSS
 from bench.analysis.intervals import NOTHING, Estimate, median_interval
+from bench.target_on import LOSS
 
 _GROUP = ["problem", "optimizer", "device"]
 Key = tuple[str, str, str]  # problem, optimizer, device

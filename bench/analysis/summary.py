@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.goals import LOSS
 from bench.analysis.intervals import censored_median, ert, hit_interval, median_interval, wilson
 from bench.analysis.reported import Reported, Rows, key_of
 from bench.analysis.timing import Program, Times, seed_of
 from bench.tables import Tables
+from bench.target_on import LOSS
 
 Array = np.ndarray
 FIXED = ["problem", "optimizer", "batch_size", "schedule", "rate", "device", "lanes", "target", "hits",

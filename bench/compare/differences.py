@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from bench.analysis.goals import LOSS
 from bench.machines import several
 from bench.suite import NEWER
 from bench.suite_fields import ALL
+from bench.target_on import LOSS
 
 # not what is measured
 _FREE = {"name", "timeout_s", "noise_groups", "noise_processes", "repeats", "min_sample_s", "devices"}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from bench.analysis.answer import Answer, cell_counts, cells_of, headlines, problem_names
-from bench.analysis.goals import LOSS, Goal
+from bench.analysis.goals import Goal
 from bench.analysis.intervals import Estimate
 from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
@@ -34,6 +34,7 @@ from bench.report.comparison_words import comparison_rows, starts_sentence
 from bench.report.noise_words import noise_sentences
 from bench.report.scaling_words import scaling_rows
 from bench.tables import Tables
+from bench.target_on import LOSS
 
 _TOP = 10
 _LISTED = 40  # failed cells, edges: enough to act on, not a page of them

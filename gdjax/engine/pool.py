@@ -22,7 +22,7 @@ from gdjax.engine.measure import Lane, in_rows, loss_alone, loss_and_norm, score
 from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Slots
 from gdjax.engine.step import Hyper
 from gdjax.optimizers import averages, scored
-from gdjax.problem import PyTree
+from gdjax.problem import Problem, PyTree
 from gdjax.stopping import BUDGET, RUNNING, Rules, goes_on, status, why
 
 CHUNK = 64, 1024  # fewest and most steps between looks at the queue
@@ -44,7 +44,7 @@ def run(
         mesh: the devices that each step slots of their own, with a part of the data; None where one steps all.
     """
     whole = sharding.unpadded(data, shape.problem.examples)
-    judged = whole if held_out is None else sharding.unpadded(held_out, shape.problem.held_out_examples)
+    held_out = sharding.unpadded(held_out, shape.problem.held_out_examples)
     first = jnp.arange(shape.slots)
     slots = begin(shape, queue, first, rules)
     # one axis for all lanes: of (queue, members) XLA copied the whole table to another layout and back in every turn
@@ -58,7 +58,7 @@ def run(
     def turn(carry: Carry) -> Carry:
         slots, outcome, waiting, ran = carry
         slots, count = _step_together(shape, whole if shape.full_batch else data, slots, marks, rules, mesh)
-        slots = _score(shape, whole, judged, slots, marks, rules)
+        slots = _score(shape, whole, held_out, slots, marks, rules)
         slots, outcome = _retire(shape, slots, outcome)
         if shape.queue > shape.slots:
             slots, waiting = _refill(shape, slots, queue, waiting, rules)
@@ -199,28 +199,18 @@ def _draw(shape: Shape, seed: jax.Array, epoch: jax.Array, position: jax.Array) 
     return sampling.batch(shape.sampling, shape.problem.examples, shape.batch_size, seed, epoch, position)
 
 
-def _score(
-    shape: Shape, data: PyTree, judged: PyTree, slots: Slots, marks: jax.Array, rules: Rules
-) -> Slots:
-    """Full-data losses of the slots that are at a mark, and what they mean for their lanes.
-
-    Args:
-        judged: the examples that targets are on, where they are not on the loss.
-    """
+def _score(shape: Shape, data: PyTree, held_out: PyTree, slots: Slots, marks: jax.Array, rules: Rules) -> Slots:
+    """Full-data losses of the slots that are at a mark, what targets are on, and what both mean for their lanes."""
     running = slots.seen.status == RUNNING
     at_mark = (slots.step == _next_mark(marks, slots.mark)) & jnp.any(running, axis=1)
     at_end = slots.step >= rules.max_steps
 
     def score(slots: Slots) -> Slots:
         params = layout.join(shape.apart, scored(shape.optimizer, slots.params, slots.state))
-        loss, *norm = _scores(shape, loss_and_norm if shape.norm_at_marks else loss_alone, params, data)
-        score = None
-        if shape.target_on != goals.LOSS:
-            (score,) = _scores(shape, functools.partial(score_alone, target_on=shape.target_on), params, judged)
+        loss, norm, score = _looked_at(shape, params, data, held_out)
         here = running & at_mark[:, None]
         loss = jnp.where(here, loss, slots.seen.loss)
-        found = status(rules, loss, norm[0] if norm else None, jnp.broadcast_to(slots.step[:, None], loss.shape),
-                       score=score)
+        found = status(rules, loss, norm, jnp.broadcast_to(slots.step[:, None], loss.shape), score=score)
         is_mark = jnp.arange(shape.marks) == slots.mark[:, None]
 
         def at(curve: jax.Array, found: jax.Array) -> jax.Array:
@@ -240,6 +230,22 @@ def _score(
     code = jnp.where(spent, jnp.int8(BUDGET), slots.seen.status)
     steps = slots.seen.steps if shape.full_batch else jnp.where(running, slots.step[:, None], slots.seen.steps)
     return slots._replace(seen=slots.seen._replace(status=code, steps=steps))
+
+
+def _looked_at(
+    shape: Shape, params: PyTree, data: PyTree, held_out: PyTree
+) -> tuple[jax.Array, jax.Array | None, jax.Array | None]:
+    """Loss of all lanes, gradient norm where it ends them, and what targets are on where that is not the loss."""
+    lane = loss_and_norm if shape.norm_at_marks else loss_alone
+    beside = functools.partial(score_alone, target_on=shape.target_on)
+
+    def both(problem: Problem, params: PyTree, batch: PyTree) -> tuple[jax.Array, ...]:
+        return *lane(problem, params, batch), *beside(problem, params, batch)
+
+    of_data = both if shape.target_on != goals.LOSS and held_out is None else lane  # the outputs of examples but once
+    loss, *more = _scores(shape, of_data, params, data)
+    more += _scores(shape, beside, params, held_out) if held_out is not None else ()
+    return loss, more[0] if shape.norm_at_marks else None, more[-1] if shape.target_on != goals.LOSS else None
 
 
 def _scores(shape: Shape, lane: Lane, params: PyTree, data: PyTree) -> tuple[jax.Array, ...]:

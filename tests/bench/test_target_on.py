@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,9 @@ from bench.report.report import write_report
 from bench.report.scaling import seconds_figure, steps_figure
 from bench.report.style import looks
 from bench.suite import Suite, config_hash, suite_from
+from bench.suite_fields import TargetOn
 from bench.tables import load
+from bench.target_on import NOUNS
 from bench.targets import Pilot
 from bench.tuning import choose
 from tests.bench.report.folders import change, write_error
@@ -116,6 +119,23 @@ def test_the_suite_says_what_targets_are_on_and_a_problem_may_say_it_for_itself(
     plain = suite(problem={})
     older = {key: value for key, value in plain.config().items() if key != "target_on"}
     assert config_hash(suite_from(older)) == config_hash(plain) != config_hash(whole)
+
+
+def test_the_words_are_the_same_everywhere() -> None:
+    assert get_args(TargetOn) == tuple(NOUNS) == gdjax.goals.KINDS
+
+
+def test_other_held_out_examples_are_other_data_where_targets_are_on_them() -> None:
+    problem = gdjax.problems.get(NAME)
+    other = replace(problem, held_out=(problem.held_out[0], (problem.held_out[1] + 1) % 10))
+
+    def told(of: gdjax.Problem, **changed: object) -> object:
+        (group,), _ = planned(**changed)
+        group = replace(group, problem=of)
+        return facts_of([group], [group])[NAME]["data_sha256"]
+
+    assert told(problem) != told(other)
+    assert told(problem, problem={}) == told(other, problem={}) == gdjax.data.fingerprint(problem.data)
 
 
 def test_runs_whose_targets_are_on_something_else_are_not_compared() -> None:
