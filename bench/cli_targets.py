@@ -54,8 +54,9 @@ def find_targets(problem: str, suite: str | None, force: bool, device: str, batc
                                     on or LOSS)
             if suite is not None:
                 known = suite_file.check(suite, problem, force, on)
+                own = known.settings_for(problem)
                 request = replace(request, dtype=known.dtype, matmul_precision=known.matmul_precision,
-                                  target_on=known.settings_for(problem).target_on)
+                                  target_on=own.target_on, sampling=own.sampling)
         except ValueError as error:
             display.error(str(error) if isinstance(error, SuiteError) else f"error: {error}")
             return BAD_INPUT

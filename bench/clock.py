@@ -30,12 +30,16 @@ def compilations() -> int:
     return _compilations
 
 
+def nothing() -> None:
+    """What most jobs need before a sample."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What is timed.
 
-    `run(count) -> arrays`, the count that makes a sample long enough, how many samples to take, and how long one is to
-    be at least, in seconds.
+    `run(count) -> arrays`, the count that makes a sample long enough, how many samples to take, how long one is to be
+    at least, in seconds, and what is done before each, off the clock.
     """
 
     label: tuple[str, ...]
@@ -43,6 +47,7 @@ class Job:
     count: int
     repeats: int
     min_sample_s: float = 0.0
+    prepare: Callable[[], object] = nothing
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,9 @@ class Sample:
     seconds: float
 
 
-def once(run: Callable[[int], object], count: int) -> tuple[float, bool]:
+def once(run: Callable[[int], object], count: int, prepare: Callable[[], object] = nothing) -> tuple[float, bool]:
     """Seconds of one blocked run until all hosts are through, and whether anything compiled in it."""
+    prepare()
     before = _compilations
     began = time.perf_counter()
     jax.block_until_ready(run(count))
@@ -67,17 +73,20 @@ def once(run: Callable[[int], object], count: int) -> tuple[float, bool]:
     return together.slowest(seconds, _compilations > before)
 
 
-def calibrate(label: tuple[str, ...], run: Callable[[int], object], min_sample_s: float, repeats: int) -> Job:
+def calibrate(
+    label: tuple[str, ...], run: Callable[[int], object], min_sample_s: float, repeats: int,
+    prepare: Callable[[], object] = nothing,
+) -> Job:
     """A job whose samples last at least `min_sample_s`.
 
     The count grows until a quarter is seen, then a fifth is added; `samples` looks whether it was enough.
     """
     count = 1
-    once(run, count)
+    once(run, count, prepare)
     while True:
-        seconds, _ = once(run, count)
+        seconds, _ = once(run, count, prepare)
         if seconds >= min_sample_s / 4:
-            return Job(label, run, _enough(count, seconds, min_sample_s), repeats, min_sample_s)
+            return Job(label, run, _enough(count, seconds, min_sample_s), repeats, min_sample_s, prepare)
         count *= 2 if seconds > min_sample_s / 16 else 8
 
 
@@ -95,7 +104,7 @@ def samples(jobs: list[Job], seed: int) -> Iterator[Sample]:
         for place, index in enumerate(order):
             job = jobs[index]
             count = counts[index]
-            seconds, voided = once(job.run, count)
+            seconds, voided = once(job.run, count, job.prepare)
             if seconds < job.min_sample_s:
                 counts[index] = _enough(count, seconds, job.min_sample_s)
             yield Sample(job.label, turn, turn < WARMUPS, voided, place, count, seconds)

@@ -14,6 +14,7 @@ import pandas as pd
 import gdjax
 from bench.size import lanes_of
 from bench.suite import Settings, Suite
+from bench.suite_fields import Sampling
 from bench.tuning import Grid, choose, grid, horizon_of, schedules_of, wider
 
 TUNING, REPORTED = 0, 1  # folded into the seed: the two splits share no start
@@ -37,6 +38,16 @@ class Group:
     def name(self) -> str:
         """The problem's name as the suite spells it is the problem's own."""
         return self.problem.name
+
+    @property
+    def sampling(self) -> str | gdjax.Stream:
+        """How examples are drawn."""
+        return sampling_of(self.settings.sampling)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the examples are read in buffers, as memory can't hold them."""
+        return isinstance(self.sampling, gdjax.Stream)
 
     @property
     def steps(self) -> int:
@@ -73,7 +84,8 @@ class Group:
         """The compiled program of the group: full width over all devices, or one lane on one of this host."""
         return gdjax.compile(self.problem, batch_size=self.batch_size, optimizer=self.optimizer,
                              schedules=self.suite.schedules, marks=self.suite.marks, settings=1 if solo else MEMBERS,
-                             width=1 if solo else self.suite.width, devices=None if solo else self.devices,
+                             width=1 if solo else self.suite.width, sampling=self.sampling,
+                             devices=None if solo or self.streamed else self.devices,
                              target_on=gdjax.goals.LOSS if solo else self.settings.target_on)
 
 
@@ -86,6 +98,13 @@ class Result:
     scored: int
     mark_ratio: float
     widened: int
+
+
+def sampling_of(given: Sampling) -> str | gdjax.Stream:
+    """How examples are drawn as a suite says it, as `gdjax.minibatch` takes it; raises ValueError for a bad stream."""
+    if isinstance(given, dict):
+        return gdjax.Stream(**given)
+    return gdjax.Stream() if given == "stream" else given
 
 
 def target_losses(problem: gdjax.Problem, settings: Settings) -> list[tuple[float, float]]:
@@ -122,7 +141,7 @@ def measure(group: Group) -> Result:
     seed = jax.random.key(suite.seed)
     short = max(min(group.steps, RANGE_STEPS), int(RANGE_SHARE * group.steps))
     centre = gdjax.range_test(group.problem, batch_size=group.batch_size, key=jax.random.fold_in(seed, TUNING),
-                              optimizer=group.optimizer, max_steps=short, program=program)
+                              optimizer=group.optimizer, max_steps=short, sampling=group.sampling, program=program)
     targets = target_losses(group.problem, group.settings)
     tuned = _tune(group, program, grid(suite, centre), targets, jax.random.fold_in(seed, TUNING))
     chosen = tuned.chosen
@@ -196,7 +215,8 @@ def _run(
 ) -> gdjax.Runs:
     runs = gdjax.minibatch(group.problem, batch_size=group.batch_size, rates=None, settings=list(settings),
                            starts=starts, key=key, optimizer=group.optimizer, max_steps=group.steps,
-                           marks=group.suite.marks, program=program, target_on=group.settings.target_on,
+                           marks=group.suite.marks, sampling=group.sampling, program=program,
+                           target_on=group.settings.target_on,
                            targets=[target for target, _ in target_losses(group.problem, group.settings)])
     given = [(setting.schedule.label, setting.rate) for setting in settings]
     if list(zip(runs.schedules, runs.rates, strict=True)) != given:  # lanes are named after the settings, in this order

@@ -56,9 +56,9 @@ class Moments(NamedTuple):
     noise: np.ndarray
 
 
-def has_noise(problem: gdjax.Problem) -> bool:
-    """Whether a gradient of few examples differs from that of all."""
-    return problem.examples > 1
+def has_noise(group: Group) -> bool:
+    """Whether a gradient of few examples differs from that of all, and all are in memory."""
+    return group.problem.examples > 1 and not group.streamed
 
 
 def references(folder: Path, groups: Sequence[Group]) -> list[Reference]:
@@ -139,7 +139,7 @@ def parameters_at(followed: Reference, step: int) -> object:
     schedule = schedule.over(horizon / step) if horizon <= step else schedule.in_epochs(horizon / group.steps_per_epoch)
     runs = gdjax.minibatch(group.problem, batch_size=group.batch_size, rates=None, starts=STARTS, key=key,
                            settings=[gdjax.Setting(schedule, followed.rate)], optimizer=group.optimizer,
-                           max_steps=step, program=group.program(solo=True))
+                           max_steps=step, sampling=group.sampling, program=group.program(solo=True))
     return runs.params
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import gdjax
 from bench import device
 from bench.bad_input import field_error
-from bench.experiment import RANGE_SHARE, RANGE_STEPS
+from bench.experiment import RANGE_SHARE, RANGE_STEPS, sampling_of
 from bench.planning import problem_from
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.targets import Pilot, Request
@@ -65,12 +65,13 @@ class _Run(Speaker):
         if size > problem.examples:
             raise ValueError(field_error("--batch-size", f"{problem.name} has {problem.examples:,} examples", size,
                                          f"Use at most {problem.examples}."))
-        gdjax.preflight(problem, batch_size=size)
+        gdjax.preflight(problem, batch_size=size, sampling=sampling_of(self.request.sampling))
         return size
 
     def _measure(self, problem: gdjax.Problem, size: int) -> Pilot:
         """A run up to each share: starts and batches are the same, so each goes on where the one before ended."""
         request, key = self.request, pilot_key(self.request.seed)
+        sampling = sampling_of(request.sampling)
         budget = request.epochs * problem.examples / size
         steps = [max(1, round(share / 100 * budget)) for share in request.shares]
         if len(set(steps)) < len(steps):
@@ -80,14 +81,14 @@ class _Run(Speaker):
         if rate is None:
             self.say(kind="progress", done=0.0, total=total, text=f"{problem.name}: range test")
             short = max(1, min(round(budget), RANGE_STEPS), int(RANGE_SHARE * budget))
-            found = gdjax.range_test(problem, batch_size=size, key=key, max_steps=short)
+            found = gdjax.range_test(problem, batch_size=size, key=key, max_steps=short, sampling=sampling)
             rate = float(f"{found:.3g}")  # the comment then names just what ran
         scores = []
         for place, number in enumerate(steps):
             self.say(kind="progress", done=float(sum(steps[:place])), total=total,
                      text=f"{problem.name}: {request.starts} starts, batch {size}, rate {rate:g}, {number:,} steps")
             runs = gdjax.minibatch(problem, batch_size=size, rates=rate, starts=request.starts, key=key,
-                                   max_steps=number, target_on=request.target_on)
+                                   max_steps=number, target_on=request.target_on, sampling=sampling)
             scores.append(_median(runs.final_score))
         begin = runs.start_loss if runs.start_score is None else runs.start_score
         return Pilot(batch_size=size, rate=rate, diverged=int((runs.status == gdjax.stopping.DIVERGED).sum()),

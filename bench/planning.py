@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import gdjax
 from bench.bad_input import closest, field_error
-from bench.experiment import Group, schedule_errors, target_losses
+from bench.experiment import Group, sampling_of, schedule_errors, target_losses
 from bench.gradient_noise import has_noise
-from bench.suite import Suite
+from bench.suite import Settings, Suite
 from bench.tuning import tuning_errors
 
 Warn = Callable[[str], None]
@@ -31,45 +31,54 @@ def groups_of(suite: Suite, platform: str, warn: Warn) -> tuple[list[Group], lis
         settings = suite.settings_for(name)
         try:
             problem = problem_from(name, warn)
-            gdjax.preflight(problem)
+            _check_problem(problem, name, settings)
             if any(group.problem.name == problem.name for group in groups):
                 raise ValueError(f"another problem of the suite has this name (got {problem.name!r}). Rename one.")
-            gdjax.goals.check(problem, settings.target_on, settings.targets or ())
-            if settings.targets is None and (problem.optimum is None or settings.target_on != gdjax.goals.LOSS):
-                why = ("its optimum is not known, so gaps have no meaning" if problem.optimum is None else
-                       f"gaps are of the loss, not of target_on = {settings.target_on!r}")
-                raise ValueError(f"problem {name!r}: {why} (got no targets). Give targets = "
-                                 f'{{ "{name}" = [{settings.target_on}, …] }}, or find some: '
-                                 f"python -m bench targets {name} --suite FILE.")
         except (ValueError, TypeError) as error:
             errors.append(f"problems[{i}]: {error}")
             continue
         for size in settings.batch_sizes:
             count = problem.examples if size == "all" else int(size)
-            if count > problem.examples:
-                errors.append(f"batch_sizes: {name} has {problem.examples} examples (got {count}). "
-                              'Use "all" for the full batch.')
-                continue
-            try:
-                gdjax.preflight(problem, batch_size=count)
-            except ValueError as error:
-                errors.append(f"batch_sizes: {error}")
-                continue
-            steps = settings.budget(problem.examples, count)
-            if steps >= STEP_LIMIT:
-                errors.append(field_error(
-                    "epochs", f"{name}, batch size {count}: must come to fewer than {STEP_LIMIT:,} steps of a lane, "
-                    f"not {steps:,}", settings.epochs, "Lower epochs, or leave this batch size out."))
-                continue
-            for optimizer in suite.optimizers:
-                group = Group(suite, settings, problem, optimizer, count, platform)
-                if group not in groups:
-                    groups.append(group)
+            of_size = [Group(suite, settings, problem, optimizer, count, platform) for optimizer in suite.optimizers]
+            wrong = _size_error(of_size[0], name)
+            errors += [wrong] if wrong else []
+            groups += [] if wrong else [group for group in of_size if group not in groups]
     for field, names, known in (("schedules", suite.schedules, gdjax.schedules.names()),
                                 ("optimizers", suite.optimizers, gdjax.optimizers.names())):  # of its modules too
         errors += [f"{field}[{i}]: unknown name (got {name!r}). {closest(name, known)}"
                    for i, name in enumerate(names) if name not in known]
-    return groups, errors or tuning_errors(suite) + schedule_errors(groups)
+    return groups, list(dict.fromkeys(errors)) or tuning_errors(suite) + schedule_errors(groups)
+
+
+def _check_problem(problem: gdjax.Problem, name: str, settings: Settings) -> None:
+    """Raise ValueError or TypeError where a problem can't be run, or not to the targets that the suite gives it."""
+    gdjax.preflight(problem, sampling=sampling_of(settings.sampling))
+    gdjax.goals.check(problem, settings.target_on, settings.targets or ())
+    if settings.targets is None and (problem.optimum is None or settings.target_on != gdjax.goals.LOSS):
+        why = ("its optimum is not known, so gaps have no meaning" if problem.optimum is None else
+               f"gaps are of the loss, not of target_on = {settings.target_on!r}")
+        raise ValueError(f"problem {name!r}: {why} (got no targets). Give targets = "
+                         f'{{ "{name}" = [{settings.target_on}, …] }}, or find some: '
+                         f"python -m bench targets {name} --suite FILE.")
+
+
+def _size_error(group: Group, name: str) -> str | None:
+    """What is wrong with a batch size of a problem, spelt so in the suite; None where nothing is."""
+    examples, size = group.problem.examples, group.batch_size
+    if size > examples:
+        return f'batch_sizes: {name} has {examples} examples (got {size}). Use "all" for the full batch.'
+    if group.streamed and group.devices > 1:
+        return field_error("devices", f"{name}: one device takes what is streamed", group.devices,
+                           'Leave devices out, or sampling = "stream".')
+    try:
+        gdjax.preflight(group.problem, batch_size=size, sampling=group.sampling)
+    except ValueError as error:
+        return f"batch_sizes: {error}"
+    if group.steps >= STEP_LIMIT:
+        return field_error("epochs", f"{name}, batch size {size}: must come to fewer than {STEP_LIMIT:,} steps of a "
+                           f"lane, not {group.steps:,}", group.settings.epochs,
+                           "Lower epochs, or leave this batch size out.")
+    return None
 
 
 def problem_from(name: str, warn: Warn) -> gdjax.Problem:
@@ -101,12 +110,16 @@ def facts_of(groups: Sequence[Group], whole: Sequence[Group]) -> dict[str, dict[
     found: dict[str, dict[str, object]] = {}
     for problem in dict.fromkeys(group.problem for group in groups):
         mine = [group for group in whole if group.problem is problem]
+        if mine[0].streamed and problem.optimum is not None:
+            gdjax.initial_loss(problem, mine[0].program().measure)  # it stays with the problem
         found[problem.name] = {
             "examples": problem.examples, "optimum": problem.optimum,
             "optimum_tolerance": problem.optimum_tolerance,
             "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem),
             "source": problem.source,
-            "noise_scale": has_noise(problem),
+            "noise_scale": has_noise(mine[0]),
+            "sampling": mine[0].settings.sampling,
+            "stream": _buffers(mine),
             "data_sha256": _fingerprint(problem, mine[0].settings.target_on),
             "held_out_examples": problem.held_out_examples,
             "target_on": mine[0].settings.target_on,
@@ -117,6 +130,15 @@ def facts_of(groups: Sequence[Group], whole: Sequence[Group]) -> dict[str, dict[
             } for group in mine},
         }
     return found
+
+
+def _buffers(groups: Sequence[Group]) -> dict[str, int] | None:
+    """Examples of the largest buffer of these groups and of its blocks, where examples are streamed."""
+    rule = groups[0].sampling
+    if not isinstance(rule, gdjax.Stream):
+        return None
+    buffer, block = max(rule.for_data(group.problem.data, group.batch_size) for group in groups)
+    return {"buffer": buffer, "block": block}
 
 
 def _fingerprint(problem: gdjax.Problem, target_on: str) -> str | None:

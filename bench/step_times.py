@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -22,8 +24,12 @@ class _Timed(NamedTuple):
 
     group: Group
     program: gdjax.Program
-    run: Callable[..., object]
+    run: gdjax.Stepper
     first_s: float
+
+    def strides(self, count: int) -> object:
+        """Run so many times the steps that the program comes in: one, or a buffer of them."""
+        return self.run(count * self.program.stride)
 
 
 def step_times(
@@ -41,11 +47,12 @@ def step_times(
     for (place, kind), timed in _ready(groups):
         programs[place, kind] = timed
         label = str(place), kind
-        jobs.append(clock.calibrate((*label, "step"), timed.run, suite.min_sample_s, suite.repeats))
-        if kind == "batched":
+        jobs.append(clock.calibrate((*label, "step"), timed.strides, suite.min_sample_s, suite.repeats,
+                                    timed.run.prepare))
+        if kind == "batched" and not timed.group.streamed:  # there one is a pass over the file
             jobs.append(clock.calibrate((*label, "scoring"), _scoring(timed.run), suite.min_sample_s,
                                         min(suite.repeats, FEW)))
-    samples = _heard(clock.samples(jobs, suite.seed), between)
+    samples = _in_steps(_heard(clock.samples(jobs, suite.seed), between), programs)
     step_s = {job.label[0]: _step_median(samples, job.label) for job in jobs if job.label[1:] == ("batched", "step")}
     for sample in samples:
         index, kind, quantity = sample.label
@@ -74,9 +81,9 @@ def step_times_again(
         between: called after every sample, off the clock.
     """
     programs = {at: timed for at, timed in _ready(groups) if at in counts}
-    jobs = [clock.Job((str(place), kind, "step"), timed.run, counts[place, kind], repeats)
-            for (place, kind), timed in programs.items()]
-    for sample in _heard(clock.samples(jobs, groups[0].suite.seed + process), between):
+    jobs = [clock.Job((str(place), kind, "step"), timed.strides, counts[place, kind] // timed.program.stride, repeats,
+                      prepare=timed.run.prepare) for (place, kind), timed in programs.items()]
+    for sample in _in_steps(_heard(clock.samples(jobs, groups[0].suite.seed + process), between), programs):
         index, kind, _ = sample.label
         lanes = programs[int(index), kind].program.lanes
         yield _sample_row(groups[int(index)], lanes, sample, sample.seconds / (sample.count * lanes), process)
@@ -84,14 +91,19 @@ def step_times_again(
 
 
 def _transfers(groups: Sequence[Group], between: Callable[[], None]) -> Iterator[dict[str, object]]:
-    """Seconds to put the problem's data on the device, the same in every group: it is in no other time."""
+    """Seconds to put the problem's data on the device, or a first buffer of them, the same in every group.
+
+    They are in no other time.
+    """
     suite, data = groups[0].suite, groups[0].problem.data
     if data is None:
         return
+    program = groups[0].program(solo=True)
 
     def put(count: int) -> object:
-        for _ in range(count):  # each waited for, so that two copies at most are there
-            placed = jax.block_until_ready(jax.device_put(data))
+        for number in range(count):  # each waited for, so that two copies at most are there
+            placed = jax.block_until_ready(
+                program.buffer(number) if isinstance(program, gdjax.Streamed) else jax.device_put(data))
         return placed
 
     job = clock.calibrate(("0", "solo", "transfer"), put, suite.min_sample_s, min(suite.repeats, FEW))
@@ -108,12 +120,13 @@ def _ready(groups: Sequence[Group]) -> Iterator[tuple[Place, _Timed]]:
             settings = [gdjax.Setting(gdjax.schedules.get(name), 1e-3) for name in group.suite.schedules]
             run = program.stepper(settings, key=group.suite.seed, max_steps=group.steps)
             if kind == "solo" and jax.process_index() > 0:  # a training runs on one device: one of process 0 is timed
-                run = _nothing
-            first_s, _ = clock.once(run, 1)
-            yield (place, kind), _Timed(group, program, run, first_s)
+                run = gdjax.Stepper(_nothing)
+            timed = _Timed(group, program, run, math.nan)
+            first_s, _ = clock.once(timed.strides, 1, run.prepare)
+            yield (place, kind), timed._replace(first_s=first_s)
 
 
-def _nothing(steps: int) -> None:
+def _nothing(steps: int, marks: int) -> None:
     """What other hosts run while process 0 is timed alone."""
 
 
@@ -123,6 +136,15 @@ def _heard(samples: Iterator[clock.Sample], between: Callable[[], None]) -> list
         kept.append(sample)
         between()
     return kept
+
+
+def _in_steps(samples: list[clock.Sample], programs: Mapping[Place, _Timed]) -> list[clock.Sample]:
+    """The same with steps counted where strides were."""
+    def steps(sample: clock.Sample) -> int:
+        place, kind, quantity = sample.label
+        return sample.count * (programs[int(place), kind].program.stride if quantity == "step" else 1)
+
+    return [replace(sample, count=steps(sample)) for sample in samples]
 
 
 def _scoring(run: Callable[..., object]) -> Callable[[int], object]:

@@ -24,6 +24,8 @@ from bench.suite_fields import (
     Names,
     Positive,
     Rates,
+    Sampling,
+    SamplingRule,
     Shares,
     TargetOn,
     Targets,
@@ -33,7 +35,7 @@ from bench.toml_file import read_toml
 SUITES = Path(__file__).parent / "suites"
 NO_PART = ("timeout_s", "noise_groups", "noise_processes")  # of the experiment: may be changed before a resume
 # fields that older runs lack, and the value that means what they did
-NEWER = {"deterministic": False, "devices": 1, "target_on": "loss"}
+NEWER = {"deterministic": False, "devices": 1, "target_on": "loss", "sampling": "shuffle"}
 OF_CELLS = ("problems", "batch_sizes", "schedules")  # what a suite of cells cannot do without
 OF_CLAIMS = ("name", "claims", "seed", "dtype", "matmul_precision", "deterministic", "timeout_s")  # all it may have
 
@@ -49,6 +51,7 @@ class Override(BaseModel):
     targets: Targets | None = None
     gaps: Gaps | None = None
     target_on: TargetOn | None = None
+    sampling: SamplingRule | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Settings:
     gaps: list[float]
     targets: list[float] | None
     target_on: str = "loss"
+    sampling: Sampling = "shuffle"
 
     @property
     def target_count(self) -> int:
@@ -84,6 +88,8 @@ class Suite(BaseModel):
     (see `bench.tuning.grid`); `rate_span` is the highest over the lowest of a grid of so many rates, and `widenings`
     how often it may be widened at the ends where a winner is (all schedules alike);
     `target_on` is what targets are on ("error": 1 − accuracy, see `gdjax.minibatch`); gaps are of the loss.
+    `sampling` is how examples are drawn (see `gdjax.minibatch`): "stream", or a table of its `buffer` and `block` in
+    examples (`gdjax.Stream`), for data that memory can't hold.
     `horizons` are shares of the budget; a lane's budget is max(epochs · n / batch size, min_steps) steps.
     `matmul_precision` is that of float32 products on a GPU ("tf32", "bf16": TensorFloat-32, bfloat16); `deterministic`
     leaves out the GPU's kernels that may add in another order each time; `devices` share the lanes of a call, a number
@@ -109,6 +115,7 @@ class Suite(BaseModel):
     gaps: Gaps = [1e-1, 1e-2, 1e-3]
     targets: dict[str, Targets] = {}
     target_on: TargetOn = "loss"
+    sampling: SamplingRule = "shuffle"
     epochs: Positive = 20.0
     min_steps: Count = 300
     marks: Annotated[int, Field(ge=2, le=10_000)] = 24
@@ -158,6 +165,7 @@ class Suite(BaseModel):
             gaps=list(self.gaps if own.gaps is None else own.gaps),
             targets=self.targets.get(problem) if own.targets is None else list(own.targets),
             target_on=self.target_on if own.target_on is None else own.target_on,
+            sampling=self.sampling if own.sampling is None else own.sampling,
         )
 
 

@@ -13,6 +13,8 @@ AXIS_LIMIT = 1_000  # entries of one axis
 NAME_LIMIT = 200  # characters of one name
 ALL = "all"  # devices: those there are
 Item = TypeVar("Item")
+Sampling = str | dict[str, int]  # a rule of `gdjax.minibatch`, or the numbers of a `gdjax.Stream`
+SAMPLINGS = ("shuffle", "replacement", "stream")
 
 
 def _bad(what: str, todo: str) -> PydanticCustomError:
@@ -39,6 +41,17 @@ def _devices(value: object) -> int | str:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 10_000:
         return value
     raise _bad('must be a whole number from 1 to 10000, or "all"', 'Use for example 4, or "all" for those there are.')
+
+
+def _sampling(value: object) -> Sampling:
+    if isinstance(value, str) and value in SAMPLINGS:
+        return value
+    if isinstance(value, dict) and value and set(value) <= {"buffer", "block"} and all(
+            isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= 10**12
+            for number in value.values()):
+        return value
+    raise _bad('must be "shuffle", "replacement", "stream", or a table of buffer and block, in examples from 1 on',
+               "Use for example sampling = { buffer = 100_000, block = 64 } for data larger than memory.")
 
 
 def _all(value: object) -> str:
@@ -74,6 +87,7 @@ Gaps = Annotated[list[Gap], AfterValidator(_axis)]
 Targets = Annotated[list[Loss], AfterValidator(_axis)]
 RateGrid = Annotated[list[Positive], AfterValidator(_axis)]
 TargetOn = Literal["loss", "held_out_loss", "error"]
+SamplingRule = Annotated[Sampling, PlainValidator(_sampling)]
 RateCount = Annotated[int, Field(ge=1, le=AXIS_LIMIT)]
 Rates = Annotated[
     Annotated[RateCount, Tag("<count>")] | Annotated[RateGrid, Tag("<grid>")],

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from bench.bad_input import field_error
+from bench.suite_fields import Sampling
 from bench.target_on import ERROR, HELD_OUT_LOSS, LOSS, NOUNS
 
 DIGITS = 3  # significant ones of a target
@@ -33,6 +34,7 @@ class Request:
     shares: tuple[float, ...]  # of the epochs, in percent, rising
     seed: int
     target_on: str = LOSS
+    sampling: Sampling = "shuffle"
     dtype: str = "float32"
     matmul_precision: str = "highest"
 

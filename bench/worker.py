@@ -31,6 +31,7 @@ from bench.watch import ran_out_of_memory
 
 COMPILE_WEIGHT_S = 3.0  # guess of a group's compile time, for the progress bar only
 STEP_WEIGHT_S = 2.5e-7  # and of a lane-step per example of the batch, at best
+READ_BYTES_S = 1e9  # of a file, at best
 Done = TypeVar("Done")
 
 
@@ -208,7 +209,7 @@ class Worker(Speaker):
     def _measure_gradients(self, problem: str, groups: list[Group]) -> None:
         """The gradient noise scale of a problem that has one; the run is whole without it."""
         name = gradient_group(problem)
-        if name in self.finished or not has_noise(groups[0].problem) or not self.leads:  # one device is enough for it
+        if name in self.finished or not has_noise(groups[0]) or not self.leads:  # one device is enough for it
             return
         self._progress(groups[0], f"{problem}: gradient noise scale", name, expected_s=COMPILE_WEIGHT_S)
         try:
@@ -294,7 +295,16 @@ def _name(group: Group) -> str:
 
 
 def _weight(group: Group) -> float:
-    return COMPILE_WEIGHT_S + sum(group.lane_counts) * group.steps * STEP_WEIGHT_S * max(1, group.batch_size**0.75)
+    steps_s = sum(group.lane_counts) * group.steps * STEP_WEIGHT_S * max(1, group.batch_size**0.75)
+    return COMPILE_WEIGHT_S + steps_s + _reading_s(group)
+
+
+def _reading_s(group: Group) -> float:
+    """Of a file that is streamed: a range test, tuning and report, whose starts, marks and ends are passes over it."""
+    if not group.streamed:
+        return 0.0
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(group.problem.data))
+    return (2 + 2 * (group.suite.marks + 1) + 2 * group.steps / group.steps_per_epoch) * size / READ_BYTES_S
 
 
 def _timing_weight(suite: Suite) -> float:

@@ -4,7 +4,8 @@ from gdjax import data, goals, lanes, lapack, minima, optimizers, problems, samp
 from gdjax.compiling import compile
 from gdjax.descent import bgd, minibatch, range_test, sgd
 from gdjax.engine.cost import Cost
-from gdjax.engine.program import Program
+from gdjax.engine.program import Program, Stepper
+from gdjax.engine.streamed import Streamed
 from gdjax.gap import initial_loss, targets
 from gdjax.gradients import check_gradient, numerical_gradient
 from gdjax.lanes import Setting
@@ -14,7 +15,8 @@ from gdjax.runs import Runs
 from gdjax.tracing import check_schedules, preflight
 
 __all__ = [
-    "Cost", "Problem", "Program", "Runs", "Setting", "Stream", "bgd", "check_gradient", "check_schedules", "compile",
-    "data", "goals", "initial_loss", "lanes", "lapack", "minibatch", "minima", "numerical_gradient", "optimizers",
-    "preflight", "problems", "range_test", "sampling", "schedules", "sgd", "stopping", "targets",
+    "Cost", "Problem", "Program", "Runs", "Setting", "Stepper", "Stream", "Streamed", "bgd", "check_gradient",
+    "check_schedules", "compile", "data", "goals", "initial_loss", "lanes", "lapack", "minibatch", "minima",
+    "numerical_gradient", "optimizers", "preflight", "problems", "range_test", "sampling", "schedules", "sgd",
+    "stopping", "targets",
 ]

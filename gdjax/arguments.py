@@ -280,6 +280,18 @@ def sampling(value: object) -> str | Stream:
     return Stream() if value == "stream" else choice("sampling", value, (*SAMPLINGS, "stream"))
 
 
+def stream(problem: Problem, rule: Stream, size: int, devices: object = None) -> None:
+    """Raise ValueError where the examples of a problem can't be streamed in batches of this size."""
+    if problem.data is None:
+        raise ValueError(f"sampling: problem {problem.name!r} has no data to stream (got {rule}). Use gdjax.bgd.")
+    if problem.loss is None:
+        raise ValueError(f"sampling: a loss that does not split into examples can't be summed over buffers (got "
+                         f"{rule}, problem {problem.name!r} has batch_loss alone). Give loss(params, example) too.")
+    if devices is not None:
+        raise ValueError(f"devices: not where examples are streamed (got {devices!r}). Leave it out.")
+    rule.for_data(problem.data, size)
+
+
 def starts(problem: Problem, value: object) -> int | PyTree:
     """A number of starts, or parameters with a leading (starts,) axis that fit the problem's own."""
     if is_whole(value):

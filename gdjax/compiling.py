@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 
-import jax
-import numpy as np
 from jax.sharding import Mesh
 
 from gdjax import arguments, goals, optimizers
@@ -20,19 +19,19 @@ from gdjax.engine.width import best_width
 from gdjax.lanes import Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem
-from gdjax.reading import Stream, row_bytes
-from gdjax.sampling import SAMPLINGS
+from gdjax.reading import Stream
 from gdjax.schedules import Schedule
 
 Schedules = str | Schedule | Sequence[str | Schedule]
 Devices = int | Sequence[int] | None
+Sampling = str | Stream
 MARK_BLOCK = 32  # marks of a program are a multiple of this or one, so that one more mark seldom compiles anything
 QUEUE = 1 << 16  # groups that wait on the device at once: a longer queue takes memory and saves no time
 
 
 def compile(
     problem: Problem, *, batch_size: int, optimizer: Optimizer | str = "sgd", schedules: Schedules = "constant",
-    sampling: str = "shuffle", batches: str = "per-start", marks: int = 1, tolerance: float = 0.0,
+    sampling: Sampling = "shuffle", batches: str = "per-start", marks: int = 1, tolerance: float = 0.0,
     stall: float | None = None, width: int | None = None, settings: int = 1, starts: int | None = None,
     hyper: Sequence[str] = (), devices: Devices = None, shard_examples: bool = False, target_on: str = goals.LOSS,
 ) -> Program:
@@ -54,30 +53,38 @@ def compile(
         >>> program.width
         16
     """
-    arguments.choice("sampling", sampling, SAMPLINGS)
+    rule = arguments.sampling(sampling)
     arguments.target_on(problem, target_on)
-    shape, mesh = _shape(problem, batch_size, optimizer, schedules, sampling, batches, marks, tolerance, stall, width,
-                         settings, starts, hyper, devices, shard_examples, target_on)
-    return program_for(shape, mesh)
+    size = arguments.batch_size(problem, batch_size)
+    shape_of = functools.partial(
+        _shape, batch_size=size, optimizer=optimizer, schedules=schedules, batches=batches, marks=marks,
+        tolerance=tolerance, stall=stall, width=width, settings=settings, starts=starts, hyper=hyper, devices=devices,
+        shard_examples=shard_examples, target_on=target_on)
+    if isinstance(rule, Stream):
+        arguments.stream(problem, rule, size, devices)
+        buffer, block = rule.for_data(problem.data, size)
+        shape, _ = shape_of(window(problem, buffer), sampling="shuffle")
+        return Streamed.of(problem, shape, rule, block)
+    return program_for(*shape_of(problem, sampling=rule))
 
 
 def _shape(
-    problem: Problem, batch_size: int, optimizer: Optimizer | str, schedules: Schedules, sampling: str, batches: str,
+    problem: Problem, *, batch_size: int, optimizer: Optimizer | str, schedules: Schedules, sampling: str, batches: str,
     marks: int, tolerance: float, stall: float | None, width: int | None, settings: int, starts: int | None,
-    hyper: Sequence[str], devices: Devices = None, shard_examples: bool = False, target_on: str = goals.LOSS,
+    hyper: Sequence[str], devices: Devices, shard_examples: bool, target_on: str,
 ) -> tuple[Shape, Mesh | None]:
     """The shape of a program from the arguments of `compile`, and the mesh it runs on."""
-    size = arguments.batch_size(problem, batch_size)
     optimizer = optimizers.get(optimizer)
     named = [schedules] if isinstance(schedules, str | Schedule) else schedules
     kinds = [schedule_table.get(each) for each in named]
-    full = size == problem.examples
+    full = batch_size == problem.examples
     members = lane_tables.members_for(settings, batches, full)
     mesh = mesh_of(arguments.devices(devices), arguments.shard_examples(problem, shard_examples, devices))
     apart = mesh.size if sharding.over_examples(mesh) and not full else 1  # devices that each step slots of their own
     at_once = side_by_side() if mesh is None else pools(mesh)
     share = None if starts is None else -(-starts * settings // at_once)
-    widest = best_width(problem, size, share) if width is None else arguments.positive_int("width", width, "lanes")
+    widest = (best_width(problem, batch_size, share) if width is None else
+              arguments.positive_int("width", width, "lanes"))
     members = min(members, widest)
     groups = None if starts is None else starts * -(-settings // members)
     slots = max(1, widest // members)
@@ -89,51 +96,26 @@ def _shape(
     numbers = tuple(optimizers.defaults(optimizer, problem, hyper))
     # each look at a queue copies the marks of its slots
     room = -(-marks // MARK_BLOCK) * MARK_BLOCK if queue == slots else 1
-    shape = Shape(problem, optimizer, size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members, queue,
-                  marks=room, warmup=any(each.warmup > 0 for each in kinds), stall=stall is not None,
+    shape = Shape(problem, optimizer, batch_size, lane_tables.formulas_of(kinds), numbers, sampling, slots, members,
+                  queue, marks=room, warmup=any(each.warmup > 0 for each in kinds), stall=stall is not None,
                   norm_at_marks=tolerance > 0, target_on=target_on)
     return shape, mesh
 
 
-def streamed(
-    problem: Problem, stream: Stream, root: jax.Array, *, batch_size: int, optimizer: Optimizer,
-    schedules: Sequence[Schedule], batches: str, marks: int, tolerance: float, stall: float | None, width: int | None,
-    settings: int, starts: int, hyper: Sequence[str], target_on: str,
-) -> Streamed:
-    """What a call of `minibatch` with a key runs in whose examples are streamed."""
-    buffer, block = stream.for_data(problem.examples, row_bytes(problem.data), batch_size)
-    shape, _ = _shape(window(problem, buffer), batch_size, optimizer, schedules, "shuffle", batches, marks, tolerance,
-                      stall, width, settings, starts, hyper, target_on=target_on)
-    words = lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BLOCKS), np.zeros((1, 2), np.uint32))
-    return Streamed.of(problem, shape, block, words[0])
-
-
-def check_stream(problem: Problem, stream: Stream, size: int, program: Program | None, devices: Devices) -> None:
-    """Raise ValueError where the examples of a call can't be streamed."""
-    if problem.data is None:
-        raise ValueError(f"sampling: problem {problem.name!r} has no data to stream (got {stream}). Use gdjax.bgd.")
-    if problem.loss is None:
-        raise ValueError(f"sampling: a loss that does not split into examples can't be summed over buffers (got "
-                         f"{stream}, problem {problem.name!r} has batch_loss alone). Give loss(params, example) too.")
-    for field, value in (("program", program), ("devices", devices)):
-        if value is not None:
-            raise ValueError(f"{field}: not where examples are streamed (got {value!r}). Leave it out.")
-    stream.for_data(problem.examples, row_bytes(problem.data), size)
-
-
 def check_program(
     program: Program, problem: Problem, optimizer: Optimizer, size: int, found: Sequence[Setting],
-    numbers: Collection[str], sampling: str, batches: str, marks: int, tolerance: float, stall: bool, devices: Devices,
-    shard_examples: bool, target_on: str,
+    numbers: Collection[str], sampling: Sampling, batches: str, marks: int, tolerance: float, stall: bool,
+    devices: Devices, shard_examples: bool, target_on: str,
 ) -> None:
     """Raise ValueError where a call cannot run in a program that was compiled before."""
     shape = program.shape
-    wanted = {"problem": problem, "optimizer": optimizer, "batch_size": size, "sampling": sampling,
-              "norm_at_marks": tolerance > 0, "stall": stall, "target_on": target_on}
-    for field, value in wanted.items():
-        if getattr(shape, field) != value:
-            raise ValueError(f"program: was compiled for another {field} "
-                             f"(got {getattr(shape, field)!r}, needs {value!r}).")
+    for held, wanted in ((program, {"problem": problem, "sampling": sampling}), (shape, {
+            "optimizer": optimizer, "batch_size": size, "norm_at_marks": tolerance > 0, "stall": stall,
+            "target_on": target_on})):
+        for field, value in wanted.items():
+            if getattr(held, field) != value:
+                raise ValueError(f"program: was compiled for another {field} "
+                                 f"(got {getattr(held, field)!r}, needs {value!r}).")
     if devices is not None and mesh_of(arguments.devices(devices), shard_examples) != program.mesh:
         raise ValueError(f"program: was compiled for other devices (got {program.devices} that share the "
                          f"{program.shared}, needs {devices!r} with shard_examples={shard_examples}). Compile it with "
@@ -144,10 +126,10 @@ def check_program(
                          "Compile it with hyper=[…].")
     missing = set(lane_tables.formulas_of([each.schedule for each in found])) - set(shape.formulas)
     rises = any(each.schedule.warmup > 0 for each in found) and not shape.warmup
-    if missing or rises or marks > shape.marks or (batches != "per-start" and shape.members > 1):
+    if missing or rises or marks > program.most_marks or (batches != "per-start" and shape.members > 1):
         raise ValueError("program: does not hold this call's schedules, warm-ups, marks or batches "
-                         f"(got {len(shape.formulas)} kinds, {shape.marks} marks, {shape.members} lanes a batch). "
-                         "Compile it with all of them.")
+                         f"(got {len(shape.formulas)} kinds, {program.most_marks} marks, {shape.members} lanes a "
+                         "batch). Compile it with all of them.")
 
 
 def _power(count: int) -> int:

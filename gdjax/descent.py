@@ -11,7 +11,7 @@ import numpy as np
 
 from gdjax import arguments, compiling, goals, optimizers, tracing
 from gdjax import schedules as schedule_table
-from gdjax.compiling import Devices, Schedules
+from gdjax.compiling import Devices, Sampling, Schedules
 from gdjax.engine.program import Program
 from gdjax.lanes import BATCHES, Setting
 from gdjax.optimizers import Optimizer
@@ -23,7 +23,6 @@ from gdjax.stopping import mark_steps
 
 Rates = float | Sequence[float] | None
 Numbers = Mapping[str, float | Sequence[float]] | None
-Sampling = str | Stream
 KEY_RANGE = 2  # folded into the caller's key; starts and batches have others (`gdjax.lanes`)
 RANGE_RATES = np.logspace(-4, 2, 16)  # what a range test tries: ratio 2.5
 RANGE_STARTS = 4
@@ -107,7 +106,7 @@ def minibatch(
     arguments.devices(devices)
     arguments.shard_examples(problem, shard_examples, devices)
     if isinstance(rule, Stream):
-        compiling.check_stream(problem, rule, size, program, devices)
+        arguments.stream(problem, rule, size, devices)
     arguments.stall(stall, found, size, problem, optimizer)
     limits = _limits(steps, tolerance, targets, target_on, stop_at_target, stall)
     arguments.target_on(problem, target_on, limits.targets)
@@ -121,13 +120,11 @@ def minibatch(
         "batch_size": size, "optimizer": optimizer, "schedules": [each.schedule for each in found], "batches": batches,
         "marks": len(at), "tolerance": limits.tolerance, "stall": stall, "width": width, "settings": len(found),
         "starts": _count(begin), "hyper": list(numbers), "target_on": target_on}
-    if isinstance(rule, Stream):
-        return descend(compiling.streamed(problem, rule, root, **asked), found, begin, root, batches, limits, at)
     program = program or compiling.compile(problem, sampling=rule, devices=devices, shard_examples=shard_examples,
                                             **asked)
     compiling.check_program(program, problem, optimizer, size, found, numbers, rule, batches, len(at),
                             limits.tolerance, stall is not None, devices, shard_examples, target_on)
-    return descend(program, found, begin, root, batches, limits, at)
+    return descend(program.of_key(root), found, begin, root, batches, limits, at)
 
 
 def bgd(

@@ -71,15 +71,17 @@ class Stream:
             raise ValueError(f"Stream: block: must be at most the buffer of {self.buffer} (got {self.block}). "
                              "Many blocks in a buffer mix better.")
 
-    def for_data(self, examples: int, example_bytes: int, batch_size: int) -> tuple[int, int]:
+    def for_data(self, data: PyTree, batch_size: int) -> tuple[int, int]:
         """Examples in a buffer and in a block, for data and a batch size.
 
-        >>> Stream().for_data(50_000_000, 404, 256), Stream(buffer=1000).for_data(1797, 260, 32)
+        >>> large = np.broadcast_to(np.float32(0), (50_000_000, 101))  # 404 bytes an example
+        >>> Stream().for_data(large, 256), Stream(buffer=1000).for_data(large[:1797], 32)
         ((664320, 2595), (992, 62))
 
         Raises:
             ValueError: a buffer of less than two batches, or a batch of more than half the examples.
         """
+        examples, example_bytes = int(jax.tree.leaves(data)[0].shape[0]), row_bytes(data)
         if 2 * batch_size > examples:
             raise ValueError(f"batch_size: must be at most half of the {examples} examples where they are streamed "
                              f"(got {batch_size}). Use sampling='shuffle' for larger batches.")
@@ -116,7 +118,11 @@ class Reader:
 
     def buffers(self, count: int) -> Generator[PyTree]:
         """The first buffers, (buffer, …) leaves: rows i·buffer … (i + 1)·buffer of all epochs laid end to end."""
-        return _ahead(lambda number: self._load(self.pieces(number), self.buffer), range(count))
+        return _ahead(self.load, range(count))
+
+    def load(self, number: int) -> PyTree:
+        """One of these buffers."""
+        return self._load(self.pieces(number), self.buffer)
 
     def in_order(self, rows: int) -> Iterator[tuple[int, PyTree]]:
         """The rows of the file in its order: how many, and (rows, …) leaves, of which the last have fewer in use."""

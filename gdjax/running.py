@@ -15,7 +15,6 @@ from gdjax import goals, optimizers, stopping
 from gdjax import lanes as lane_tables
 from gdjax.engine.program import Program
 from gdjax.engine.shape import NEVER, Outcome, Starts
-from gdjax.engine.streamed import Streamed
 from gdjax.gap import initial_loss
 from gdjax.lanes import Setting
 from gdjax.problem import Problem, PyTree
@@ -34,7 +33,7 @@ class Limits:
     stop_at_target: bool
     stall: float | None
 
-    def rules(self, program: Program | Streamed, number: type[np.floating]) -> Rules:
+    def rules(self, program: Program, number: type[np.floating]) -> Rules:
         """The same as numbers of the loss's dtype for the device."""
         goal = goals.level(self.target_on, self.targets[-1]) if self.stop_at_target else -math.inf
         stall = -math.inf if self.stall is None else self.stall
@@ -43,7 +42,7 @@ class Limits:
 
 
 def descend(
-    program: Program | Streamed, settings: Sequence[Setting], begin: int | PyTree, root: jax.Array, batches: str,
+    program: Program, settings: Sequence[Setting], begin: int | PyTree, root: jax.Array, batches: str,
     limits: Limits, marks: np.ndarray,
 ) -> Runs:
     """Checked arguments -> Runs: starts drawn and scored, lanes run, ends scored."""
@@ -79,7 +78,7 @@ def descend(
     )
 
 
-def _begun(program: Program | Streamed, params: PyTree) -> Starts:
+def _begun(program: Program, params: PyTree) -> Starts:
     """Starts, and what is known of them before the first step."""
     target_on = program.shape.target_on
     if target_on == goals.LOSS:
@@ -100,7 +99,7 @@ class _Ends(NamedTuple):
     scores: dict[str, np.ndarray]
 
 
-def _ends(program: Program | Streamed, outcome: Outcome, rules: Rules, start_loss: np.ndarray) -> _Ends:
+def _ends(program: Program, outcome: Outcome, rules: Rules, start_loss: np.ndarray) -> _Ends:
     """What is known of lanes at their end: one program scores it all, so the loop need not score the last mark."""
     shape = program.shape
     loss, norm, scores = program.measure_ends(outcome.params)
@@ -125,7 +124,7 @@ def _ends(program: Program | Streamed, outcome: Outcome, rules: Rules, start_los
                  {name: np.where(diverged, lost.get(name, np.nan), each) for name, each in scores.items()})
 
 
-def _divergence_limit(program: Program | Streamed) -> float:
+def _divergence_limit(program: Program) -> float:
     optimum = program.problem.optimum
     if optimum is None:
         return math.inf

@@ -9,27 +9,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax import optimizers
+from gdjax import arguments, optimizers
 from gdjax import schedules as schedule_table
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree, check_dtype
+from gdjax.reading import Stream
 from gdjax.schedules import Schedule
 
 LOOKS = 4096  # steps at which a schedule is looked at; the same for every budget, so that a new one compiles nothing
 
 
 def preflight(
-    problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Sequence[str] = (), batch_size: int | None = None
+    problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Sequence[str] = (), batch_size: int | None = None,
+    sampling: str | Stream = "shuffle",
 ) -> None:
     """Trace a problem's functions and a step of its optimizer: errors name the user's function; runs nothing.
 
     Args:
         hyper: names of the optimizer's further numbers that are lane data.
         batch_size: trace a loss of batches on so many examples too: some take only certain numbers of them.
+        sampling: see `minibatch`; whether batches of this size can be drawn so.
 
     Raises:
         ValueError, TypeError: loss or accuracy cannot be traced or is not one real number, parameters are not floats,
-            the optimizer does not map a rate to an optax transformation.
+            the optimizer does not map a rate to an optax transformation, examples can't be streamed.
 
     Example:
         >>> gdjax.preflight(gdjax.problems.get("bowl"))
@@ -39,6 +42,9 @@ def preflight(
     make = optimizers.get(optimizer)
     with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
         problem.once(("preflight", make, tuple(hyper)), lambda: _trace_step(problem, make, hyper))
+    rule = arguments.sampling(sampling)
+    if isinstance(rule, Stream):
+        arguments.stream(problem, rule, 1 if batch_size is None else batch_size)
     if batch_size is not None:
         problem.once(("preflight", batch_size), lambda: _trace_batch(problem, batch_size))
 

@@ -158,6 +158,53 @@ def test_x64_reaches_the_thread_that_reads() -> None:
     assert runs.final_loss.dtype == np.float64
 
 
+def test_a_program_compiled_before_serves_every_key_as_a_call_of_its_own_does() -> None:
+    stream = gdjax.Stream(buffer=120, block=16)
+    program = gdjax.compile(CANCER, batch_size=8, schedules=["constant", "cosine"], width=16, settings=2,
+                            sampling=stream)
+    assert (program.sampling, program.width, program.lanes, program.devices) == (stream, 16, 16, 1)
+    assert program.compile_s > 0 and program.trace_s > 0 and program.memory_bytes > 120 * 31 * 4
+    call = {"batch_size": 8, "rates": 0.1, "schedules": ["constant", "cosine"], "starts": 3, "max_epochs": 2,
+            "targets": [0.2], "sampling": stream, "width": 16}
+    found = {key: gdjax.minibatch(CANCER, key=key, program=program, **call) for key in (0, 1)}
+    for key, runs in found.items():
+        alone = gdjax.minibatch(CANCER, key=key, **call)
+        np.testing.assert_array_equal(runs.curve, alone.curve)
+    rows = [np.concatenate([np.asarray(program.of_key(jax.random.key(np.uint32(key))).buffer(number)[1])
+                            for number in range(5)]) for key in (0, 1)]
+    assert (rows[0] != rows[1]).any(), "blocks come in another order"
+    with refused(ValueError, "program: was compiled for another sampling (got Stream(buffer=120, block=16)"):
+        gdjax.minibatch(CANCER, key=0, program=program, **{**call, "sampling": "shuffle"})
+
+
+def test_a_stepper_goes_through_whole_buffers_and_holds_none_between_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parameters are those of a descent over the same buffers; the one that follows is read while it steps."""
+    program = gdjax.compile(SHORT, batch_size=16, width=16, sampling=gdjax.Stream(buffer=64, block=8))
+    run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)], key=3)
+    read, advanced = [], []
+    load = Reader.load
+    monkeypatch.setattr(Reader, "load", lambda reader, number: read.append(number) or load(reader, number))
+    monkeypatch.setattr("gdjax.engine.streamed._advanced", lambda executable, data, count, rules, piece: (
+        advanced.append((count, np.asarray(data[1]))), piece)[1])
+    run.prepare()
+    assert read == [0] and program.stride == 4
+    jax.block_until_ready(run(8))
+    jax.block_until_ready(run(4))
+    assert read == [0, 1, 2, 2, 3], "read again by the second run, which nobody prepared"
+    assert [count for count, _ in advanced] == [4, 4, 4]
+    for number, (_, outcomes) in enumerate(advanced):
+        np.testing.assert_array_equal(outcomes, np.asarray(load(program.reader, number)[1]))
+    with pytest.raises(ValueError, match=r"steps, marks: must be whole buffers of 4 and 0 \(got 6, 0\)"):
+        run(6)
+
+
+def test_a_stepper_steps_as_a_descent_does() -> None:
+    program = gdjax.compile(SHORT, batch_size=16, width=16, sampling=gdjax.Stream(buffer=64, block=8))
+    seen = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)])(8)
+    assert (np.asarray(seen.status) == gdjax.stopping.RUNNING).all()
+    assert seen.status.shape == (16, 1)
+
+
 PEAK = """
 import sys
 import jax, numpy as np
@@ -195,6 +242,8 @@ def test_a_file_larger_than_the_memory_that_is_taken(tmp_path: Path) -> None:
     ({"sampling": "stream", "batch_size": 51}, "batch_size: must be at most half of the 100 examples"),
     ({"sampling": gdjax.Stream(buffer=15)}, "Stream: buffer: must be at least twice the batch size of 10 (got 15)"),
     ({"sampling": "stream", "devices": 1}, "devices: not where examples are streamed"),
+    ({"sampling": "stream", "program": gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10)},
+     "program: was compiled for another sampling (got 'shuffle', needs Stream(buffer=None, block=None))"),
     ({"sampling": "stream", "problem": BOWL, "batch_size": 1}, "has no data to stream"),
     ({"sampling": "stream", "problem": gdjax.Problem(
         name="whole", batch_loss=lambda w, x: jnp.var(x - w), init=lambda key: jax.random.normal(key, ()),

@@ -166,12 +166,25 @@ def _problem_facts(run: Mapping[str, object], name: str) -> str:
         return ""
     parts = [f"{label}: {_value(entry.get(key))}" for key, label in (
         ("examples", "examples"), ("optimum", "optimum"), ("initial_loss", "median loss of the starts"),
-        ("source", "source")) if entry.get(key) is not None]
+        ("source", "source")) if entry.get(key) not in (None, "")]
+    if (drawn := _drawn(entry)) is not None:
+        parts.append(drawn)
     on, held_out = entry.get("target_on"), entry.get("held_out_examples")
     if on not in (None, LOSS):
         parts.append(f"targets on: the {Goal(math.nan, on=str(on)).axis}"
                      + (f" of {held_out} held-out examples" if held_out else ""))
     return "; ".join(parts)
+
+
+def _drawn(problem: Mapping[str, object]) -> str | None:
+    """How examples were drawn, where not each once an epoch."""
+    if problem.get("sampling") == "replacement":
+        return "examples drawn with replacement"
+    stream = problem.get("stream")
+    if not isinstance(stream, Mapping):
+        return None
+    return (f"examples read in shuffled blocks of {stream['block']:,} into buffers of {stream['buffer']:,}, which all "
+            "starts share")
 
 
 def _rate(rate: float, edge: bool) -> str:

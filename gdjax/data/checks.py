@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from gdjax.problem import PyTree
+from gdjax.reading import blocks_of
 from gdjax.scalars import is_whole
 
 MOST_CLASSES = 2**31 - 1  # labels are kept in int32
@@ -109,9 +110,10 @@ def fingerprint(data: PyTree) -> str:
     digest = hashlib.sha256()
     for path, leaf in jax.tree.flatten_with_path(data)[0]:
         array = np.asarray(leaf)
-        array = array.astype(array.dtype.newbyteorder("<"), order="C")
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.tobytes())
+        dtype = array.dtype.newbyteorder("<")
+        digest.update(f"{jax.tree_util.keystr(path)} {dtype.str} {array.shape}\n".encode())
+        for _, rows in blocks_of(np.atleast_1d(array)):  # it may be mapped, and larger than memory
+            digest.update(rows.astype(dtype, order="C").tobytes())
     return digest.hexdigest()
 
 

@@ -26,6 +26,7 @@ from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Starts
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
 from gdjax.problem import Problem, PyTree
+from gdjax.reading import Stream
 from gdjax.stopping import Rules
 from gdjax.xla import options_for_losses
 
@@ -34,6 +35,18 @@ PARTS = (placement.EXAMPLES, placement.EXAMPLES, placement.LANES, placement.WHOL
          placement.WHOLE)  # rules
 _lock = threading.Lock()
 _kept: deque[weakref.ref[Program]] = deque()
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """`run(steps, marks=0)` steps a full width of lanes: what a clock times, after `prepare` off the clock."""
+
+    run: Callable[[int, int], PyTree]
+    prepare: Callable[[], None] = lambda: None
+
+    def __call__(self, steps: int, marks: int = 0) -> PyTree:
+        """What an observer sees of the lanes, not waited for."""
+        return self.run(steps, marks)
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,25 @@ class Program:
         return placement.pools(self.mesh)
 
     @property
+    def sampling(self) -> str | Stream:
+        """How examples are drawn: "shuffle", "replacement" or a stream."""
+        return self.shape.sampling
+
+    @property
+    def most_marks(self) -> int:
+        """Marks that a lane may have."""
+        return self.shape.marks
+
+    @property
+    def stride(self) -> int:
+        """Steps that a `stepper` comes in: it takes multiples of them."""
+        return 1
+
+    def of_key(self, root: jax.Array) -> Program:
+        """The program as a call with this key runs it."""
+        return self
+
+    @property
     def memory_bytes(self) -> int:
         """Memory that a run takes at once on each device, as XLA planned it: arguments, results, what is between.
 
@@ -107,7 +139,7 @@ class Program:
         alone = replace(self.shape, slots=1, queue=1)
         return step_cost(alone, example_arguments(alone), self.width)
 
-    def stepper(self, settings: Sequence[Setting], key: int = 0, max_steps: int = 1000) -> Callable[..., PyTree]:
+    def stepper(self, settings: Sequence[Setting], key: int = 0, max_steps: int = 1000) -> Stepper:
         """A function `run(steps, marks=0)` that steps a full width of lanes: what a clock times.
 
         Lanes are starts 0, 1, … with the settings in turn; their schedules span `max_steps`. Nothing is scored unless
@@ -120,25 +152,13 @@ class Program:
             >>> len(jax.block_until_ready(run(100)).status)
             16
         """
-        shape, problem = self.shape, self.shape.problem
-        root = jax.random.key(key)
-        many = self.pools * shape.queue
-        params = lane_tables.draw_starts(problem, jax.random.fold_in(root, 0), many)
+        shape, number = self.shape, self.problem.loss_like.dtype.type
         data = self._data()
-        number = problem.loss_like.dtype.type
-        stream = np.stack([np.arange(many), np.zeros(many, np.int64)], 1)
-        seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
-        table = np.arange(many * shape.members).reshape(many, shape.members) % len(settings)
-        pace = problem.examples / shape.batch_size
-        numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
-        hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, max_steps, pace, np.dtype(number))
-        zeros = np.zeros(many, number)
-        start = Starts(params, zeros, np.ones(many, number), () if shape.target_on == goals.LOSS else zeros)
-        queue = Queue(start, seeds, jax.tree.map(lambda leaf: leaf[table], hyper),
-                      np.full(self.pools, shape.slots, np.int32))
+        queue = full_width(shape, self.pools, settings, jax.random.key(key), max_steps,
+                           self.problem.examples / shape.batch_size)
         queue = jax.block_until_ready(jax.tree.map(jnp.asarray, self.spread(queue)))
 
-        def run(steps: int, marks: int = 0) -> PyTree:
+        def run(steps: int, marks: int) -> PyTree:
             if marks > shape.marks:
                 raise ValueError(f"marks: the program has room for {shape.marks} (got {marks}). "
                                  f"Compile it with marks={marks}.")
@@ -148,7 +168,7 @@ class Program:
             rules = Rules(number(-1.0), number(-np.inf), number(np.inf), number(-np.inf), np.int32(steps))
             return self.executable(*data, queue, *self.copied(at, rules))[0]
 
-        return run
+        return Stepper(run)
 
     def spread(self, queue: Queue) -> Queue:
         """A queue of host arrays as the executable takes it: its leading axes over the devices."""
@@ -204,6 +224,22 @@ class Program:
         """The data, and the held-out examples where targets are on them, as the executable takes them."""
         return (placement.data_on(self.problem, self.mesh),
                 placement.data_on(self.problem, self.mesh, "held_out") if self.shape.on_held_out else None)
+
+
+def full_width(
+    shape: Shape, pools: int, settings: Sequence[Setting], root: jax.Array, max_steps: int, steps_per_epoch: float
+) -> Queue:
+    """A queue that fills the slots of every pool: starts 0, 1, … with the settings in turn, as a clock times them."""
+    many, number = pools * shape.queue, shape.problem.loss_like.dtype.type
+    params = lane_tables.draw_starts(shape.problem, jax.random.fold_in(root, 0), many)
+    stream = np.stack([np.arange(many), np.zeros(many, np.int64)], 1)
+    seeds = lane_tables.streams(jax.random.fold_in(root, 1), stream)
+    table = np.arange(many * shape.members).reshape(many, shape.members) % len(settings)
+    numbers = optimizers.defaults(shape.optimizer, shape.problem, shape.numbers)
+    hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, max_steps, steps_per_epoch, np.dtype(number))
+    zeros = np.zeros(many, number)
+    start = Starts(params, zeros, np.ones(many, number), () if shape.target_on == goals.LOSS else zeros)
+    return Queue(start, seeds, jax.tree.map(lambda leaf: leaf[table], hyper), np.full(pools, shape.slots, np.int32))
 
 
 def program_for(shape: Shape, mesh: Mesh | None = None) -> Program:

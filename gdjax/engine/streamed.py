@@ -8,34 +8,31 @@ ended are left out.
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gdjax import goals, stopping
+from gdjax import lanes as lane_tables
 from gdjax.engine import measure as scores
-from gdjax.engine import placement, pool
-from gdjax.engine.program import example_arguments
-from gdjax.engine.shape import Outcome, Queue, Shape, Slots, Starts
+from gdjax.engine import passes, placement, pool
+from gdjax.engine.program import Program, Stepper, example_arguments, full_width
+from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Slots, Starts
 from gdjax.engine.step import Hyper
-from gdjax.lanes import Lanes
+from gdjax.lanes import Lanes, Setting
 from gdjax.lapack import one_by_one
 from gdjax.optimizers import scored
-from gdjax.precision import at_least_float32
 from gdjax.problem import Problem, PyTree
-from gdjax.reading import Reader
+from gdjax.reading import Reader, Stream
 from gdjax.stopping import BUDGET, RUNNING, Rules
+from gdjax.threads import as_here
 from gdjax.xla import options_for_losses
-
-Mean = Callable[[Problem, PyTree, PyTree], PyTree]
-"""Of a problem's parameters on a batch, what is averaged over all examples: numbers, or arrays such as a gradient."""
-
-FEWEST_ROWS, MOST_ROWS = 64, 4096  # examples scored together
-FEWEST_LANES = 16  # and lanes; bit-equal in any order at multiples of it
 
 
 def window(problem: Problem, buffer: int) -> Problem:
@@ -47,38 +44,83 @@ def window(problem: Problem, buffer: int) -> Problem:
     return problem.once(("window", buffer), on_buffer)
 
 
-@dataclass(frozen=True)
-class Streamed:
-    """Programs for a problem, optimizer and batch size whose examples a reader brings.
+@dataclass(frozen=True, kw_only=True)
+class Streamed(Program):
+    """A program whose examples a reader brings: its executable takes a piece of lanes some steps forward on a buffer.
 
     Attributes:
-        problem: the whole.
         shape: of a piece of lanes on a buffer (`window`).
+        whole: the problem on all of its examples.
+        stream: the rule by which they are read.
     """
 
-    problem: Problem
-    shape: Shape
+    whole: Problem
+    stream: Stream
     reader: Reader
 
     @classmethod
-    def of(cls, problem: Problem, shape: Shape, block: int, words: np.ndarray) -> Streamed:
-        """For the shape of a program on a `window` of the problem.
+    def of(cls, problem: Problem, shape: Shape, stream: Stream, block: int) -> Streamed:
+        """For the shape of a program on a `window` of the problem; blocks come in the order of key 0 (`of_key`).
 
         Args:
             block: examples read together.
-            words: (2,) uint32, what the order of blocks is drawn from.
         """
         shape = replace(shape, queue=shape.slots, marks=1)
-        return cls(problem, shape, Reader(problem.data, problem.cast, shape.problem.examples, block, words))
+        reader = Reader(problem.data, problem.cast, shape.problem.examples, block, _words(jax.random.key(0)))
+        return cls(shape, *_compiled(shape), whole=problem, stream=stream, reader=reader)
+
+    def of_key(self, root: jax.Array) -> Streamed:
+        """The same with blocks in the order that a caller's key gives them."""
+        return replace(self, reader=replace(self.reader, words=_words(root)))
 
     @property
-    def width(self) -> int:
-        """Lanes side by side."""
-        return self.shape.slots * self.shape.members
+    def problem(self) -> Problem:
+        """What is descended."""
+        return self.whole
+
+    @property
+    def sampling(self) -> Stream:
+        """How examples are drawn."""
+        return self.stream
+
+    @property
+    def most_marks(self) -> int:
+        """Marks that a lane may have: they are kept on the host."""
+        return NEVER
+
+    @property
+    def stride(self) -> int:
+        """Steps that a `stepper` comes in: those of a buffer."""
+        return self.shape.problem.examples // self.shape.batch_size
+
+    def buffer(self, number: int) -> PyTree:
+        """The examples of the buffer of this number, from 0 on without end, read to the device."""
+        return self.reader.load(number)
+
+    def stepper(self, settings: Sequence[Setting], key: int = 0, max_steps: int = 1000) -> Stepper:
+        """A function `run(steps, marks=0)` that steps a full width of lanes: what a clock times.
+
+        As `Program.stepper`, but `steps` are whole buffers (a multiple of `stride`): while lanes step through one, the
+        next is read and waited for, as in a long descent. The flow of buffers goes on from run to run; `run.prepare()`
+        reads the one that the next run begins with. There are no marks: each would be a pass over all examples.
+
+        Example:
+            >>> import gdjax
+            >>> program = gdjax.compile(gdjax.problems.get("cancer-logistic"), batch_size=8, width=16,
+            ...                         sampling=gdjax.Stream(buffer=128))
+            >>> run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)])
+            >>> program.stride, len(run(32).status)
+            (16, 16)
+        """
+        pace = self.problem.examples / self.shape.batch_size
+        queue = full_width(self.shape, 1, settings, jax.random.key(key), max_steps, pace)
+        queue = jax.block_until_ready(jax.tree.map(jnp.asarray, queue._replace(length=np.int32(self.shape.slots))))
+        flow = _Flow(self, queue)
+        return Stepper(flow.run, flow.prepare)
 
     def measure(self, params: PyTree) -> tuple[np.ndarray, np.ndarray]:
         """Losses and gradient norms over all data, (lanes,) each; params (lanes, …) leaves."""
-        loss, gradient = self._means(_loss_and_gradient, params)
+        loss, gradient = self._means(passes.loss_and_gradient, params)
         return self._number(loss), self._norm(gradient)
 
     def measure_ends(self, params: PyTree) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
@@ -95,9 +137,8 @@ class Streamed:
         shape, budget = self.shape, int(np.asarray(rules.max_steps))
         pieces = self._begun(lanes, starts, seeds, hyper, rules)
         seen = [_Seen.of(piece, len(marks)) for piece in pieces]
-        advance = _stepper(shape)
         stops = [*(int(mark) for mark in marks if mark < budget), budget]
-        per_buffer = shape.problem.examples // shape.batch_size
+        per_buffer = self.stride
         buffers, data = self.reader.buffers(-(-budget // per_buffer)), None
         done = ran = 0
         for place, stop in enumerate(stops):
@@ -106,7 +147,7 @@ class Streamed:
                 if done % per_buffer == 0:
                     data = next(buffers)
                 count = min(stop - done, per_buffer - done % per_buffer)
-                step = functools.partial(_advanced, advance, data, count, rules)
+                step = functools.partial(_advanced, self.executable, data, count, rules)
                 for number, piece in zip(alive, placement.mapped(step, [pieces[each] for each in alive], None),
                                          strict=True):
                     pieces[number] = piece
@@ -117,7 +158,7 @@ class Streamed:
         for piece, each in zip(pieces, seen, strict=True):
             each.end(each.running, np.full(self.width, BUDGET), budget, self._scored(piece))
         members = len(lanes.origin) * shape.members
-        outcome = jax.tree.map(lambda leaf: leaf[:members][lanes.row], _joined([each.outcome() for each in seen]))
+        outcome = jax.tree.map(lambda leaf: leaf[:members][lanes.row], passes.joined([each.outcome() for each in seen]))
         return outcome, ran
 
     def _begun(
@@ -143,7 +184,7 @@ class Streamed:
         if not pieces:
             return
         held = [self._scored(piece) for piece in pieces]
-        whole = _joined(held)
+        whole = passes.joined(held)
         if self.shape.norm_at_marks:
             losses, norms = self.measure(whole)
         else:
@@ -170,29 +211,9 @@ class Streamed:
         params = scored(self.shape.optimizer, piece.params, piece.state)
         return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:]), params)
 
-    def _means(self, mean: Mean, params: PyTree) -> Any:
-        """Means over all examples in the order of the file, float64, (lanes, …) leaves; summed in tiles of rows."""
-        lanes = jax.tree.leaves(params)[0].shape[0]
-        block = min(self.width, -(-lanes // FEWEST_LANES) * FEWEST_LANES)
-        tile = min(1 << int(np.log2(np.clip(scores.SCORES // block, FEWEST_ROWS, MOST_ROWS))), self.reader.examples)
-        rows = max(self.reader.buffer // tile, 1) * tile
-
-        def summer(rows: int, tile: int) -> jax.stages.Compiled:
-            problem = self.shape.problem
-            return problem.once(("sums", mean, rows, tile, block, placement.context()),
-                                lambda: _summer(problem, mean, rows, tile, block))
-
-        of_tiles, rest = summer(rows=rows, tile=tile), self.reader.examples % tile
-        of_rest = summer(rows=rest, tile=rest) if rest else None
-        parts = [jax.tree.map(functools.partial(scores.block_of, first=first, block=block), params)
-                 for first in range(0, lanes, block)]
-        total: PyTree = None
-        for length, data in self.reader.in_order(rows):
-            total = _added(total, of_tiles, data, length // tile, tile, parts)
-            if of_rest and length % tile:
-                last = jax.tree.map(functools.partial(_rows_of, first=length - rest, rows=rest), data)
-                total = _added(total, of_rest, last, 1, rest, parts)
-        return jax.tree.map(lambda leaf: leaf[:lanes] / self.reader.examples, total)
+    def _means(self, mean: passes.Mean, params: PyTree) -> Any:
+        """Means over all examples, float64, (lanes, …) leaves."""
+        return passes.means(self.shape.problem, self.reader, self.width, mean, params)
 
     def _number(self, value: np.ndarray) -> np.ndarray:
         """Means in the dtype of the loss."""
@@ -202,6 +223,39 @@ class Streamed:
     def _norm(self, gradient: PyTree) -> np.ndarray:
         squares = sum(np.sum(np.square(leaf.reshape(len(leaf), -1)), axis=1) for leaf in jax.tree.leaves(gradient))
         return self._number(np.sqrt(squares))
+
+
+@dataclass
+class _Flow:
+    """Buffers one after another for a stepper; between runs none is held."""
+
+    program: Streamed
+    queue: Queue
+    place: int = 0
+    held: PyTree = None
+
+    def prepare(self) -> None:
+        """Read the buffer that the next run begins with."""
+        self.held = self.program.buffer(self.place)
+
+    def run(self, steps: int, marks: int) -> PyTree:
+        """Lanes from step 0 through whole buffers, each while the next is read."""
+        program, number = self.program, self.program.problem.loss_like.dtype.type
+        if steps % program.stride or marks:
+            raise ValueError(f"steps, marks: must be whole buffers of {program.stride} and 0 (got {steps}, {marks}). "
+                             "Use a multiple of the program's stride.")
+        rules = Rules(number(-1.0), number(-np.inf), number(np.inf), number(-np.inf), np.int32(NEVER))
+        piece = _beginner(program.shape)(self.queue, rules)
+        if self.held is None:
+            self.prepare()
+        with ThreadPoolExecutor(1) as thread:
+            for _ in range(steps // program.stride):
+                self.place += 1
+                following = thread.submit(as_here(program.buffer), self.place)
+                piece = _advanced(program.executable, self.held, program.stride, rules, piece)
+                self.held = following.result()
+        self.held = None
+        return piece.seen
 
 
 @dataclass
@@ -256,17 +310,32 @@ def _beginner(shape: Shape) -> Callable[..., Slots]:
         lambda queue, rules: pool.begin(shape, queue, jnp.arange(shape.slots), rules))))
 
 
-def _stepper(shape: Shape) -> jax.stages.Compiled:
-    """The executable that takes a piece of lanes so many steps forward on one buffer."""
-    def compiled() -> jax.stages.Compiled:
+class _Compiled(NamedTuple):
+    """The executable that takes a piece of lanes so many steps forward on one buffer, and what it took to make."""
+
+    executable: Callable[..., Slots]
+    trace_s: float
+    compile_s: float
+
+
+def _compiled(shape: Shape) -> _Compiled:
+    def compiled() -> _Compiled:
+        began = time.perf_counter()
         data, _, queue, _, rules = example_arguments(shape)
         queue = queue._replace(length=np.int32(shape.slots))
         slots = jax.eval_shape(_beginner(shape), queue, rules)
         stepper = jax.jit(one_by_one(functools.partial(pool.advance, shape)), donate_argnums=1)
         lowered = stepper.lower(data, slots, jax.ShapeDtypeStruct((), jnp.int32), rules)
-        return lowered.compile(options_for_losses(shape.problem.data is not None))
+        traced = time.perf_counter()
+        executable = lowered.compile(options_for_losses(shape.problem.data is not None))
+        return _Compiled(executable, traced - began, time.perf_counter() - traced)
 
     return shape.problem.once(("step", shape, placement.context()), compiled)
+
+
+def _words(root: jax.Array) -> np.ndarray:
+    """What the order of blocks is drawn from, (2,) uint32."""
+    return lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BLOCKS), np.zeros((1, 2), np.uint32))[0]
 
 
 def _advanced(
@@ -274,51 +343,3 @@ def _advanced(
 ) -> Slots:
     """A piece after so many steps, waited for: the buffer is let go next."""
     return jax.block_until_ready(advance(data, piece, np.int32(count), rules))
-
-
-def _summer(problem: Problem, mean: Mean, rows: int, tile: int, lanes: int) -> jax.stages.Compiled:
-    """The executable (data, tiles, params) -> sum of the means over each of the first tiles of rows, for many lanes."""
-    many = jax.vmap(functools.partial(mean, problem), (0, None))
-
-    def means(params: PyTree, batch: PyTree) -> PyTree:
-        return jax.tree.map(at_least_float32, many(params, batch))
-
-    def total(data: PyTree, tiles: jax.Array, params: PyTree) -> PyTree:
-        def part(number: jax.Array) -> PyTree:
-            return jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, number * tile, tile), data)
-
-        def add(number: jax.Array, sums: PyTree) -> PyTree:
-            return jax.tree.map(jnp.add, sums, means(params, part(number)))
-
-        like = jax.eval_shape(means, params, jax.eval_shape(part, jnp.int32(0)))
-        return jax.lax.fori_loop(0, tiles, add, jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like))
-
-    data = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, *leaf.shape[1:]), leaf.dtype), problem.like())
-    params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((lanes, *leaf.shape), leaf.dtype),
-                          problem.shapes)
-    lowered = jax.jit(one_by_one(total)).lower(data, jax.ShapeDtypeStruct((), jnp.int32), params)
-    return lowered.compile(options_for_losses(problem.data is not None))
-
-
-def _added(
-    total: PyTree | None, summer: Callable[..., PyTree], data: PyTree, tiles: int, tile: int, parts: Sequence[PyTree]
-) -> PyTree:
-    """The total over examples, float64 on the host, with those of so many tiles added; blocks of lanes side by side."""
-
-    def sums(part: PyTree) -> PyTree:
-        return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64) * tile, summer(data, np.int32(tiles), part))
-
-    found = _joined(list(placement.mapped(sums, parts, None)))
-    return found if total is None else jax.tree.map(np.add, total, found)
-
-
-def _joined(trees: Sequence[PyTree]) -> PyTree:
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), trees[0], *trees[1:])
-
-
-def _rows_of(leaf: jax.Array, first: int, rows: int) -> jax.Array:
-    return leaf[first : first + rows]
-
-
-def _loss_and_gradient(problem: Problem, params: PyTree, batch: PyTree) -> PyTree:
-    return jax.value_and_grad(problem.objective)(params, batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import chain, repeat
 
 import pytest
@@ -12,7 +13,7 @@ from bench import clock
 def test_samples_grow_where_the_calibration_met_a_slow_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A unit takes 8 ms while it is calibrated, then 1 ms: the first warm-up is short, what follows is not."""
     pace = chain([8e-3] * 4, repeat(1e-3))
-    monkeypatch.setattr(clock, "once", lambda run, count: (count * next(pace), False))
+    monkeypatch.setattr(clock, "once", lambda run, count, prepare: (count * next(pace), False))
     job = clock.calibrate(("a",), lambda count: None, min_sample_s=0.1, repeats=3)
     assert job.count < 100
     taken = list(clock.samples([job], seed=0))
@@ -22,5 +23,21 @@ def test_samples_grow_where_the_calibration_met_a_slow_moment(monkeypatch: pytes
 
 
 def test_a_job_with_a_count_of_its_own_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "once", lambda run, count: (1e-6, False))
+    monkeypatch.setattr(clock, "once", lambda run, count, prepare: (1e-6, False))
     assert {sample.count for sample in clock.samples([clock.Job(("a",), lambda count: None, 7, 3)], seed=0)} == {7}
+
+
+def test_what_is_prepared_before_a_sample_is_off_the_clock() -> None:
+    ready: list[int] = []
+
+    def prepare() -> None:
+        time.sleep(0.05)
+        ready.append(1)
+
+    def run(count: int) -> None:
+        ready.pop()  # it was prepared, once
+        time.sleep(0.002 * count)
+
+    job = clock.calibrate(("a",), run, min_sample_s=0.004, repeats=3, prepare=prepare)
+    assert job.count < 20, "with the preparation on the clock one unit would be long enough, and 50 ms a sample"
+    assert min(sample.seconds for sample in clock.samples([job], seed=0)) < 0.05 and not ready
