@@ -8,6 +8,7 @@ carrying an (examples,) array. "Replacement" hashes (seed, step, position in the
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -49,8 +50,7 @@ def batch(
         >>> sorted(gdjax.sampling.batch("shuffle", 5, 5, seed, jnp.int32(0), jnp.int32(0)).tolist())
         [0, 1, 2, 3, 4]
     """
-    shared = epoch_of(sampling, examples, seed, epoch), epoch_of(sampling, examples, seed, epoch + 1)
-    return drawn(sampling, examples, batch_size, *shared, position)
+    return drawn(sampling, examples, batch_size, *epochs_of(sampling, examples, batch_size, seed, epoch), position)
 
 
 class Epoch(NamedTuple):
@@ -61,8 +61,20 @@ class Epoch(NamedTuple):
     places: jax.Array | None = None  # (n, 1), of each example in the order, up to 64 of them
 
 
+def epochs_of(
+    sampling: str, examples: int, batch_size: int, seed: jax.Array, epoch: jax.Array
+) -> tuple[Epoch, Epoch]:
+    """What `drawn` needs of an epoch and of the next; arguments as in `batch`."""
+    if examples % batch_size == 0:  # no batch reaches over the epoch's edge
+        now = epoch_of(sampling, examples, seed, epoch)
+        return now, now
+    both = jax.vmap(functools.partial(epoch_of, sampling, examples, seed))(jnp.stack([epoch, epoch + 1]))
+    now, later = (jax.tree.map(lambda leaf, which=which: leaf[which], both) for which in (0, 1))
+    return now, later
+
+
 def epoch_of(sampling: str, examples: int, seed: jax.Array, epoch: jax.Array) -> Epoch:
-    """What `drawn` needs of an epoch; arguments as in `batch`."""
+    """What `drawn` needs of one epoch."""
     words = _words(seed, epoch)
     rows, columns = grid(examples)
     if sampling == "replacement":
@@ -81,7 +93,7 @@ def drawn(
     """
     place = position + jnp.arange(batch_size, dtype=jnp.int32)
     place = place.reshape(-1, *[1] * now.words[0].ndim)
-    if examples % batch_size:  # else no batch reaches over the epoch's edge
+    if examples % batch_size:
         over = place >= examples
         place = jnp.where(over, place - examples, place)
         now = jax.tree.map(lambda now, later: jnp.where(over, later, now), now, later)  # places: (n, batch, …)
@@ -150,6 +162,7 @@ def _walk(index: jax.Array, examples: int, rows: int, columns: int, first: jax.A
     return jax.lax.while_loop(lambda index: jnp.any(index >= examples), again, index)
 
 
+@functools.partial(jax.jit, static_argnums=(1, 2))  # so that a program that draws in several places traces it once
 def _feistel(index: jax.Array, rows: int, columns: int, first: jax.Array, second: jax.Array) -> jax.Array:
     row, column = index // jnp.uint32(columns), index % jnp.uint32(columns)
     for turn in range(ROUNDS):

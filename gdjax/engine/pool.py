@@ -134,11 +134,10 @@ def _through_epoch(
     epoch, first = sampling.advance(examples, size, slots.epoch, slots.position)
     # XLA's CPU compiler draws along the last axis, and a short one index by index
     streams_last = shape.slots >= size
-    epoch_of = jax.vmap(functools.partial(sampling.epoch_of, shape.sampling, examples),
-                        out_axes=-1 if streams_last else 0)
+    epochs_of = jax.vmap(functools.partial(sampling.epochs_of, shape.sampling, examples, size),
+                         out_axes=-1 if streams_last else 0)
     draw = functools.partial(sampling.drawn, shape.sampling, examples, size)
-    draw = draw if streams_last else jax.vmap(draw, (0, 0, None), 1)
-    now, later = epoch_of(slots.seed, epoch), epoch_of(slots.seed, epoch + 1)
+    draw = functools.partial(draw if streams_last else jax.vmap(draw, (0, 0, None), 1), *epochs_of(slots.seed, epoch))
     stop = jnp.minimum(count, done + (examples - first[0] + size - 1) // size)
 
     def step(ahead: jax.Array, carry: tuple[jax.Array, Slots]) -> tuple[jax.Array, Slots]:
@@ -146,9 +145,11 @@ def _through_epoch(
         take = functools.partial(one.take, shape.problem, data)
         batches = sharding.fetch(shape.problem, data, index.T) if apart else jax.vmap(take, 1)(index)
         slots = jax.vmap(lambda slot, batch: _step_group(shape, batch, slot, ahead, rules))(slots, batches)
-        return draw(now, later, first[0] + (ahead - done) * size), slots
+        return draw(first[0] + (ahead - done) * size), slots
 
-    index, slots = jax.lax.fori_loop(done, stop, step, (slots.drawn.T, slots))
+    fresh = slots.step[0] + done == 0  # nothing is drawn yet; the second batch begins in the first epoch too
+    index = jax.lax.cond(fresh, lambda: draw(0), lambda: slots.drawn.T)
+    index, slots = jax.lax.fori_loop(done, stop, step, (index, slots))
     return stop, slots._replace(epoch=epoch, position=first + (stop - done - 1) * size, drawn=index.T)
 
 
@@ -187,16 +188,6 @@ def _step_group(shape: Shape, batch: PyTree, slot: Slots, ahead: ArrayLike, rule
     if shape.full_batch:  # one that has ended stays where it is, so that it ends anew in every step until the next look
         seen = seen._replace(loss=loss, steps=seen.steps + moves)
     return slot._replace(params=params, state=state, seen=seen)
-
-
-def _draw(shape: Shape, seed: jax.Array, epoch: jax.Array, position: jax.Array) -> jax.Array:
-    """Examples of the batch that begins at (epoch, position), (batch,).
-
-    None are drawn where every step sees all data.
-    """
-    if shape.full_batch:
-        return jnp.zeros(0, jnp.int32)
-    return sampling.batch(shape.sampling, shape.problem.examples, shape.batch_size, seed, epoch, position)
 
 
 def _score(shape: Shape, data: PyTree, held_out: PyTree, slots: Slots, marks: jax.Array, rules: Rules) -> Slots:
@@ -312,7 +303,7 @@ def begin(shape: Shape, queue: Queue, group: jax.Array, rules: Rules) -> Slots:
     seen = Outcome((), code, jnp.zeros(lanes, jnp.int32), loss, loss, curve, () if score is None else curve)
     if shape.stall:
         seen = seen._replace(loss=jnp.where(code == RUNNING, jnp.inf, loss))
-    drawn = jax.vmap(lambda seed: _draw(shape, seed, jnp.int32(0), jnp.int32(0)))(chosen.seed)
+    drawn = jnp.zeros((group.shape[0], 0 if shape.full_batch else shape.batch_size), jnp.int32)
     return Slots(group, zeros, zeros, zeros, drawn, zeros, chosen.seed, chosen.hyper, held, state, ~valid, seen)
 
 
