@@ -98,7 +98,7 @@ def _transfers(groups: Sequence[Group], between: Callable[[], None]) -> Iterator
     suite, data = groups[0].suite, groups[0].problem.data
     if data is None:
         return
-    program = groups[0].program(solo=True)
+    program = groups[0].program(solo=True) if groups[0].streamed else None
 
     def put(count: int) -> object:
         for number in range(count):  # each waited for, so that two copies at most are there

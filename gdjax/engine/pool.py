@@ -148,7 +148,7 @@ def _through_epoch(
         return draw(first[0] + (ahead - done) * size), slots
 
     fresh = slots.step[0] + done == 0  # nothing is drawn yet; the second batch begins in the first epoch too
-    index = jax.lax.cond(fresh, lambda: draw(0), lambda: slots.drawn.T)
+    index = jax.lax.cond(fresh, lambda: draw(jnp.int32(0)), lambda: slots.drawn.T)
     index, slots = jax.lax.fori_loop(done, stop, step, (index, slots))
     return stop, slots._replace(epoch=epoch, position=first + (stop - done - 1) * size, drawn=index.T)
 
