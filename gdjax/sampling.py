@@ -102,7 +102,7 @@ def drawn(
         return (hash32(hash32(place + now.words[0]) ^ now.words[1]) % examples).astype(jnp.int32)
     if now.places is not None:
         every = jnp.arange(examples, dtype=jnp.int32).reshape(-1, *[1] * place.ndim)
-        return jnp.sum(jnp.where(now.places == place, every, 0), axis=0)
+        return jnp.sum(jnp.where(now.places == place, every, 0), axis=0, dtype=jnp.int32)
     rows, columns = grid(examples)
     index = _feistel(place, rows, columns, *now.words)
     if rows * columns - examples > FEW:

@@ -178,3 +178,14 @@ def test_many_streams_at_once_draw_what_each_draws_alone(kind, examples):
         many = sampling.drawn(kind, examples, batch_size, *epochs, place[1])
         each = [sampling.batch(kind, examples, batch_size, seed, *place) for seed in jnp.asarray(seeds)]
         np.testing.assert_array_equal(many.T, np.stack(each))
+
+
+@pytest.mark.parametrize("kind", sampling.SAMPLINGS)
+@pytest.mark.parametrize("examples", [50, 100, 111])
+def test_indices_have_32_bits_and_are_the_same_in_x64_mode(x64, kind: str, examples: int) -> None:
+    place = jnp.int32(2), jnp.int32(examples - 3)
+    found = sampling.batch(kind, examples, 7, jnp.asarray(SEED), *place)
+    with jax.enable_x64(False):
+        usual = sampling.batch(kind, examples, 7, jnp.asarray(SEED), *place)
+    assert found.dtype == jnp.int32
+    np.testing.assert_array_equal(found, usual)
