@@ -184,7 +184,7 @@ def _drawn(problem: Mapping[str, object]) -> str | None:
     if not isinstance(stream, Mapping):
         return None
     return (f"examples read in shuffled blocks of {stream['block']:,} into buffers of {stream['buffer']:,}, which all "
-            "starts share")
+            "starts share; reading the first one is in no time to a target (it is the transfer, below)")
 
 
 def _rate(rate: float, edge: bool) -> str:

@@ -46,7 +46,7 @@ def noise_scale_figure(along: NoiseAlong, name: str, optimum: float) -> Figure:
         axes.set_ylim(limits)
         axes.yaxis.set_major_locator(FixedLocator(tick_places(*limits)))
     steps.set_xlabel("steps (updates)")
-    ticks = tick_places(1.0, max(2.0, float(curve["step"].max())))
+    ticks = [place for place in tick_places(1.0, max(2.0, float(curve["step"].max()))) if place.is_integer()]
     steps.set_xticks([START, *ticks], ["start", *map(number, ticks)])
     steps.set_ylabel("gradient noise scale\n(examples; median over starts)")
     if logarithmic:

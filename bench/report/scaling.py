@@ -117,7 +117,7 @@ def _shifts(rows: pd.DataFrame, count: int) -> np.ndarray:
     """Factors that set schedules side by side around their batch size, so that equal ones don't hide each other."""
     sizes = np.sort(rows["batch_size"].unique()).astype(float)
     room = float((sizes[1:] / sizes[:-1]).min()) if len(sizes) > 1 else 4.0
-    spread = min(room, 4.0) ** 0.45
+    spread = min(min(room, 4.0) ** 0.45, 1.17 ** (count - 1))  # a few lie close to their size
     return spread ** np.linspace(-0.5, 0.5, count) if count > 1 else np.ones(1)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, ScalarFormatter
 
 from bench.analysis.words import batch_label, number, problem_label, seconds_number
 from bench.report.files import write_whole
@@ -135,10 +135,15 @@ def linear_ticks() -> ScalarFormatter:
 def tick_places(low: float, high: float) -> list[float]:
     """Ticks of a logarithmic axis: at 1, 2, 5 where it spans less than two decades, else at whole decades, at most 8.
 
+    Where it spans less than a factor of 4, as few of these would fall on it, they are even.
+
     Example:
-        >>> tick_places(0.9, 12.0)
-        [1.0, 2.0, 5.0, 10.0]
+        >>> tick_places(0.9, 12.0), tick_places(0.34, 0.75)
+        ([1.0, 2.0, 5.0, 10.0], [0.4, 0.5, 0.6, 0.7])
     """
+    if high / low < 4:
+        even = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+        return [float(f"{place:.6g}") for place in even if low <= place <= high]
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1.0, 2.0, 5.0) if high / low < 100 else (1.0,)
     places = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]

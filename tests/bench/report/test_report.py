@@ -278,6 +278,7 @@ def test_escape_leaves_intervals_and_words_as_they_are() -> None:
 
 def test_ticks_are_round_numbers() -> None:
     assert tick_places(1.5, 30) == [2.0, 5.0, 10.0, 20.0]
+    assert tick_places(0.34, 0.75) == [0.4, 0.5, 0.6, 0.7]
     assert tick_places(0.02, 5000) == pytest.approx([0.1, 1, 10, 100, 1000])
 
 
