@@ -280,8 +280,8 @@ def sampling(value: object) -> str | Stream:
     return Stream() if value == "stream" else choice("sampling", value, (*SAMPLINGS, "stream"))
 
 
-def stream(problem: Problem, rule: Stream, size: int, devices: object = None) -> None:
-    """Raise ValueError where the examples of a problem can't be streamed in batches of this size."""
+def stream(problem: Problem, rule: Stream, size: int, devices: object = None) -> tuple[int, int]:
+    """Examples of a buffer and of a block, where those of a problem can be streamed in batches of this size."""
     if problem.data is None:
         raise ValueError(f"sampling: problem {problem.name!r} has no data to stream (got {rule}). Use gdjax.bgd.")
     if problem.loss is None:
@@ -289,7 +289,7 @@ def stream(problem: Problem, rule: Stream, size: int, devices: object = None) ->
                          f"{rule}, problem {problem.name!r} has batch_loss alone). Give loss(params, example) too.")
     if devices is not None:
         raise ValueError(f"devices: not where examples are streamed (got {devices!r}). Leave it out.")
-    rule.for_data(problem.data, size)
+    return rule.for_data(problem.data, size)
 
 
 def starts(problem: Problem, value: object) -> int | PyTree:

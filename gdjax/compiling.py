@@ -39,6 +39,7 @@ def compile(
 
     Args:
         schedules: all kinds it should hold; each one adds to the cost of a step.
+        sampling: see `minibatch`; a stream gives a `gdjax.Streamed`.
         marks: most marks a lane may have.
         settings: how many settings share a batch (per-start), rounded up to a power of two of at most 16.
         starts: how many starts are coming, to choose the width by; None fills the width.
@@ -61,8 +62,7 @@ def compile(
         tolerance=tolerance, stall=stall, width=width, settings=settings, starts=starts, hyper=hyper, devices=devices,
         shard_examples=shard_examples, target_on=target_on)
     if isinstance(rule, Stream):
-        arguments.stream(problem, rule, size, devices)
-        buffer, block = rule.for_data(problem.data, size)
+        buffer, block = arguments.stream(problem, rule, size, devices)
         shape, _ = shape_of(window(problem, buffer), sampling="shuffle")
         return Streamed.of(problem, shape, rule, block)
     return program_for(*shape_of(problem, sampling=rule))

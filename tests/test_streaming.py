@@ -14,6 +14,7 @@ import optax
 import pytest
 
 import gdjax
+from gdjax.engine import streamed
 from gdjax.reading import Reader
 from tests.refusals import BOWL, batches, refused
 
@@ -178,7 +179,7 @@ def test_a_program_compiled_before_serves_every_key_as_a_call_of_its_own_does() 
 
 
 def test_a_stepper_goes_through_whole_buffers_and_holds_none_between_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its parameters are those of a descent over the same buffers; the one that follows is read while it steps."""
+    """The one that follows is read while it steps."""
     program = gdjax.compile(SHORT, batch_size=16, width=16, sampling=gdjax.Stream(buffer=64, block=8))
     run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)], key=3)
     read, advanced = [], []
@@ -198,11 +199,18 @@ def test_a_stepper_goes_through_whole_buffers_and_holds_none_between_runs(monkey
         run(6)
 
 
-def test_a_stepper_steps_as_a_descent_does() -> None:
-    program = gdjax.compile(SHORT, batch_size=16, width=16, sampling=gdjax.Stream(buffer=64, block=8))
-    seen = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)])(8)
-    assert (np.asarray(seen.status) == gdjax.stopping.RUNNING).all()
-    assert seen.status.shape == (16, 1)
+def test_a_stepper_steps_as_a_descent_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, pieces = gdjax.Stream(buffer=64, block=8), []
+    program = gdjax.compile(SHORT, batch_size=16, width=16, sampling=stream)
+    run = program.stepper([gdjax.Setting(gdjax.schedules.constant(), 0.1)], key=0)
+    advanced = streamed._advanced
+    monkeypatch.setattr(streamed, "_advanced", lambda *asked: pieces.append(advanced(*asked)) or pieces[-1])
+    seen = run(8)
+    monkeypatch.undo()
+    runs = gdjax.minibatch(SHORT, batch_size=16, rates=0.1, starts=16, key=0, max_steps=8, sampling=stream, width=16)
+    for here, there in zip(jax.tree.leaves(pieces[-1].params), jax.tree.leaves(runs.params), strict=True):
+        np.testing.assert_array_equal(here[:, 0], there)
+    assert len(pieces) == 2 and (np.asarray(seen.status) == gdjax.stopping.RUNNING).all()
 
 
 PEAK = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import chain, repeat
 
 import pytest
@@ -27,17 +26,20 @@ def test_a_job_with_a_count_of_its_own_keeps_it(monkeypatch: pytest.MonkeyPatch)
     assert {sample.count for sample in clock.samples([clock.Job(("a",), lambda count: None, 7, 3)], seed=0)} == {7}
 
 
-def test_what_is_prepared_before_a_sample_is_off_the_clock() -> None:
-    ready: list[int] = []
+def test_what_is_prepared_before_a_sample_is_off_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit takes 2 ms and what is prepared 50: on the clock one unit would do for samples of 4 ms."""
+    now, ready = [0.0], list[int]()
 
     def prepare() -> None:
-        time.sleep(0.05)
+        now[0] += 0.05
         ready.append(1)
 
     def run(count: int) -> None:
         ready.pop()  # it was prepared, once
-        time.sleep(0.002 * count)
+        now[0] += 0.002 * count
 
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
     job = clock.calibrate(("a",), run, min_sample_s=0.004, repeats=3, prepare=prepare)
-    assert job.count < 20, "with the preparation on the clock one unit would be long enough, and 50 ms a sample"
-    assert min(sample.seconds for sample in clock.samples([job], seed=0)) < 0.05 and not ready
+    assert job.count == 3 and not ready
+    assert [sample.seconds for sample in clock.samples([job], seed=0)] == pytest.approx([0.006] * 5)
+    assert not ready
