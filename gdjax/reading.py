@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import jax
@@ -14,6 +14,7 @@ import numpy as np
 
 from gdjax import sampling
 from gdjax.scalars import is_whole
+from gdjax.spare import Spare
 from gdjax.threads import as_here
 
 PyTree = object
@@ -37,7 +38,7 @@ class Stream:
 
     Args:
         buffer: examples that wait in memory, at least twice the batch size, rounded down to a multiple of it; None:
-            256 MiB of them. Some four times as many are held: the next ones are read while the lanes run.
+            256 MiB of them. Some three times as many are held: the next ones are read while the lanes run.
         block: neighbouring examples that are read together; None: 1 MiB of them, at most a sixteenth of the buffer.
 
     Raises:
@@ -58,15 +59,15 @@ class Stream:
     block: int | None = None
 
     def __post_init__(self) -> None:
-        for field in ("buffer", "block"):
-            value = getattr(self, field)
+        for name in ("buffer", "block"):
+            value = getattr(self, name)
             if value is None:
                 continue
             if not is_whole(value):
-                raise TypeError(f"Stream: {field}: must be a whole number of examples (got {value!r}). "
+                raise TypeError(f"Stream: {name}: must be a whole number of examples (got {value!r}). "
                                 "Give an int, or None for the default.")
             if value < 1:
-                raise ValueError(f"Stream: {field}: must be at least 1 (got {value}). It is a number of examples.")
+                raise ValueError(f"Stream: {name}: must be at least 1 (got {value}). It is a number of examples.")
         if self.buffer is not None and self.block is not None and self.block > self.buffer:
             raise ValueError(f"Stream: block: must be at most the buffer of {self.buffer} (got {self.block}). "
                              "Many blocks in a buffer mix better.")
@@ -100,16 +101,18 @@ class Reader:
 
     Args:
         data: pytree of (examples, …) host arrays, memory-mapped or not.
-        cast: device array -> the same in the problem's dtype.
+        like: the same with the dtypes that they have on the device.
         buffer, block: in examples.
         words: (2,) uint32, what the order of blocks is drawn from.
+        spare: memory that buffers are read into.
     """
 
     data: PyTree
-    cast: Callable[[jax.Array], jax.Array]
+    like: PyTree
     buffer: int
     block: int
     words: np.ndarray
+    spare: Spare = field(default_factory=Spare)
 
     @property
     def examples(self) -> int:
@@ -136,7 +139,7 @@ class Reader:
         """Where in the file the rows of a buffer are.
 
         >>> data = np.arange(10)
-        >>> reader = Reader(data, jnp.asarray, buffer=6, block=4, words=np.array([1, 2], np.uint32))
+        >>> reader = Reader(data, data, buffer=6, block=4, words=np.array([1, 2], np.uint32))
         >>> rows = np.concatenate([data[piece] for number in range(5) for piece in reader.pieces(number)])
         >>> np.bincount(rows).tolist()  # 5 buffers of 6 are 3 epochs of 10
         [3, 3, 3, 3, 3, 3, 3, 3, 3, 3]
@@ -161,16 +164,17 @@ class Reader:
     def _load(self, pieces: Iterable[slice], rows: int) -> PyTree:
         places = list(pieces)
 
-        def load(leaf: np.ndarray) -> jax.Array:
-            held, at = np.empty((rows, *leaf.shape[1:]), leaf.dtype), 0
+        def load(leaf: np.ndarray, like: jax.ShapeDtypeStruct) -> jax.Array:
+            most = max(rows, self.buffer)  # all of one size, to be used again
+            held, at = self.spare.array((most, *leaf.shape[1:]), like.dtype)[:rows], 0
             for piece in places:
-                held[at : at + piece.stop - piece.start] = leaf[piece]
-                at += piece.stop - piece.start
-            held[at:] = 0  # what memory held there may be no number of the device's dtype
+                end = at + piece.stop - piece.start
+                held[at:end], at = leaf[piece], end
+            held[at:] = 0  # what memory held there may be no number of this dtype
             forget(leaf)
-            return self.cast(jnp.asarray(held))
+            return jax.device_put(held)
 
-        return jax.tree.map(load, self.data)
+        return jax.tree.map(load, self.data, self.like)
 
 
 def row_bytes(data: PyTree) -> int:

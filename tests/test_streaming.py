@@ -26,7 +26,8 @@ WHOLE = gdjax.Stream(buffer=FIRST, block=FIRST)  # then a buffer is an epoch, sh
 
 def _rows(examples: int, buffer: int, block: int, buffers: int, words: tuple[int, int] = (1, 2)) -> np.ndarray:
     """Row numbers as a reader brings them, (buffers, buffer)."""
-    reader = Reader(np.arange(examples, dtype=np.int32), jnp.asarray, buffer, block, np.array(words, np.uint32))
+    numbers = np.arange(examples, dtype=np.int32)
+    reader = Reader(numbers, numbers, buffer, block, np.array(words, np.uint32))
     return np.stack([np.asarray(buffer) for buffer in reader.buffers(buffers)])
 
 
@@ -42,9 +43,47 @@ def test_an_epoch_of_rows_holds_every_example_once(examples: int, buffer: int, b
 
 
 def test_rows_in_order_end_with_zeros_that_are_not_counted() -> None:
-    reader = Reader(np.arange(1.0, 11.0), jnp.asarray, buffer=4, block=2, words=np.array([1, 2], np.uint32))
+    numbers = np.arange(1, 11, dtype=np.float32)
+    reader = Reader(numbers, numbers, buffer=4, block=2, words=np.array([1, 2], np.uint32))
     found = [(length, rows.tolist()) for length, rows in reader.in_order(4)]
     assert found == [(4, [1, 2, 3, 4]), (4, [5, 6, 7, 8]), (2, [9, 10, 0, 0])]
+
+
+@pytest.mark.parametrize(("held", "dtype"), [
+    ("float64", None), ("float64", "float32"), ("float64", "float64"), ("float32", "float64"), ("float16", None),
+    ("float16", "float32"), ("int64", None), ("uint8", "float32"), ("bool", None)])
+def test_rows_have_the_bits_that_data_in_memory_have_on_the_device(held: str, dtype: str | None) -> None:
+    numbers = np.random.default_rng(0).normal(scale=9, size=(400, 3)) ** 2
+    with jax.enable_x64(dtype == "float64"):
+        problem = gdjax.Problem(name="rows", loss=lambda w, x: jnp.sum(w * x), init=lambda key: jnp.zeros(3),
+                                data=numbers.astype(held), dtype=dtype)
+        reader = Reader(problem.data, problem.like(), buffer=400, block=400, words=np.array([1, 2], np.uint32))
+        rows = reader.load(0)
+        assert rows.dtype == problem.device_data().dtype
+        np.testing.assert_array_equal(np.asarray(rows), np.asarray(problem.device_data()))
+
+
+def test_a_buffer_that_is_used_keeps_its_memory() -> None:
+    """By a device array, a view of it on the host, or what computes on it; after that it is used again."""
+    numbers = np.arange(4000, dtype=np.float32).reshape(1000, 4)
+    reader = Reader(numbers, numbers, buffer=100, block=100, words=np.array([1, 2], np.uint32))
+    arrays = [reader.load(number) for number in range(3)]
+    views = [np.asarray(reader.load(number)) for number in range(3)]
+    work = jax.jit(lambda x: jax.lax.fori_loop(0, 20_000, lambda _, y: jnp.cos(y), x) * 0 + x)
+    results = [work(reader.load(number)) for number in range(10)]
+    for number, result in enumerate(results):
+        np.testing.assert_array_equal(result, np.concatenate([numbers[each] for each in reader.pieces(number)]))
+    for number, (array, view) in enumerate(zip(arrays, views, strict=True)):
+        np.testing.assert_array_equal(array, view)
+        np.testing.assert_array_equal(view, results[number])
+
+
+def test_memory_of_buffers_is_used_again() -> None:
+    numbers = np.zeros((1000, 4), np.float32)
+    reader = Reader(numbers, numbers, buffer=100, block=100, words=np.array([1, 2], np.uint32))
+    places = {buffer.unsafe_buffer_pointer() for buffer in reader.buffers(50)}
+    places |= {rows.unsafe_buffer_pointer() for _, rows in reader.in_order(90)}
+    assert len(places) <= 4 and all(place % 64 == 0 for place in places)
 
 
 def test_nothing_is_read_beyond_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +145,7 @@ def test_steps_are_those_of_a_float64_loop_over_the_flow() -> None:
     begin = gdjax.lanes.draw_starts(problem, jax.random.fold_in(root, gdjax.lanes.KEY_STARTS), 2)
     seeds = gdjax.lanes.streams(jax.random.fold_in(root, gdjax.lanes.KEY_BATCHES), np.array([[0, 0], [1, 0]]))
     words = gdjax.lanes.streams(jax.random.fold_in(root, gdjax.lanes.KEY_BLOCKS), np.zeros((1, 2), np.uint32))[0]
-    rows = Reader(np.arange(130), jnp.asarray, 48, 10, words)
+    rows = Reader(np.arange(130), np.zeros(0, np.int32), 48, 10, words)
     for start in range(2):
         w, flow, buffer = np.asarray(begin[start], np.float64), rows.buffers(steps), np.zeros(0, int)
         for step in range(steps):

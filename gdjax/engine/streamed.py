@@ -66,7 +66,7 @@ class Streamed(Program):
             block: examples read together.
         """
         shape = replace(shape, queue=shape.slots, marks=1)
-        reader = Reader(problem.data, problem.cast, shape.problem.examples, block, _words(jax.random.key(0)))
+        reader = Reader(problem.data, problem.like(), shape.problem.examples, block, _words(jax.random.key(0)))
         return cls(shape, *_compiled(shape), whole=problem, stream=stream, reader=reader)
 
     def of_key(self, root: jax.Array) -> Streamed:
