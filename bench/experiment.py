@@ -139,11 +139,8 @@ def measure(group: Group) -> Result:
     suite, program = group.suite, group.program()
     began = time.perf_counter()
     seed = jax.random.key(suite.seed)
-    short = max(min(group.steps, RANGE_STEPS), int(RANGE_SHARE * group.steps))
-    centre = gdjax.range_test(group.problem, batch_size=group.batch_size, key=jax.random.fold_in(seed, TUNING),
-                              optimizer=group.optimizer, max_steps=short, sampling=group.sampling, program=program)
-    targets = target_losses(group.problem, group.settings)
-    tuned = _tune(group, program, grid(suite, centre), targets, jax.random.fold_in(seed, TUNING))
+    targets, key = target_losses(group.problem, group.settings), jax.random.fold_in(seed, TUNING)
+    tuned = _tune(group, program, grid(suite, _centre(group, program, key)), targets, key)
     chosen = tuned.chosen
     keep = set(zip(chosen.schedule, chosen.horizon, chosen.rate, strict=True))
     winners = {setting: name for setting, name in _named(tuned.grid).items()
@@ -166,6 +163,18 @@ def measure(group: Group) -> Result:
         mark_ratio=float(np.median(reported.marks[1:] / reported.marks[:-1])) if len(reported.marks) > 1 else math.nan,
         widened=tuned.widened,
     )
+
+
+def _centre(group: Group, program: gdjax.Program, key: jax.Array) -> float:
+    """The rate that the grid is centred on, by a short range test; NaN where the suite gives the rates."""
+    suite = group.suite
+    if not isinstance(suite.rates, int):
+        return math.nan
+    short = max(min(group.steps, RANGE_STEPS), int(RANGE_SHARE * group.steps))
+    itself = "constant" in suite.schedules  # else the program lacks what a range test runs: it gets one of its own
+    return gdjax.range_test(group.problem, batch_size=group.batch_size, key=key, optimizer=group.optimizer,
+                            max_steps=short, sampling=group.sampling, width=suite.width,
+                            program=program if itself else None, devices=None if group.streamed else group.devices)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gdjax
-from tests.on_devices import EXACT, SHARDED, SHARED
+from tests.on_devices import EXACT, OVER_HOSTS, SHARDED, SHARED, asked_of
 from tests.once import made_once
 from tests.refusals import LINE, batches, bowl, refused
 
@@ -60,8 +60,7 @@ def _same(name: str, one: Found, asked: object, other: Found, others: object) ->
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6, err_msg=f"{name} {field}")
 
 
-@pytest.mark.parametrize("name", SHARED)
-@pytest.mark.parametrize("asked", [1, 3, [3, 1], DEVICES], ids=str)
+@pytest.mark.parametrize(("name", "asked"), [(name, asked) for name in SHARED for asked in asked_of(name)], ids=str)
 def test_lanes_do_not_depend_on_the_devices_that_share_them(found: Found, name: str, asked: object) -> None:
     _same(name, found, None, found, asked)
 
@@ -139,7 +138,7 @@ def test_hosts_get_the_lanes_of_all_hosts(found: Found, tmp_path: Path) -> None:
     for process, path in zip(hosts, paths, strict=True):
         _ended(process)
         seen = _read(path)
-        for name in [*SHARED, *(name for name, call in SHARDED.items() if call[2] == DEVICES)]:
+        for name in OVER_HOSTS:
             _same(name, found, DEVICES, seen, DEVICES)
 
 

@@ -209,6 +209,7 @@ def _overall(quantity: str, ratios: _Ratios, frame: pd.DataFrame, noise: Noise, 
         means = drawn[picks, np.arange(RESAMPLES)[:, None]].mean(axis=1)
     estimate = NOTHING if np.isnan(means).any() else Estimate(math.exp(value), *percentile_interval(np.exp(means)))
     p = 1.0 if same or np.isnan(means).any() else two_sided_p(value, means)
-    said = verdict(estimate, p, noise.floor, len(kept) if quantity in ONCE else RESAMPLES)
+    samples = len(kept) if quantity in ONCE else int(frame.loc[kept, ["samples_a", "samples_b"]].to_numpy(int).min())
+    said = verdict(estimate, p, noise.floor, samples)
     return row | {"ratio": math.exp(value), "low": estimate.low, "high": estimate.high, "verdict": said.word,
                   "note": said.note}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import RenderableType
 
+from bench.analysis.comparisons import FEWEST
 from bench.analysis.parity import parity_table
 from bench.analysis.sides import Pair, Side
 from bench.analysis.versus import PER_STEP, TO_TARGET, Versus, versus
@@ -48,10 +49,13 @@ class Comparison:
         """Cells in which B takes more than so many times as long as A beyond noise: by the end of the interval.
 
         Of seconds to target and seconds per step, whatever the losses do: a cell that gets to its target later is
-        slower, for whatever reason.
+        slower, for whatever reason. Fewer samples than a verdict needs show that only where B misses the target.
         """
         cells = self.versus.cells[self.versus.cells["quantity"].isin((*TO_TARGET, *PER_STEP))]
-        found = cells[cells["high"].astype(float) * ratio < 1].sort_values("ratio")
+        value, high = (cells[name].astype(float) for name in ("ratio", "high"))
+        told = (cells[["samples_a", "samples_b"]].min(axis=1) >= FEWEST) | (value == 0)
+        noise = 1 / (1 + self.versus.noise.floor)
+        found = cells[told & (value < noise) & (high * ratio < 1)].sort_values("ratio")
         names = [" ".join(filter(None, (str(row["problem"]), str(row["optimizer"]), f"batch {row['batch_size']}",
                                         str(row["schedule"]), str(row["goal"]), str(row["quantity"]))))
                  + f": {times(inverse(row['ratio']))} as long, at least {times(inverse(row['high']))}"

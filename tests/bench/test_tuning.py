@@ -105,6 +105,21 @@ def group_of(suite: Suite) -> Group:
     return Group(suite, suite.settings_for("line-fit"), gdjax.problems.get("line-fit"), "sgd", 100, "cpu")
 
 
+def test_a_suite_needs_no_constant_schedule() -> None:
+    """Its grid is centred where that of one with a constant schedule is."""
+    alone, both = (measure(group_of(a_suite(schedules=names))) for names in (["cosine"], ["constant", "cosine"]))
+    rates = [sorted(set(found.tables["lanes"].query("schedule == 'cosine' and split == 'tuning'").rate))
+             for found in (alone, both)]
+    assert rates[0] == rates[1] and len(rates[0]) == 5
+    assert set(alone.tables["lanes"].schedule) == {"cosine"}
+
+
+def test_rates_that_the_suite_gives_need_no_range_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gdjax, "range_test", lambda *args, **kwargs: pytest.fail("rates are given"))
+    found = measure(group_of(a_suite(rates=[0.05, 0.1], schedules=["cosine"])))
+    assert set(found.tables["lanes"].rate) >= {0.05, 0.1}
+
+
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 def test_a_grid_in_the_wrong_place_is_widened_until_the_winner_is_inside(
     factor: float, monkeypatch: pytest.MonkeyPatch

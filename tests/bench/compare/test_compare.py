@@ -120,6 +120,18 @@ def test_row_25_one_sample_is_too_few(base, tmp_path):
     assert set(steps["note"]) == {"too few samples (got 1, 6 are needed)"}
 
 
+def test_one_sample_of_each_shows_no_slow_down_and_fails_no_gate(tmp_path):
+    def once(name: str, seed: int, factor: float) -> Path:
+        folder = folders.write(tmp_path / name, seed, factor=factor, processes=1)
+        return folders.change(folder, "timing", lambda timing: timing[
+            (timing["quantity"] != "step") | (timing["repeat"] == 5)])
+
+    comparison = compare(once("one", 6, 1.0), once("two", 7, 2.0), tmp_path / "out")
+    assert set(comparison.versus.overall["verdict"]) <= {NOISY, SAME}
+    assert comparison.lines[-1].startswith("Too noisy to tell: B reaches the target 0.5")
+    assert not comparison.slower_than(1.1)
+
+
 def test_row_25_all_diverged_on_both_sides_is_a_tie_on_one_a_miss(base, tmp_path):
     def diverged(folder: Path) -> Path:
         folders.change(folder, "hits", lambda hits: hits.assign(hit=False, steps=np.nan, steps_after=np.nan))

@@ -26,17 +26,20 @@ def test_every_peer_takes_the_same_steps_down_the_valley(peer):
     np.testing.assert_allclose(entry.losses(entry.run())[fine], ours.final_loss[fine], rtol=2e-2, atol=1e-6)
 
 
-@pytest.mark.parametrize(("size", "paired"), [(1, True), (32, True), (8, False)])
-def test_on_the_same_batches_every_peer_has_the_same_losses(size, paired):
+@pytest.mark.parametrize(("size", "paired"), [(32, True), (1, False)])
+def test_on_the_same_batches_every_peer_has_the_same_losses(size, paired, monkeypatch):
     from bench.peers import digits_torch
 
+    monkeypatch.setattr(digits, "PAIRED_STARTS", 3)  # each as long as any
+    monkeypatch.setattr(digits, "OWN_STARTS", 24)
     peers = [digits_jax.mapped, digits_jax.single, digits_torch.batched, digits_torch.by_hand, digits_torch.single]
     assert max(digits.disagreement(size, paired, peer) for peer in peers) < 1e-5
 
 
-def test_on_the_same_batches_networks_of_convolutions_have_the_same_losses():
+def test_on_the_same_batches_networks_of_convolutions_have_the_same_losses(monkeypatch):
     from bench.peers import convolutions
 
+    monkeypatch.setattr(convolutions, "STARTS", 3)
     job = convolutions.job_of()
     assert max(convolutions.disagreement(job, peer) for peer in (convolutions.mapped, convolutions.batched)) < 1e-4
 
