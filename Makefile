@@ -44,8 +44,7 @@ peers:
 	$(RUN) -m bench peers --device $(DEVICE) $(if $(OUT),--out '$(OUT)') $(foreach name,$(ONLY),--only $(name))
 
 test: install
-	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE)
-	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE) --doctest-modules gdjax bench --ignore-glob='bench/test_*.py'
+	JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE) --doctest-modules gdjax bench tests --ignore-glob='bench/test_*.py'
 
 conformance: install
 	CONFORMANCE=whole JAX_PLATFORMS=cpu $(RUN) -m pytest $(SIDE_BY_SIDE) tests/test_conformance.py

@@ -206,4 +206,4 @@ def test_every_public_thing_says_what_it_is(name):
 def test_every_front_door_has_an_example_that_is_run(name):
     assert ">>> " in inspect.getdoc(getattr(gdjax, name))
     make = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"--doctest-modules gdjax bench", make), "examples are run by make test"
+    assert re.search(r"--doctest-modules gdjax bench tests", make), "examples are run by make test"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 LONG = os.environ.get("FAULTS") == "long"
+REAL = LONG or os.environ.get("FAULTS") == "real"
 SHOWN: dict[str, str] = {}  # fault -> what must be seen
 TRIED: dict[str, int] = {}
 SEEN: dict[str, int] = {}

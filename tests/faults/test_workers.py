@@ -10,7 +10,7 @@ import pytest
 from bench import store
 from bench.watch import Watch, oom_kills, ran_out_of_memory
 from tests.faults import runs
-from tests.faults.conftest import LONG, Tally, times
+from tests.faults.conftest import LONG, REAL, Tally, times
 
 ODD = "tests.faults.odd_worker"
 REST = "cell failed with the reason and the last lines of the log after a second try, the rest finishes"
@@ -43,9 +43,9 @@ def test_a_worker_fails(fault: str, trial: int, folder: Path, tally: Tally, monk
         runs.no_orphans(folder)
 
 
-@pytest.mark.skipif(not LONG, reason="the real worker, killed in many ways: in make faults only")
+@pytest.mark.skipif(not REAL, reason="the real worker, killed in many ways: in CI and make faults only")
 @pytest.mark.parametrize(("fault", "trial"), [(fault, trial) for fault, many in REAL_TIMES.items()
-                                              for trial in range(many)])
+                                              for trial in (range(many) if LONG else [0] * (fault != "spins"))])
 def test_the_real_worker_fails(fault: str, trial: int, folder: Path, tally: Tally,
                                monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAULT", fault)
@@ -57,7 +57,7 @@ def test_the_real_worker_fails(fault: str, trial: int, folder: Path, tally: Tall
             assert word in found[100][1]
 
 
-@pytest.mark.skipif(not LONG, reason="the real worker twice: in make faults only")
+@pytest.mark.skipif(not REAL, reason="the real worker twice: in CI and make faults only")
 @pytest.mark.parametrize("trial", times(1, 5))
 def test_memory_runs_out(trial: int, folder: Path, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
     """RLIMIT_AS in the real worker: at no width there is enough, so half of it is tried, then the cell is oom."""
