@@ -44,7 +44,7 @@ def start_fakes(of: Suite, folder: Path, processes: int = 2, wait_s: float = 20.
         for process in range(processes)]
 
 
-def ended(process: subprocess.Popen[str], within_s: float = 60.0) -> tuple[int, str]:
+def ended(process: subprocess.Popen[str], within_s: float = 300.0) -> tuple[int, str]:
     """Exit code and output of a parent."""
     said, _ = process.communicate(timeout=within_s)
     return process.returncode, said
@@ -63,7 +63,7 @@ def gone(process: psutil.Process) -> bool:
         return True
 
 
-def until(what: Callable[[], object], within_s: float = 60.0) -> None:
+def until(what: Callable[[], object], within_s: float = 300.0) -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + within_s
     while not what():

@@ -198,7 +198,7 @@ def start(name: str, tmp_path: Path, **extra: str) -> subprocess.Popen[str]:
 def test_row_20_a_signal_keeps_finished_cells_and_resume_completes_them(tmp_path: Path, number: signal.Signals) -> None:
     process = start("waits", tmp_path)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "False False" in err
     assert "no report: python -m bench report" in out
@@ -207,7 +207,7 @@ def test_row_20_a_signal_keeps_finished_cells_and_resume_completes_them(tmp_path
     assert (found[1], found[99]) == ("finished", "pending")
     assert store.read_run(tmp_path / "run")["finished"] is None
     again = start("waits", tmp_path)
-    out, err = again.communicate(timeout=60)
+    out, err = again.communicate(timeout=300)
     assert again.returncode == 0, err
     assert statuses(tmp_path / "run") == {1: "finished", 13: "finished", 99: "finished"}
 
@@ -215,11 +215,11 @@ def test_row_20_a_signal_keeps_finished_cells_and_resume_completes_them(tmp_path
 def test_a_run_without_step_times_does_not_pass_for_a_whole_one(tmp_path: Path) -> None:
     process = start("waits-timing", tmp_path)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "6 of 6 cells finished in" in out and ", 6 of them without step times" in out
     assert store.read_run(tmp_path / "run")["finished"] is None
-    out, err = start("waits-timing", tmp_path).communicate(timeout=60)
+    out, err = start("waits-timing", tmp_path).communicate(timeout=300)
     assert "6 of 6 cells finished in" in out and "without step times" not in out
     assert store.read_run(tmp_path / "run")["finished"] is not None
 
@@ -251,7 +251,7 @@ def test_a_second_signal_ends_a_deaf_worker_at_once(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert statuses(tmp_path / "run") == {1: "finished", 13: "pending", 99: "pending"}
 
@@ -259,9 +259,9 @@ def test_a_second_signal_ends_a_deaf_worker_at_once(tmp_path: Path) -> None:
 def test_a_killed_parent_takes_its_worker_along_and_frees_the_folder(tmp_path: Path) -> None:
     process = start("deaf", tmp_path)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     again = start("deaf", tmp_path)
-    _, err = again.communicate(timeout=60)
+    _, err = again.communicate(timeout=300)
     assert again.returncode == 0, err
     assert statuses(tmp_path / "run") == {1: "finished", 13: "finished", 99: "finished"}
 
@@ -270,7 +270,7 @@ def test_row_24_two_runs_in_one_folder(tmp_path: Path) -> None:
     process = start("waits", tmp_path)
     assert go(a_suite("waits"), tmp_path / "run", resume=True) == 4
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
 
 
@@ -278,7 +278,7 @@ def test_row_30_a_closed_pipe_an_ascii_terminal_and_40_columns(tmp_path: Path) -
     process = start("fine", tmp_path, LANG="C", LC_ALL="C", PYTHONIOENCODING="ascii", COLUMNS="40", NO_COLOR="1")
     assert process.stdout is not None
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     assert process.stderr is not None
     said = process.stderr.read()
     process.stderr.close()
