@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ class Settings:
         >>> Settings(2.0, 10, [4], [0.1], None).budget(examples=9, batch_size=4)
         10
         """
-        return max(int(-(-self.epochs * examples // batch_size)), self.min_steps)
+        return max(math.ceil(self.epochs * examples / batch_size * (1 - 1e-12)), self.min_steps)  # as in gdjax
 
 
 class Suite(BaseModel):

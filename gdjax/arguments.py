@@ -16,7 +16,7 @@ import numpy as np
 from gdjax import goals, optimizers
 from gdjax import schedules as schedule_table
 from gdjax.lanes import Setting
-from gdjax.names import closest
+from gdjax.names import COLUMNS, closest
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
 from gdjax.reading import Stream
@@ -128,7 +128,7 @@ def budget(problem: Problem, size: int, max_epochs: object, max_steps: object) -
             raise TypeError(f"max_epochs: must be a number of epochs (got {max_epochs!r}). Use for example 10 or 0.5.")
         if not (math.isfinite(max_epochs) and max_epochs > 0):
             raise ValueError(f"max_epochs: must be above 0 and finite (got {max_epochs}). It is the budget of a lane.")
-        found.append(math.ceil(max_epochs * problem.examples / size))
+        found.append(math.ceil(max_epochs * problem.examples / size * (1 - 1e-12)))  # 1.1 · 100 is 110.00000000000001
     if max_steps is not None:
         found.append(positive_int("max_steps", max_steps, "steps"))
     if min(found) >= 2**31 - 1:
@@ -141,9 +141,10 @@ def settings(
 ) -> tuple[Setting, ...]:
     """Settings = schedules × rates × hyper, schedule-major, or the given ones; duplicates dropped with a warning."""
     if given is not None:
-        if rates is not None or hyper is not None:
+        chosen = not (isinstance(schedules, str) and schedules == "constant")
+        if rates is not None or hyper is not None or chosen:
             raise ValueError("settings: give either settings or rates, schedules and hyper (got both). "
-                             "Leave rates=None.")
+                             "Leave rates=None and the others out.")
         found = [given] if isinstance(given, Setting) else list(given)
         for setting in found:
             if not isinstance(setting, Setting):
@@ -201,6 +202,10 @@ def numbers(problem: Problem, optimizer: Optimizer, found: Sequence[Setting]) ->
     """The further hyperparameters of a call with their defaults; all that have a range are checked."""
     given = {name: None for setting in found for name in setting.numbers}
     defaults = optimizers.defaults(optimizer, problem, list(given))
+    for name in defaults:
+        if name in COLUMNS:
+            raise ValueError(f"hyper: {name}: would have the name of a column of all lanes (got {', '.join(COLUMNS)}). "
+                             "Give the optimizer's argument another name.")
     for name, value in optimizers.accepted(optimizer).items():
         if value is not None:
             optimizers.check_number(optimizer, name, value)

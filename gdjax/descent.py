@@ -59,8 +59,9 @@ def minibatch(
             iterates are not averaged, else at marks).
         max_epochs, max_steps: the budget of a lane, whichever comes first; one is required.
         marks: how many times the full-data loss is scored on the way; None: 32 with targets, else only at the end.
-        sampling: "shuffle" (every example once an epoch), "replacement", or for data that memory can't hold "stream" or
-            a `gdjax.Stream`: examples are read in shuffled blocks from memory-mapped arrays.
+        sampling: "shuffle" (every example once an epoch), "replacement" (a batch of all examples draws nothing), or for
+            data that memory can't hold "stream" or a `gdjax.Stream`: examples are read in shuffled blocks from
+            memory-mapped arrays.
         batches: "per-start" (the settings of a start share its batches), "independent" or "common" (one for all lanes).
         stop_at_target: end a lane at the lowest target.
         width: lanes side by side, a multiple of 16, or 1, for bit-equal results in any order; None lets the device
@@ -124,7 +125,7 @@ def minibatch(
                                             **asked)
     compiling.check_program(program, problem, optimizer, size, found, numbers, rule, batches, len(at),
                             limits.tolerance, stall is not None, devices, shard_examples, target_on)
-    return descend(program.of_key(root), found, begin, root, batches, limits, at)
+    return descend(program.of_key(root), optimizer, found, begin, root, batches, limits, at)
 
 
 def bgd(

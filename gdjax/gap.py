@@ -18,7 +18,7 @@ def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> lis
     f₀ is the median loss of 1,001 starts of a fixed key.
 
     Raises:
-        ValueError: the optimum is not known.
+        ValueError: the optimum is not known, or f₀ is not above it.
 
     Example:
         >>> [round(t, 6) for t in gdjax.targets(gdjax.problems.get("parabola"), gaps=[0.0])]
@@ -27,12 +27,19 @@ def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> lis
     if problem.optimum is None:
         raise ValueError(f"problem {problem.name!r}: optimum: is not known, so gaps have no meaning (got None). "
                          "Give target losses instead.")
-    gap = initial_loss(problem) - problem.optimum
+    initial = initial_loss(problem)
+    if not problem.optimum < initial < np.inf:
+        raise ValueError(f"problem {problem.name!r}: initial_loss: must be finite and above the optimum of "
+                         f"{problem.optimum:g} for gaps to have a meaning (got {initial:g}, the median of starts). "
+                         "Draw other starts, or give target losses instead.")
+    gap = initial - problem.optimum
     return [problem.optimum + float(share) * gap for share in gaps]
 
 
 def initial_loss(problem: Problem, losses: Callable[[PyTree], tuple[np.ndarray, np.ndarray]] | None = None) -> float:
     """f₀, the median loss of 1,001 starts of a fixed key: stored with the problem, or computed once.
+
+    A loss that is not finite counts as +inf.
 
     Args:
         losses: what gives losses and gradient norms of many parameters; None: all data on the default device.
@@ -40,10 +47,9 @@ def initial_loss(problem: Problem, losses: Callable[[PyTree], tuple[np.ndarray, 
     >>> gdjax.initial_loss(gdjax.problems.get("bowl")) > 0
     True
     """
-    if problem.initial_loss is None:
+    def median() -> float:
         starts = draw_starts(problem, jax.random.key(1001), 1001)
         loss, _ = losses(starts) if losses else measure(problem, starts)
-        found = float(np.median(loss))
-        object.__setattr__(problem, "initial_loss", found)
-        return found
-    return float(problem.initial_loss)
+        return float(np.median(np.where(np.isfinite(loss), loss, np.inf)))
+
+    return problem.once("initial loss", median) if problem.initial_loss is None else float(problem.initial_loss)

@@ -209,6 +209,7 @@ def _problem_of(runs: Runs, problem: Problem | None) -> Problem:
             raise ValueError(f"problem: {runs.problem!r} is not registered, so its loss is not known here (got None). "
                              "Pass the problem that ran: runs.minima(problem=...).")
         problem = problems.get(runs.problem)
+        _check_loss(runs, problem)
     problem = arguments.problem(problem)
     want, have = ([(leaf.shape[skip:]) for leaf in jax.tree.leaves(tree)] + [jax.tree.structure(tree)]
                   for tree, skip in ((problem.shapes, 0), (runs.params, 1)))
@@ -216,6 +217,21 @@ def _problem_of(runs: Runs, problem: Problem | None) -> Problem:
         raise ValueError(f"problem: is not the one that ran (got {problem.name!r} with parameters {want}, the runs are "
                          f"of {runs.problem!r} with {have}). Pass the problem that ran.")
     return problem
+
+
+def _check_loss(runs: Runs, problem: Problem) -> None:
+    """Raise ValueError where a registered problem of the same name gives another loss than the runs have."""
+    lane = int(np.argmin(runs.final_loss))
+    final = float(runs.final_loss[lane])
+    params = jax.tree.map(lambda leaf: leaf[lane], runs.params)
+    alike = jax.tree.map(np.shape, problem.shapes) == jax.tree.map(np.shape, params)
+    if not alike or not math.isfinite(final):
+        return  # that it has other parameters is told by who asks
+    loss = float(jax.jit(problem.objective)(params, problem.device_data()))
+    if not math.isclose(loss, final, rel_tol=1e-3, abs_tol=1e-3 * abs(float(runs.start_loss[lane]) - final)):
+        raise ValueError(f"problem: the registered {runs.problem!r} is not the one that ran (its loss at the end of "
+                         f"lane {lane} is {loss:g}, the runs have {final:g}). Pass the problem that ran: "
+                         "runs.minima(problem=...).")
 
 
 def _landscape(problem: Problem, runs: Runs, alive: np.ndarray) -> Landscape:

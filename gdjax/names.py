@@ -1,9 +1,12 @@
-"""Look-ups by name: an unknown one is answered with the closest that exists."""
+"""Names that are taken, and look-ups by name: an unknown one is answered with the closest that exists."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+COLUMNS = ("lane", "start", "optimizer", "schedule", "rate", "batch_size", "status", "steps", "examples", "final_loss",
+           "best_loss", "grad_norm", "held_out_loss", "accuracy")  # of `Runs.frame`, beside an optimizer's own numbers
 
 
 def closest(field: str, name: str, known: Iterable[str]) -> str:

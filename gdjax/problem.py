@@ -36,7 +36,8 @@ class Problem:
         loss: `loss(params, example) -> scalar`, the loss of ONE example, a pytree like `data` without its leading axis;
             `loss(params) -> scalar` when `data` is None.
         init: `init(key) -> params`, one random start (any pytree of arrays).
-        data: pytree of arrays sharing their leading (examples) axis, or None.
+        data: pytree of arrays sharing their leading (examples) axis, or None. They are not copied: leave them as they
+            are.
         optimum: the smallest value of J, or None when it is not known.
         batch_loss: `batch_loss(params, batch) -> scalar`, for a loss that does not split into examples; or beside
             `loss` the same mean in a layout that is faster for many examples (`loss` then serves batches of one).
@@ -95,6 +96,10 @@ class Problem:
         if self.optimum is not None and not _are_finite(self.optimum):
             raise ValueError(f"problem {self.name!r}: optimum: must be finite (got {self.optimum}). "
                              "Use None when unknown.")
+        if self.initial_loss is not None and not (
+                _are_finite(self.initial_loss) and (self.optimum is None or self.initial_loss >= self.optimum)):
+            raise ValueError(f"problem {self.name!r}: initial_loss: must be finite and not below the optimum "
+                             f"(got {self.initial_loss}). Use None to have it computed.")
         check_dtype(self.name, self.dtype)
         if self.domain is not None and not (
                 np.shape(self.domain) == (2,) and _are_finite(self.domain) and self.domain[0] < self.domain[1]):

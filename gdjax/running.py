@@ -17,9 +17,12 @@ from gdjax.engine.program import Program
 from gdjax.engine.shape import NEVER, Outcome, Starts
 from gdjax.gap import initial_loss
 from gdjax.lanes import Setting
+from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
 from gdjax.runs import Runs
 from gdjax.stopping import BUDGET, CONVERGED, DIVERGED, DIVERGENCE, Rules
+
+ROUNDING = 1e-6  # of the optimum: an initial gap below it is one of float32's last digits
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,13 @@ class Limits:
 
 
 def descend(
-    program: Program, settings: Sequence[Setting], begin: int | PyTree, root: jax.Array, batches: str,
-    limits: Limits, marks: np.ndarray,
+    program: Program, optimizer: Optimizer, settings: Sequence[Setting], begin: int | PyTree, root: jax.Array,
+    batches: str, limits: Limits, marks: np.ndarray,
 ) -> Runs:
-    """Checked arguments -> Runs: starts drawn and scored, lanes run, ends scored."""
+    """Checked arguments -> Runs: starts drawn and scored, lanes run, ends scored.
+
+    The optimizer is that of the call: the program's may have been another of equal steps and other default numbers.
+    """
     shape = program.shape
     problem, size = program.problem, shape.batch_size
     params = begin
@@ -58,14 +64,14 @@ def descend(
     if not shape.full_batch:
         seeds = lane_tables.streams(jax.random.fold_in(root, lane_tables.KEY_BATCHES), lanes.stream)
     pace = problem.examples / size
-    numbers = optimizers.defaults(shape.optimizer, problem, shape.numbers)
+    numbers = optimizers.defaults(optimizer, problem, shape.numbers)
     hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, limits.max_steps, pace, begun.loss.dtype)
     rules = limits.rules(program, begun.loss.dtype.type)
     inner = np.where(marks < limits.max_steps, marks, NEVER).astype(np.int32)  # the last one is scored by `_ends`
     outcome, ran = program.run_lanes(lanes, begun, seeds, hyper, inner, rules)
     ends = _ends(program, outcome, rules, begun.loss[lanes.start])
     return Runs(
-        problem=problem.name, optimizer=optimizers.name_of(shape.optimizer), batch_size=size, examples=problem.examples,
+        problem=problem.name, optimizer=optimizers.name_of(optimizer), batch_size=size, examples=problem.examples,
         max_steps=limits.max_steps, schedules=tuple(each.schedule.label for each in settings),
         rates=tuple(each.rate for each in settings), hyper=tuple({**numbers, **each.numbers} for each in settings),
         targets=limits.targets, target_on=shape.target_on,
@@ -128,7 +134,8 @@ def _divergence_limit(program: Program) -> float:
     optimum = program.problem.optimum
     if optimum is None:
         return math.inf
-    return optimum + DIVERGENCE * (initial_loss(program.problem, program.measure) - optimum)
+    gap = initial_loss(program.problem, program.measure) - optimum
+    return optimum + DIVERGENCE * gap if gap > ROUNDING * abs(optimum) else math.inf
 
 
 def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 import gdjax
 from gdjax import schedules
+from gdjax.names import COLUMNS
 from tests.refusals import BOWL, batches, bowl, refused
 
 
@@ -188,3 +189,31 @@ def test_row_12_seeds(key, error):
 def test_row_12_several_keys_are_not_one():
     with refused(TypeError, "key: must be a whole number or one JAX key", "jax.random.key(0)"):
         bowl(key=jax.random.split(jax.random.key(0)))
+
+
+@pytest.mark.parametrize("name", ["start", "steps", "rate", "final_loss", "accuracy"])
+def test_a_number_with_the_name_of_a_column_is_refused(name: str) -> None:
+    """It would take the column's place."""
+    scope: dict = {"optax": optax}
+    exec(f"def made(learning, {name}=1.0): return optax.sgd(learning * {name})", scope)
+    with refused(ValueError, f"hyper: {name}: would have the name of a column"):
+        bowl(optimizer=scope["made"], hyper={name: [1.0, 2.0]})
+
+
+def test_the_columns_that_are_known_are_those_of_a_frame() -> None:
+    digits = gdjax.problems.get("digits-held-out")
+    frame = gdjax.bgd(digits, rates=0.1, starts=1, key=0, max_steps=1).frame()
+    assert tuple(frame) == COLUMNS
+
+
+def test_settings_go_with_no_schedules() -> None:
+    with refused(ValueError, "settings: give either settings or rates, schedules and hyper (got both)"):
+        bowl(rates=None, schedules="linear", settings=[gdjax.Setting("constant", 0.1)])
+
+
+@pytest.mark.parametrize(("epochs", "size", "steps"), [(1.1, 1, 110), (1.1, 10, 11), (0.7, 10, 7), (1.05, 10, 11),
+                                                        (1e-9, 10, 1)])
+def test_a_budget_in_epochs_is_not_a_step_longer_by_rounding(epochs: float, size: int, steps: int) -> None:
+    problem = gdjax.Problem(name="hundred", loss=lambda w, e: (w - e) ** 2, init=lambda key: jnp.zeros(()),
+                            data=np.arange(100.0))
+    assert gdjax.arguments.budget(problem, size, epochs, None) == steps

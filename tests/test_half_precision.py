@@ -107,3 +107,22 @@ def test_streamed_examples_are_averaged_in_single_precision() -> None:
                          init=lambda key: jnp.ones((), jnp.bfloat16), data=np.ones(40_000, np.float32))
     runs = gdjax.minibatch(ones, batch_size=100, rates=0.0625, starts=1, key=0, max_steps=1, sampling="stream")
     assert (runs.start_loss[0], runs.final_loss[0], runs.grad_norm[0]) == (1, 0.9375, 1)
+
+
+def test_a_mean_of_iterates_in_half_precision_goes_on_after_many_steps() -> None:
+    """The mean of what a float64 loop over the same bfloat16 iterates gives: its last steps count as its first."""
+    data = np.random.default_rng(1).normal(1.5, 1.0, 400).astype(np.float32)
+    problem = gdjax.Problem(name="half-mean", loss=lambda w, e: 0.5 * (w - e) ** 2, data=data,
+                            init=lambda key: jax.random.normal(key, ()).astype(jnp.bfloat16))
+    runs = gdjax.sgd(problem, optimizer=gdjax.optimizers.averaged(optax.sgd), rates=0.5, starts=4, key=0, max_epochs=20)
+    assert runs.params.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(np.asarray(runs.params, np.float32), np.float32(jnp.bfloat16(1.417)))
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16, jnp.float16])
+def test_a_plateau_is_seen_whatever_the_precision_of_the_parameters(dtype: object) -> None:
+    """At a rate of 1 the point hops between ±0.5 for ever; each halving of the rate takes it nearer to 0."""
+    problem = gdjax.Problem(name=f"hop-{np.dtype(dtype)}", init=lambda key: jnp.asarray(0.5, dtype),
+                            loss=lambda w: jnp.abs(w.astype(jnp.float32)) + 0.505)
+    runs = gdjax.bgd(problem, optimizer="plateau", rates=1.0, starts=1, key=0, max_steps=400)
+    assert float(runs.final_loss[0]) == pytest.approx(0.505, abs=1e-3)

@@ -328,3 +328,12 @@ def test_the_problem_must_be_the_one_that_ran(valley):
         dataclasses.replace(valley, problem="parabola").minima()
     with pytest.raises(TypeError, match=r"problem: must be a gdjax.Problem"):
         valley.minima(problem="himmelblau")
+
+
+def test_a_problem_of_ones_own_with_a_registered_name_is_not_taken_for_that():
+    mine = dataclasses.replace(gdjax.problems.get("bowl"), loss=lambda x: 1 + jnp.sum((x - 3) ** 4), optimum=1.0,
+                               initial_loss=None)
+    runs = gdjax.bgd(mine, rates=1e-3, starts=8, key=0, max_steps=200)
+    with pytest.raises(ValueError, match="the registered 'bowl' is not the one that ran"):
+        runs.minima()
+    assert runs.minima(problem=mine).lanes.sum() == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import jax
@@ -171,3 +172,19 @@ def test_held_out_loss_and_accuracy_stand_beside_the_final_loss(tmp_path):
     assert frame.accuracy.tolist() == [0.75] * 6, "one of four held-out labels disagrees with its sign"
     runs.save(tmp_path / "runs.npz")
     assert gdjax.Runs.load(tmp_path / "runs.npz").frame().equals(frame)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_numbers_of_a_wrapper_are_those_of_the_call_not_of_one_before(compiled):
+    """Two that differ in their numbers alone share a program; w ← (1 − 4·factor·η) w in one step."""
+    problem = dataclasses.replace(TWO, name="again")
+    before = mixed(optax.sgd, {"a": 1.0, "b": 1.0})
+    program = gdjax.compile(problem, batch_size=1, optimizer=before) if compiled else None
+    for factor in (0.5, 0.0, 1.0):
+        runs = gdjax.bgd(problem, optimizer=mixed(optax.sgd, {"a": 1.0, "b": factor}), rates=0.1, starts=1, key=0,
+                         max_steps=1, program=program)
+        assert [float(leaf[0]) for leaf in runs.params["b"]] == pytest.approx([1 - 0.4 * factor] * 2, rel=1e-6)
+        assert runs.frame()["factor.b"].tolist() == [factor]
+    ends = {after: float(gdjax.bgd(LINE, optimizer=averaged(optax.sgd, after=after), rates=0.05, starts=1, key=0,
+                                   max_steps=40).final_loss[0]) for after in (0, 20)}
+    assert ends[20] < ends[0], "the mean of the later iterates is nearer"

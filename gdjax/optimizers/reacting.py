@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
 from gdjax.optimizers.making import AT_LEAST_1, SHARE, SHARE_OR_0, within
+from gdjax.precision import at_least_float32
 
 HALVINGS = 40  # of a backtracking search: a step 1e-12 of the first one is none
 SEARCHES = 30  # evaluations of one line search
@@ -57,7 +58,7 @@ def plateau(
     """
 
     def init(params: optax.Params) -> PlateauState:
-        zero = jnp.zeros((), jax.tree.leaves(params)[0].dtype)
+        zero = at_least_float32(jnp.zeros((), jax.tree.leaves(params)[0].dtype))  # of losses
         return PlateauState(zero + jnp.inf, zero, jnp.int32(0), jnp.int32(0), zero + 1)
 
     def update(
@@ -78,7 +79,7 @@ def plateau(
             jnp.where(full, jnp.where(falls, 0, waited), state.waited),
             scale,
         )
-        return jax.tree.map(lambda leaf: scale * leaf, updates), after
+        return jax.tree.map(lambda leaf: scale.astype(leaf.dtype) * leaf, updates), after
 
     return optax.chain(optax.sgd(rate), optax.GradientTransformationExtraArgs(init, update))
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from gdjax.optimizers.making import Numbers, Optimizer, Wrapper
+from gdjax.precision import at_least_float32
 from gdjax.problem import PyTree
 from gdjax.sampling import hash32
 from gdjax.scalars import is_real, is_whole
@@ -231,7 +232,7 @@ class Averaged(Wrapper):
         begins = own["average_after"]
 
         def init(params: optax.Params) -> AveragedState:
-            return AveragedState(jnp.int32(0), params, inner.init(params))
+            return AveragedState(jnp.int32(0), jax.tree.map(at_least_float32, params), inner.init(params))
 
         def update(
             updates: optax.Updates, state: AveragedState, params: optax.Params | None = None, *, value: jax.Array,
@@ -240,8 +241,8 @@ class Averaged(Wrapper):
             updates, after = inner.update(updates, state.inner, params, value=value, grad=grad, value_fn=value_fn)
             step = state.step + 1
             share = 1 / jnp.maximum(step - begins, 1.0)
-            mean = jax.tree.map(lambda mean, new: mean + share.astype(mean.dtype) * (new - mean), state.mean,
-                                optax.apply_updates(params, updates))
+            mean = jax.tree.map(lambda mean, new: mean + share.astype(mean.dtype) * (new.astype(mean.dtype) - mean),
+                                state.mean, optax.apply_updates(params, updates))
             return updates, AveragedState(step, mean, after)
 
         return optax.GradientTransformationExtraArgs(init, update)
@@ -249,7 +250,9 @@ class Averaged(Wrapper):
 
 def scored(optimizer: Optimizer, params: PyTree, state: optax.OptState) -> PyTree:
     """The parameters that are scored and returned: the mean of an averaged optimizer, else the parameters."""
-    return state.mean if averages(optimizer) else params
+    if not averages(optimizer):
+        return params
+    return jax.tree.map(lambda mean, leaf: mean.astype(leaf.dtype), state.mean, params)
 
 
 def averages(optimizer: Optimizer) -> bool:
