@@ -23,7 +23,8 @@ def test_a_problem_made_from_another_has_a_gap_of_its_own() -> None:
     assert 1 < before < 1.2
     far = replace(NEAR, **FAR)
     assert gdjax.targets(far, [0.1])[0] == pytest.approx(100 + 0.1 * 1e4, rel=0.02)
-    assert set(gdjax.bgd(far, rates=0.1, starts=2, key=0, max_steps=100, tolerance=1e-2).frame().status) == {"converged"}
+    runs = gdjax.bgd(far, rates=0.1, starts=2, key=0, max_steps=100, tolerance=1e-2)
+    assert set(runs.frame().status) == {"converged"}
     assert gdjax.targets(NEAR, [0.1])[0] == before and NEAR.initial_loss is None
 
 
