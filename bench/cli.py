@@ -26,7 +26,7 @@ from bench.merge import merge_folders
 from bench.opening import place_for
 from bench.parent import BAD_INPUT, FOLDER, NO_DEVICE, REGRESSION
 from bench.reporting import show_table, write_report
-from bench.shards import Shard, shard_from, shards_for
+from bench.shards import Shard, shard_from, shards_for, suite_words
 from bench.size import Room, size_of
 from bench.store import FolderError
 from bench.suite import Suite, load_suite, narrowed
@@ -93,7 +93,7 @@ def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], devi
         sys.exit(BAD_INPUT)
     size = size_of(loaded) if shard is None else size_of(loaded).share(shard.of)
     if loaded.claims is None and not follows:
-        display.line(f"{loaded.name}{'' if shard is None else f', shard {shard}'}: {size}")
+        display.line(f"{suite_words(loaded.name, shard)}: {size}")
     if size.too_large and not yes:
         display.error(f"error: {suite}: is very large (got {size}). Shorten its axes, or add --yes.")
         sys.exit(BAD_INPUT)

@@ -2,8 +2,8 @@
 
 The headline of a problem is the seconds of one training (solo) that the soonest cell needs to its headline target
 (`bench.analysis.answer`), 0 where half of its starts meet it at once, ∞ where none reached any target in half of its
-starts. The headline of a run is the geometric mean over its problems. Two headlines are of one series only if suite,
-device, machine, configuration and every problem's headline target are the same.
+starts. The headline of a run is the geometric mean over its problems. Two headlines are of one series only if suite
+(or shard of it), device, machine, configuration and every problem's headline target are the same.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from bench.analysis.intervals import NOTHING, Estimate
 from bench.analysis.ranking import rank, reached
 from bench.analysis.words import batch_words, schedule_label, seconds_number
 from bench.machines import machine_words
+from bench.shards import suite_words
 
 DEEPEST = 3  # folders below the one that is given
 NEEDED = ("problem", "batch_size", "schedule", "target", "success_rate", "ert_steps", "final_loss_median",
@@ -155,9 +156,9 @@ def entry_of(folder: Path, name: str) -> Entry:
     else:
         winners = winners_of(_summary(folder / "summary.csv"))
         note = "" if winners else "summary.csv has no rows"
-    return Entry(name, started, f"{str(commit)[:7]}{dirty}" if commit else "–", run["suite"], run["device"],
-                 machine_words(environment, run["device"]), run["config_hash"][:7], run["finished"] is not None,
-                 cell_counts(run), winners, note)
+    return Entry(name, started, f"{str(commit)[:7]}{dirty}" if commit else "–",
+                 suite_words(run["suite"], run.get("shard")), run["device"], machine_words(environment, run["device"]),
+                 run["config_hash"][:7], run["finished"] is not None, cell_counts(run), winners, note)
 
 
 def winners_of(summary: pd.DataFrame) -> tuple[Winner, ...]:

@@ -31,6 +31,15 @@ class Shard(NamedTuple):
         return f"{self.number}/{self.of}"
 
 
+def suite_words(suite: str, shard: Sequence[int] | None) -> str:
+    """What is run: the suite's name, and its shard (number, of) where it is one of it.
+
+    >>> suite_words("quick", Shard(2, 4)), suite_words("quick", None)
+    ('quick, shard 2/4', 'quick')
+    """
+    return suite if shard is None else "{}, shard {}/{}".format(suite, *shard)
+
+
 def shard_from(text: str, suite: Suite) -> Shard:
     """The shard k of K that "k/K" asks for.
 

@@ -169,6 +169,18 @@ def test_a_target_met_at_the_start_takes_no_time(tmp_path: Path) -> None:
     assert not any(box.overlaps(axes.xaxis.label.get_window_extent()) for axes in figure.axes)
 
 
+def test_a_shard_is_no_whole_run_of_its_suite(tmp_path: Path) -> None:
+    for day, (name, shard) in enumerate([("whole", None), ("one", [1, 2]), ("two", [2, 2]), ("again", [1, 2])], 1):
+        make(tmp_path / name, f"2026-01-0{day}", times(TWO, 2 if shard else 1))
+        if shard:
+            path = tmp_path / name / "run.json"
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"shard": shard}))
+    assert series(tmp_path) == {"quick on cpu: AMD EPYC, 2 cores": ["whole"],
+                                "quick, shard 1/2 on cpu: AMD EPYC, 2 cores": ["one", "again"],
+                                "quick, shard 2/2 on cpu: AMD EPYC, 2 cores": ["two"]}
+    assert [entry.suite for entry in history.read(tmp_path).entries][:2] == ["quick", "quick, shard 1/2"]
+
+
 @pytest.mark.parametrize("change", [{"device": "gpu", "device_kind": "NVIDIA H100"}, {"cpu_model": "Intel Xeon"},
                                     {"config_hash": "deadbee00"}, {"affinity": [0]}])
 def test_what_is_not_the_same_is_another_line(tmp_path: Path, change: dict) -> None:
