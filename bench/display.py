@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 
 PLAIN_EVERY_S = 10.0  # seconds between progress lines where there is no terminal
+NO_EDGE = 10_000  # columns of a file or a pipe
 
 
 class Display:
@@ -31,6 +32,8 @@ class Display:
         if callable(reconfigure):
             reconfigure(errors="replace")  # LANG=C must not end a run
         self._console = _Console(file=self._stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        if not self._console.is_terminal and not os.environ.get("COLUMNS"):  # rich takes 80, or a width of stdin's
+            self._console.width = NO_EDGE
         self._live = self._console.is_terminal and not self._console.is_dumb_terminal
 
     def line(self, text: str) -> None:

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from rich import box
-from rich.table import Table
 
 from bench import store
 from bench.analysis.answer import cell_counts, headline_target
@@ -26,6 +24,7 @@ from bench.analysis.intervals import NOTHING, Estimate
 from bench.analysis.ranking import rank, reached
 from bench.analysis.words import batch_words, schedule_label, seconds_number
 from bench.machines import machine_words
+from bench.rows import Rows
 from bench.shards import suite_words
 
 DEEPEST = 3  # folders below the one that is given
@@ -150,12 +149,12 @@ def entry_of(folder: Path, name: str) -> Entry:
     winners: tuple[Winner, ...] = ()
     note = ""
     if "claims" in run["config"]:
-        note = "a study of claims"
+        note = "is a study of claims"
     elif not (folder / "summary.csv").exists():
-        note = "no summary.csv"
+        note = "has no summary.csv; python -m bench report makes it again"
     else:
         winners = winners_of(_summary(folder / "summary.csv"))
-        note = "" if winners else "summary.csv has no rows"
+        note = "" if winners else "has no rows in summary.csv"
     return Entry(name, started, f"{str(commit)[:7]}{dirty}" if commit else "–",
                  suite_words(run["suite"], run.get("shard")), run["device"], machine_words(environment, run["device"]),
                  run["config_hash"][:7], run["finished"] is not None, cell_counts(run), winners, note)
@@ -189,20 +188,14 @@ def winners_of(summary: pd.DataFrame) -> tuple[Winner, ...]:
     return tuple(found)
 
 
-def table(history: History) -> Table:
+def table(history: History) -> Rows:
     """The runs, oldest first, for a terminal."""
     several = len({entry.machine for entry in history.entries}) > 1
-    shown = Table(box=box.SIMPLE_HEAD, caption_justify="left",
-                  caption=None if several else f"all on {history.entries[0].machine}")
-    for heading in ("date (UTC)", "commit", "suite", "device", *["machine"] * several, "cells", "headline", "folder"):
-        shown.add_column(heading, justify="right" if heading in ("cells", "headline") else "left", overflow="fold",
-                         no_wrap=heading not in ("machine", "folder", "headline"), min_width=len(heading))
-    for entry in history.entries:
-        done, expected = entry.cells
-        shown.add_row(f"{entry.started:%Y-%m-%d %H:%M}", entry.commit, entry.suite, entry.device,
-                      *[entry.machine] * several, f"{done}/{expected}",
-                      entry.note or seconds_number(entry.headline), entry.folder)
-    return shown
+    headings = ["date (UTC)", "commit", "suite", "device", *["machine"] * several, "cells", "headline", "folder"]
+    rows = [[f"{entry.started:%Y-%m-%d %H:%M}", entry.commit, entry.suite, entry.device, *[entry.machine] * several,
+             "{}/{}".format(*entry.cells), seconds_number(entry.headline), entry.folder] for entry in history.entries]
+    return Rows(headings, rows, right=("cells", "headline"),
+                caption=None if several else f"all on {history.entries[0].machine}")
 
 
 def lines(history: History) -> Iterator[str]:
@@ -210,8 +203,8 @@ def lines(history: History) -> Iterator[str]:
     yield ("headline: seconds of one training to the smallest target that half of the starts reach, with the soonest "
            "batch size and schedule; geometric mean over the problems")
     for entry in history.entries:
-        if entry.note == "no summary.csv":
-            yield f"no headline: {entry.folder} has no summary.csv; python -m bench report makes it again"
+        if entry.note:
+            yield f"no headline: {entry.folder} {entry.note}"
         elif entry.winners and math.isnan(entry.headline):
             yield f"no headline: {entry.folder} has problems whose steps were not timed"
         elif entry.headline == 0:

@@ -60,8 +60,10 @@ class VerdictTable:
         room = options.max_width - _FIXED - name - _GAP
         table = Table(box=None, show_header=False, padding=(0, _GAP, 0, 0), pad_edge=False)
         table.add_column(justify="right", width=_NUMBER)
-        for width in (name, _VERDICT, *([room] if room >= _ROOMY else [])):
+        for width in (name, _VERDICT):
             table.add_column(no_wrap=True, overflow="ellipsis", width=width)
+        if room >= _ROOMY:
+            table.add_column(no_wrap=True, overflow="ellipsis", max_width=room)
         for row in self.rows:
             look = LOOKS[row.verdict]
             cells = [Text(str(row.number)), Text(row.name), Text(f"{look.symbol} {row.verdict}", style=look.colour)]

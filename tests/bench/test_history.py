@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import shutil
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.markers import CARETDOWN
+from rich.console import Console
 
 from bench import cli as command_line
 from bench import history, history_picture
@@ -243,7 +245,7 @@ def test_what_cant_be_read_is_named_and_the_rest_is_listed(tmp_path: Path) -> No
                  "not-csv: summary.csv: cannot be read (got ", "broken: run.json: cannot be read (got ",
                  "list: run.json: is not a manifest of a run (got no object)"):
         assert f"passed over: {text}" in said
-    assert "no-rows" in said and "summary.csv has no rows" in said
+    assert "no headline: no-rows has no rows in summary.csv" in said
     assert "not drawn: unfinished has 1 of 2 cells and is not at its end" in said
     assert "no headline: unreported has no summary.csv; python -m bench report makes it again" in said
     assert "no headline: untimed has problems whose steps were not timed" in said
@@ -299,6 +301,28 @@ def test_the_table_fits_the_terminal(tree: Path, width: str, tmp_path: Path) -> 
     assert done.exit_code == 0
     table = done.output.partition("headline: seconds of")[0]
     assert max(map(len, table.splitlines())) <= int(width)
+    assert "headline" in table and "60 ms" in table
+    assert all(entry.folder in table for entry in history.read(tree).entries)
+
+
+@pytest.mark.parametrize("width", ["20", "40", "60", "80"])
+def test_a_long_name_is_folded_and_not_cut(tmp_path: Path, width: str) -> None:
+    name = "a-folder-of-a-name-that-is-longer-than-some-terminals-are-wide-20260101-100000"
+    make(tmp_path / name, "2026-01-01", TWO)
+    stream = io.StringIO()
+    Console(file=stream, width=int(width)).print(history.table(history.read(tmp_path)))
+    shown = stream.getvalue().splitlines()
+    assert max(map(len, shown)) <= int(width)
+    start = max(line.find("a-folder") for line in shown)
+    assert name in "".join(line[start:].strip() for line in shown)
+
+
+def test_without_a_terminal_a_row_is_a_line(tmp_path: Path) -> None:
+    make(tmp_path / ("folder-" * 30), "2026-01-01", TWO)
+    done = CliRunner(env={"COLUMNS": None}).invoke(command_line.cli, ["history", str(tmp_path), "--out",
+                                                                      str(tmp_path / "a.png")])
+    [row] = [line.split() for line in done.output.splitlines() if line.startswith("2026")]
+    assert row[-1] == "folder-" * 30 and len(row) == 9
 
 
 @pytest.fixture

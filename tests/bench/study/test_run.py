@@ -100,3 +100,9 @@ def test_the_terminal_has_one_line_for_each_claim_at_any_width(width: int, encod
     assert all(line.split()[0] == str(row.number) for line, row in zip(lines, rows, strict=True))
     assert all(row.verdict in line for line, row in zip(lines, rows, strict=True))
     assert all(("0.4998" in line) == (width == 140) for line in lines)
+
+
+def test_where_there_is_no_edge_a_line_ends_with_its_text() -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=10_000).print(VerdictTable([Judged(1, "noise floor", "holds", "1.02×")]))
+    assert len(stream.getvalue()) < 80
