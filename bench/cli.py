@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from bench.bad_input import SuiteError
 from bench.cli_pictures import DEVICES, basins, growth, stream
 from bench.cli_targets import find_targets
 from bench.cluster import EXECUTORS, cluster_from, run_over
+from bench.command import command
 from bench.display import Display
 from bench.doctor import check_machine
 from bench.executors import modules_of, run_suite
@@ -121,9 +121,8 @@ def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], devi
     if code and code not in (FOLDER, NO_DEVICE, BAD_INPUT):
         which += [] if shard is None else [f"--shard={shard}"]
         which += [] if meeting is None else meeting.options
-        again = ["python", "-m", "bench", "run", suite, *which, "--out", str(folder), "--resume"]
         where = "" if meeting is None else " (on every host, with its --process-id)"
-        display.line(f"to go on{where}: {shlex.join(again)}")
+        display.line(f"to go on{where}: {command('run', suite, *which, '--out', folder, '--resume')}")
     sys.exit(code)
 
 

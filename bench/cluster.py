@@ -13,6 +13,7 @@ from typing import Protocol, cast
 
 from bench import environment, store
 from bench.bad_input import SuiteError, field_error
+from bench.command import command
 from bench.display import Display
 from bench.manifest import LABEL
 from bench.merge import merge_folders, missing
@@ -132,8 +133,8 @@ def run_over(cluster: Cluster, suite: Suite, device: str, arguments: Sequence[st
                              + (last[-1] if ended.code in MERGED else f"exit code {ended.code}: {' | '.join(last)}"))
         bad = [code for code in codes if code not in MERGED]
         if bad:
-            there = " ".join(str(place) for place in places if (place / store.MANIFEST).exists())
-            merge = f"; python -m bench merge {there} --out {folder} merges what there is" if there else ""
+            there = [place for place in places if (place / store.MANIFEST).exists()]
+            merge = f"; {command('merge', *there, '--out', folder)} merges what there is" if there else ""
             display.error(f"error: {len(bad)} of {shards} shards could not go on (see above). What is finished is "
                           f"kept: the same command with --resume goes on{merge}.")
             return bad[0] if set(bad) == {bad[0]} and bad[0] > 0 else CELLS_FAILED

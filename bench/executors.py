@@ -9,6 +9,7 @@ from typing import NamedTuple
 from bench import environment, machines, store
 from bench.cells import group_of, groups_of, noise_group, timing_group_of
 from bench.child import LOG, Child, Message, Signals
+from bench.command import command
 from bench.display import Display
 from bench.hosts import Hosts, gathered
 from bench.meeting import Meeting, share
@@ -333,7 +334,7 @@ class _Session:
             reported = write_report(self.folder, self.modules.report, self.display)
         else:
             reported = True
-            self.display.line(f"no report: python -m bench report {self.folder} makes one of what is finished.")
+            self.display.line(f"no report: {command('report', self.folder)} makes one of what is finished.")
         unit = "claims" if self.suite.claims else "cells"
         self.display.line(f"{len(done)} of {len(run['cells'])} {unit} finished in {self.folder}"
                           + (f", {len(untimed)} of them without step times" if untimed else ""))

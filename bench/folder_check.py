@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import files, store
 from bench.cells import cell_name, gradient_group, groups_of
+from bench.command import command
 from bench.doctor import Findings
 from bench.noise import parts_of_repeats
 from bench.shards import split_problems
@@ -103,9 +104,10 @@ def _shard(run: Run) -> str:
 
 def _remedies(folder: Path, run: Run, damaged: bool, incomplete: bool, extra: bool) -> Iterator[str]:
     if damaged or incomplete:
-        part = " --shard {}/{}".format(*run["shard"]) if "shard" in run else ""
-        yield (f"mend: python -m bench run SUITE --out {folder}{part} --resume runs what is missing or damaged; "
-               f"python -m bench report {folder} makes tables and report again.")
+        part = ["--shard", "{}/{}".format(*run["shard"])] if "shard" in run else []
+        again = command("run", "SUITE", "--out", folder, *part, "--resume")
+        yield (f"mend: {again} runs what is missing or damaged; {command('report', folder)} makes tables and report "
+               "again.")
     else:
         yield "everything is there."
     if extra:

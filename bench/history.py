@@ -23,6 +23,7 @@ from bench.analysis.goals import Goal
 from bench.analysis.intervals import NOTHING, Estimate
 from bench.analysis.ranking import rank, reached
 from bench.analysis.words import batch_words, schedule_label, seconds_number
+from bench.command import command
 from bench.machines import machine_words
 from bench.rows import Rows
 from bench.shards import suite_words
@@ -151,7 +152,7 @@ def entry_of(folder: Path, name: str) -> Entry:
     if "claims" in run["config"]:
         note = "is a study of claims"
     elif not (folder / "summary.csv").exists():
-        note = "has no summary.csv; python -m bench report makes it again"
+        note = f"has no summary.csv; {command('report', folder)} makes it again"
     else:
         winners = winners_of(_summary(folder / "summary.csv"))
         note = "" if winners else "has no rows in summary.csv"

@@ -20,6 +20,7 @@ from bench.cells import (
     timing_group,
     timing_group_of,
 )
+from bench.command import command
 from bench.display import Display
 from bench.executors import modules_of
 from bench.noise import parts_of_repeats
@@ -306,7 +307,7 @@ def _named(cells: Sequence[Cell | ClaimCell]) -> str:
 
 def _todo(cells: Iterable[Cell | ClaimCell], out: Path) -> str:
     shards = [str(shard_of(label)) for label in shards_of(cells) if label is not None]
-    here = f"python -m bench run SUITE --out {out} --resume"
+    here = command("run", "SUITE", "--out", out, "--resume")
     if not shards:
         return f"go on: {here}."
     return f"run shard{'s' * (len(shards) > 1)} {', '.join(shards)} and merge again, or go on here: {here}."
@@ -320,4 +321,4 @@ def _to_know(run: Run, out: Path) -> Iterator[str]:
     there = sum(gradient_group(name) in run["made_on"] for name in noisy)
     if there < len(noisy):
         yield (f"gradient noise scale of {there} of {len(noisy)} problems: it needs all batch sizes of a problem; "
-               f"python -m bench run SUITE --out {out} --resume measures the others.")
+               f"{command('run', 'SUITE', '--out', out, '--resume')} measures the others.")

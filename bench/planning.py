@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import gdjax
 from bench.bad_input import closest, field_error
+from bench.command import command
 from bench.experiment import Group, sampling_of, schedule_errors, target_losses
 from bench.gradient_noise import has_noise
 from bench.suite import Settings, Suite
@@ -59,7 +60,7 @@ def _check_problem(problem: gdjax.Problem, name: str, settings: Settings) -> Non
                f"gaps are of the loss, not of target_on = {settings.target_on!r}")
         raise ValueError(f"problem {name!r}: {why} (got no targets). Give targets = "
                          f'{{ "{name}" = [{settings.target_on}, …] }}, or find some: '
-                         f"python -m bench targets {name} --suite FILE.")
+                         f"{command('targets', name, '--suite', 'FILE')}.")
 
 
 def _size_error(group: Group, name: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.child import LOG, Child, Message
+from bench.command import command
 from bench.display import Display
 from bench.store import FolderError
 
@@ -17,10 +18,10 @@ def write_report(folder: Path, module: str, display: Display) -> bool:
     """
     said = _written(folder, module)
     if said["kind"] == "no_room":
-        raise FolderError(f"{said['text']}. The results are kept: make room, then python -m bench report {folder}.")
+        raise FolderError(f"{said['text']}. The results are kept: make room, then {command('report', folder)}.")
     if said["kind"] == "error":
         display.error(f"error: report: could not be written (got {said['text']}). "
-                      f"The results are kept; see {folder / LOG}, then python -m bench report {folder}.")
+                      f"The results are kept; see {folder / LOG}, then {command('report', folder)}.")
         return False
     shown = said["shown"]
     if shown is None:

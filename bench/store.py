@@ -17,6 +17,7 @@ import filelock
 
 from bench import files
 from bench.checks import check_tables
+from bench.command import command
 from bench.manifest import SCHEMA, Run, wrong_key
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ def collect(folder: Path, checked: Sequence[Path] | None = None) -> list[str]:
             files.write_whole(folder / f"{name}.parquet", write)
         except OSError as error:
             raise FolderError(f"{folder / name}.parquet: cannot be written (got {error.strerror or error}). "
-                              "The parts are kept: make room, then python -m bench report.") from None
+                              f"The parts are kept: make room, then {command('report', folder)}.") from None
     return [f"parts/{part.name}: {trouble} (left out)." for part, trouble in troubles.items() if trouble is not None]
 
 

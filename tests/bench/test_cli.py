@@ -84,6 +84,12 @@ def test_row_15_a_million_cells_need_yes(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_command_that_is_suggested_can_be_typed_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "my runs"
+    code, said = call("run", a_file(tmp_path, "fine"), "--no-report", "--out", str(folder))
+    assert code == 0 and f"no report: python -m bench report '{folder}' makes one" in said
+
+
 def test_report_makes_everything_again_from_the_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     assert call("run", a_file(tmp_path, "fine"), "--out", str(folder))[0] == 0

@@ -41,6 +41,13 @@ def test_pages_that_cannot_be_read_are_damage_though_the_row_count_is_right(fold
     assert said.startswith("curves.parquet: cannot be read (")
 
 
+def test_what_mends_a_folder_is_a_command_that_a_shell_takes(folder: Path) -> None:
+    spaced = folder.rename(folder.with_name("my runs"))
+    [said] = [line for line in folder_check.check_run(spaced).lines if line.startswith("mend: ")]
+    assert said == (f"mend: python -m bench run SUITE --out '{spaced}' --resume runs what is missing or damaged; "
+                    f"python -m bench report '{spaced}' makes tables and report again.")
+
+
 def test_a_table_that_lacks_rows_of_a_part_is_damage(folder: Path) -> None:
     ROWS.to_parquet(folder / "curves.parquet", index=False)
     assert list(folder_check.damaged_tables(folder)) == ["curves.parquet: has 5,000 rows, its parts have 10,000"]

@@ -232,7 +232,7 @@ def test_what_cant_be_read_is_named_and_the_rest_is_listed(tmp_path: Path) -> No
     (tmp_path / "broken" / "run.json").write_text("{")
     (tmp_path / "list" / "run.json").write_text("[]")
     make(tmp_path / "unfinished", "2026-01-03", TWO, whole=False)
-    make(tmp_path / "unreported", "2026-01-04")
+    make(tmp_path / "not reported", "2026-01-04")
     make(tmp_path / "untimed", "2026-01-05", [row("a", 0.5, math.nan)])
     code, said = call(str(tmp_path))
     assert code == 0
@@ -247,7 +247,8 @@ def test_what_cant_be_read_is_named_and_the_rest_is_listed(tmp_path: Path) -> No
         assert f"passed over: {text}" in said
     assert "no headline: no-rows has no rows in summary.csv" in said
     assert "not drawn: unfinished has 1 of 2 cells and is not at its end" in said
-    assert "no headline: unreported has no summary.csv; python -m bench report makes it again" in said
+    again = f"python -m bench report '{tmp_path}/not reported' makes it again"
+    assert f"no headline: not reported has no summary.csv; {again}" in said
     assert "no headline: untimed has problems whose steps were not timed" in said
     assert series(tmp_path) == {"quick on cpu: AMD EPYC, 2 cores": ["fine"]}
 

@@ -131,12 +131,14 @@ def test_interrupted_runs_of_one_suite_are_merged_too(tmp_path: Path, capfd: pyt
                 shutil.rmtree(part)
         edit(tmp_path / name, lambda run, kept=kept: [  # type: ignore[misc]
             cell.update(status="pending") for cell in run["cells"] if group_of(cell) not in kept])
-    assert into([tmp_path / "first", tmp_path / "second"], tmp_path / "merged") == 3
+    merged = tmp_path / "merged runs"
+    assert into([tmp_path / "first", tmp_path / "second"], merged) == 3
     said = capfd.readouterr().out
-    assert "4 of 12 cells are missing: b.sgd.13, b.sgd.99; go on: python -m bench run SUITE --out" in said
+    go_on = f"go on: python -m bench run SUITE --out '{merged}' --resume."
+    assert f"4 of 12 cells are missing: b.sgd.13, b.sgd.99; {go_on}" in said
     assert "6 of 12 cells have no step times: a.sgd.1, a.sgd.13, a.sgd.99; go on:" in said
-    assert go(tmp_path / "merged", None, resume=True) == 0
-    assert check_run(tmp_path / "merged").code == 0
+    assert go(merged, None, resume=True) == 0
+    assert check_run(merged).code == 0
 
 
 def measured_anew(folder: Path, *groups: str) -> None:

@@ -30,7 +30,7 @@ END_S = 10.0  # seconds that an interrupted report may take to go
 
 def a_folder(place: Path, name: str) -> Path:
     folder = place / name
-    folder.mkdir()
+    folder.mkdir(parents=True)
     return folder
 
 
@@ -46,11 +46,11 @@ def test_what_a_report_returns_is_shown_and_was_made_elsewhere(tmp_path: Path,
     ("killed", "report's process killed by SIGKILL", "")])
 def test_a_report_that_fails_says_why_and_where_the_results_are(
         name: str, told: str, logged: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    folder = a_folder(tmp_path, name)
+    folder = a_folder(tmp_path / "my runs", name)
     assert not write_report(folder, MODULE, Display())
     said = " ".join(capfd.readouterr().err.split())
     assert f"error: report: could not be written (got {told}" in said
-    assert f"The results are kept; see {folder / 'log.txt'}, then python -m bench report {folder}." in said
+    assert f"The results are kept; see {folder / 'log.txt'}, then python -m bench report '{folder}'." in said
     assert logged in (folder / "log.txt").read_text(encoding="utf-8")
 
 

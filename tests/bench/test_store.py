@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,20 @@ def test_a_folder_that_fails_the_probe_is_taken_back(tmp_path: Path, monkeypatch
     with pytest.raises(FolderError, match="No space left"), store.locked(tmp_path / "new"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_table_has_no_room_the_command_that_makes_it_again_is_said(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, write: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    store.create(folder, a_run())
+    store.write_group(folder, "a.sgd.1", {"lanes": ROWS})
+    monkeypatch.setattr(files, "write_whole", full)
+    with pytest.raises(FolderError, match=re.escape(f"make room, then python -m bench report '{folder}'.")):
+        store.collect(folder)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
