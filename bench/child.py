@@ -63,7 +63,7 @@ class Message(TypedDict, total=False):
     code: int
     facts: dict[str, object]
     row: dict[str, object]
-    shown: RenderableType | None
+    shown: list[str] | RenderableType
 
 
 class Child:

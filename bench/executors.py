@@ -42,7 +42,7 @@ def run_suite(suite: Suite, folder: Path, device: str = "auto", resume: bool = F
         yes: run a very long suite too.
         meeting: where the other hosts of the run come to, of which this is process 0; None: there are no others.
         worker: module with `main(connection, payload)`, run in a process of its own; None: the suite's.
-        report: module with `write_report(folder)`, which may return what to show at the end; None: the suite's.
+        report: module with `write_report(folder)`, which returns what to show at the end; None: the suite's.
         noise: module that times a sample again in fresh processes (A/A), run like a worker; None: the suite's, and none
             beside a `worker` that is not the suite's.
 

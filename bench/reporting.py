@@ -9,9 +9,11 @@ from bench.command import command
 from bench.display import Display
 from bench.store import FolderError
 
+MOST = 20  # lines that are shown: the report has them all
+
 
 def write_report(folder: Path, module: str, display: Display) -> bool:
-    """Write the report of a run folder and show what it returns, else its answer; False, and why, when that failed.
+    """Write the report of a run folder and show what it returns; False, and why, when that failed.
 
     Raises:
         FolderError: the folder is full or may not be written.
@@ -24,8 +26,8 @@ def write_report(folder: Path, module: str, display: Display) -> bool:
                       f"The results are kept; see {folder / LOG}, then {command('report', folder)}.")
         return False
     shown = said["shown"]
-    if shown is None:
-        for text in answer(folder / "report.md"):
+    if isinstance(shown, list):
+        for text in shown[:MOST]:
             display.line(text)
     else:
         display.show(shown)
@@ -67,16 +69,3 @@ def show_table(folder: Path, style: str, display: Display) -> None:
     warnings = tables.run["warnings"]
     for warning in warnings if isinstance(warnings, list) else []:
         display.error(f"warning: {warning}")
-
-
-def answer(report: Path) -> list[str]:
-    """The sentences at the top of a report: the text before its first section, table or picture."""
-    if not report.exists():
-        return []
-    lines: list[str] = []
-    for text in report.read_text(encoding="utf-8").splitlines():
-        if text.startswith(("## ", "|", "![")) or len(lines) >= 20:
-            break
-        if text.strip() and not text.startswith("# "):
-            lines.append(text.strip())
-    return lines

@@ -51,6 +51,7 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
             scale, `noise_along`, `comparison_table` and `answers` of the tables.
     """
     run, several = tables.run, several_optimizers(tables)
+    answered = [_answer(answer, compared, run) for answer in headlines(answers)]
     rows = {"winners": [_winner_row(answer) for answer in answers if answer.winner or answer.closest],
             "comparisons": comparison_rows(compared), "scaling": scaling_rows(scaling),
             "timing": [_timing_row(row, several) for _, row in timing.iterrows()]}
@@ -58,7 +59,7 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
     shown = {name: each[:limits.ROWS] for name, each in rows.items()}
     return {"aim": "target loss" if all(answer.target_on == LOSS for answer in answers) else "target",
             "suite": str(run.get("suite") or ""), "device": str(run.get("device") or ""), "progress": progress(tables),
-            "answers": [_answer(answer, compared, run) for answer in headlines(answers)],
+            "answers": answered, "opening": _opening(tables, answered),
             "several_optimizers": several,
             "problems": [_problem(name, run, summary, answers, several) for name in problem_names(run)],
             "noise": noise_sentences(noise.values())[:limits.ROWS],
@@ -67,6 +68,15 @@ def content(tables: Tables, summary: pd.DataFrame, timing: pd.DataFrame, scaling
             "spread": _spread(tables.timing),
             "facts": facts(run), "command": command(run), "failed": _failed(run),
             "warnings": _warnings(run), "edges": _edges(summary, run)}
+
+
+def _opening(tables: Tables, answered: Sequence[Mapping[str, object]]) -> list[str]:
+    """What Markdown and terminal begin with: what was run, then a point for each problem."""
+    run = tables.run
+    where = f" on {run['device']}" if run.get("device") else ""
+    points = [" ".join(["-", str(each["sentence"]), *map(str, _list(each["remarks"]))]) for each in answered]
+    return [f"Suite {run.get('suite') or ''}{where}: {progress(tables)}.",
+            *(points or ["- No problem has a finished cell yet, so there is no answer."])]
 
 
 def _warnings(run: Mapping[str, object]) -> list[str]:

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from bench.analysis.answer import answers
 from bench.analysis.comparisons import comparison_table
@@ -39,13 +40,16 @@ def _rare_sweeps() -> Iterator[None]:
 
 
 @_rare_sweeps()
-def write_report(folder: Path) -> None:
+def write_report(folder: Path) -> list[str]:
     """Make tables, figures/ and both reports again from the parts of a run folder; the run may still be going.
 
     Each file is replaced whole, the reports last, so that they never show figures that are not there.
 
     Args:
         folder: the run folder.
+
+    Returns:
+        what report.md begins with, for the terminal.
 
     Raises:
         ValueError: the folder holds no readable run.json.
@@ -71,3 +75,4 @@ def write_report(folder: Path) -> None:
     clock = clock_plots(timing[timing["problem"].isin(shown["problem"])])
     page = html_page(said, summary, plots, across, clock, pictures, folder, frames)
     write_whole(folder / "report.html", page.encode())
+    return cast(list[str], said["opening"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.files import write_whole
 
 
-def write_report(folder: Path) -> str | None:
+def write_report(folder: Path) -> str:
     """Return a line, raise, run out of disk, be killed, or write a file for a minute."""
     match folder.name:
         case "returns":
@@ -22,7 +22,7 @@ def write_report(folder: Path) -> str | None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "slow":
             write_whole(folder / "report.html", _slowly)
-    return None
+    return ""
 
 
 def _slowly(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -39,6 +40,19 @@ def test_what_a_report_returns_is_shown_and_was_made_elsewhere(tmp_path: Path,
     assert write_report(a_folder(tmp_path, "returns"), MODULE, Display())
     shown = capfd.readouterr().out.split()
     assert int(shown[shown.index("process") + 1]) != os.getpid()
+
+
+def test_what_markdown_escapes_is_shown_as_it_stands(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    name = "R&D my_set <*a|b*>"
+    cell = {"problem": name, "optimizer": "sgd", "batch_size": 5, "schedule": "step", "device": "cpu", "status": "oom",
+            "note": ""}
+    run = {"schema": 1, "suite": "a & b", "problems": {name: {"examples": 5}}, "device": "cpu", "cells": [cell]}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert write_report(tmp_path, "bench.report.report", Display())
+    first, answer, *_ = capfd.readouterr().out.splitlines()
+    assert first == "Suite a & b on cpu: partial: 0 of 1 cells."
+    assert answer.startswith(f"- {name} on cpu: every cell failed")
+    assert "R&amp;D my_set &lt;\\*a\\|b\\*&gt; on cpu" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize(("name", "told", "logged"), [
