@@ -16,7 +16,7 @@ from bench.analysis.verdicts import FASTER, NOISY, SAME, SLOWER
 from bench.analysis.versus import TO_TARGET, Versus
 from bench.analysis.words import number, schedule_label, seconds_number
 from bench.compare.differences import differences
-from bench.compare.words import LABELS, faster_words, interval_words, times
+from bench.compare.words import LABELS, count_words, faster_words, interval_words, times
 from bench.report.content import command, facts, progress
 
 Row = Sequence[str]
@@ -24,6 +24,7 @@ CELLS = ["problem", "optimizer", "batch size", "schedule", "target", "of", "A", 
          "note"]
 PARITY = ["problem", "optimizer", "batch size", "schedule", "target", "final loss A", "final loss B",
           "change (initial gaps)", "steps A / B [95 % interval]", "same setting", "parity"]
+PAIR = "(cell, target) pair"
 _LISTED = 40  # cells named one by one
 
 
@@ -61,7 +62,7 @@ def _headline(found: Versus) -> str:
         return "No cell reaches its target on both sides with the same losses: there is no speed to tell of."
     row = rows.iloc[0]
     beside = [f"{row[word]} {word}" for word in (SLOWER if row["ratio"] >= 1 else FASTER,) if row[word]]
-    over = f"geometric mean over {row['cells']} cells{''.join(f'; {each}' for each in beside)}"
+    over = f"geometric mean over {count_words(row['cells'], 'cell')}{''.join(f'; {each}' for each in beside)}"
     if row["verdict"] in (FASTER, SLOWER):
         words = faster_words(row).replace(" faster", "", 1).replace(" slower", "", 1)
         return f"B reaches the target {words} {'sooner' if row['verdict'] == FASTER else 'later'} than A ({over})."
@@ -78,12 +79,12 @@ def _remarks(pair: Pair, found: Versus, parity: pd.DataFrame) -> list[str]:
         "Noise between processes was measured in neither run: changes below "
         f"{100 * noise.floor:.0f} % are not told."]
     counts = parity["parity"].value_counts()
-    remarks.append("Losses and steps to target: " + ", ".join(
-        f"{counts[word]} cells {word}" for word in (EQUAL, AGREE, DIFFER) if word in counts) + ".")
+    said = ", ".join(f"{counts[word]} {word}" for word in (EQUAL, AGREE, DIFFER) if word in counts)
+    remarks.append(f"Losses and steps to target of {count_words(len(parity), PAIR)}: {said}.")
     if DIFFER in counts:
-        remarks.append(f"{counts[DIFFER]} (cell, target) pairs reach other losses or need other steps: no verdict on "
-                       "their seconds to target, see parity.csv.")
-    remarks += [f"Only {side} reaches the target in half of its starts: {_counted(names, '(cell, target) pair')}"
+        remarks.append(f"No verdict on seconds to target: {count_words(counts[DIFFER], PAIR)} of other losses or "
+                       "steps, see parity.csv.")
+    remarks += [f"Only {side} reaches the target in half of its starts: {_counted(names, PAIR)}"
                 for side, names in zip("AB", _reached_alone(parity), strict=True) if names]
     remarks += [f"Only in {side}: {_counted(names, 'cell')}"
                 for side, names in zip("AB", pair.only, strict=True) if names]
@@ -99,7 +100,7 @@ def _reached_alone(parity: pd.DataFrame) -> tuple[list[str], list[str]]:
 
 
 def _counted(names: Sequence[str], noun: str) -> str:
-    return f"{len(names)} {noun}{'s' if names[1:] else ''}, {'; '.join(names[:3])}{'; …' if names[3:] else '.'}"
+    return f"{count_words(len(names), noun)}, {'; '.join(names[:3])}{'; …' if names[3:] else '.'}"
 
 
 def _side(side: Side) -> dict[str, object]:

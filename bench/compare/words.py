@@ -30,6 +30,15 @@ def faster_words(row: pd.Series) -> str:
     return f"{times(ratio)} faster{interval_words(low, high)}"
 
 
+def count_words(count: int, noun: str) -> str:
+    """How many there are.
+
+    >>> count_words(1, "cell"), count_words(24, "cell")
+    ('1 cell', '24 cells')
+    """
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def inverse(ratio: float) -> float:
     """The ratio the other way round: that of a target which only one side reaches is 0 or ∞."""
     return 1 / ratio if ratio else math.inf

@@ -97,7 +97,18 @@ def test_row_25_the_same_folder_twice_is_no_difference_seen_everywhere(base, tmp
     assert set(result.cells["verdict"]) == {SAME}
     assert set(result.overall["verdict"]) == {SAME}
     assert set(parity["parity"]) == {EQUAL}
-    assert compare(base, base, tmp_path).lines[-1].startswith("No difference seen: B reaches the target 1.00×")
+    *remarks, headline = compare(base, base, tmp_path).lines
+    assert headline.startswith("No difference seen: B reaches the target 1.00×")
+    assert headline.endswith("(geometric mean over 2 cells).")  # that reach their headline target
+    assert "Losses and steps to target of 18 (cell, target) pairs: 18 equal." in remarks  # of 6 cells
+
+
+def test_one_is_said_in_the_singular(tmp_path):
+    one = folders.write(tmp_path / "one", 1, plan=synthetic.Plan(problems=("p",), batch_sizes=(8,), starts=16,
+                                                                 schedules=("linear",), rates=(0.1, 0.3)))
+    *remarks, headline = compare(one, one, tmp_path / "out").lines
+    assert "(geometric mean over 1 cell)" in headline
+    assert "Losses and steps to target of 3 (cell, target) pairs: 3 equal." in remarks
 
 
 def test_row_25_missing_cells_are_listed_and_the_others_compared(base, tmp_path):
