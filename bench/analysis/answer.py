@@ -38,7 +38,7 @@ class Answer:
         diverged: every start of every cell diverged.
         batched_winner: the soonest cell by seconds per lane of a sweep, where it is not the winner.
         untimed: cells that reached the target but have no step time, so that they could not be ranked.
-        mark_ratio: how far apart the marks around the winner's hits are.
+        mark_ratio: how far apart the marks around the winner's hits are, in the median.
         budget_steps, budget_epochs: of the winner, or of the closest.
         finished, failed, cells: finished, failed (or out of memory) and expected cells of the problem.
     """

@@ -98,8 +98,8 @@ def _remarks(answer: Answer, winner: Standing) -> list[str]:
         more = len(answer.not_told_apart) - len(names)
         remarks.append(f"Not told apart from the winner: {'; '.join(names)}{f'; and {more} more' if more else ''}.")
     elif 1 < answer.ratio.value < answer.mark_ratio:
-        remarks.append(f"The two are closer than the marks (a factor {number(answer.mark_ratio, 2)} apart), "
-                       "so their order rests on interpolation between marks.")
+        remarks.append(f"The two are closer than the marks around the winner's hits (in the median a factor "
+                       f"{number(answer.mark_ratio, 2)} apart), so their order rests on interpolation between marks.")
     if answer.batched_winner is not None:
         batched = answer.batched_winner
         remarks.append(f"As one lane of a sweep (batched) the soonest is {cell_words(batched, answer)}: "

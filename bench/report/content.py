@@ -227,9 +227,9 @@ def _mark_ratio(run: Mapping[str, object]) -> str:
     values = [float(value) for value in ratios.values() if value] if isinstance(ratios, Mapping) else []
     if not values:
         return "The ratio of neighbouring marks is not known for this run."
-    low, high = min(values), max(values)
-    text = number(low) if low == high else f"{number(low)} to {number(high)}"
-    return f"Neighbouring marks are a factor {text} apart: two times closer than that differ by interpolation only."
+    ends = dict.fromkeys(number(value) for value in (min(values), max(values)))
+    return (f"Of all neighbouring marks of a batch size the median ratio is {' to '.join(ends)}: two times closer than "
+            "the marks around them differ by interpolation only.")
 
 
 def _spread(timing: pd.DataFrame) -> str:

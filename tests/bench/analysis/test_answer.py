@@ -44,6 +44,12 @@ def test_the_winner_is_the_soonest_in_seconds_not_in_steps() -> None:
     assert answer.not_told_apart == ()
 
 
+def test_the_marks_that_an_order_rests_on_are_those_around_the_hits() -> None:
+    made = tables([cell(10, "linear", [10, 20, 30]), cell(10, "constant", [20, 40, 60])], [timing(10, [0.2], [0.1])])
+    said = sentence(replace(_answer(made), mark_ratio=2.5))  # the ratio is 2
+    assert "closer than the marks around the winner's hits (in the median a factor 2.5 apart), so their order" in said
+
+
 def test_the_sentence_names_interval_budget_horizon_and_starts() -> None:
     made = tables([cell(10, "linear", [10, 20, 30]), cell(10, "constant", [20, 40, 60])], [timing(10, [0.2], [0.1])])
     assert sentence(_answer(made)) == (

@@ -20,7 +20,7 @@ from bench.analysis.reported import Reported
 from bench.analysis.summary import FIXED, summarise
 from bench.analysis.timing import Times
 from bench.report import limits
-from bench.report.content import _answer
+from bench.report.content import _answer, _mark_ratio
 from bench.report.files import write_whole
 from bench.report.markdown import escape
 from bench.report.report import write_report
@@ -236,6 +236,12 @@ def test_a_run_that_began_on_a_busy_machine_says_so(tmp_path: Path) -> None:
         write_report(folder)
         for kind in ("md", "html"):
             assert (f"the load was {load} when the run began" in (folder / f"report.{kind}").read_text()) is said
+
+
+@pytest.mark.parametrize(("ratios", "said"), [([1.5811, 1.5849], "is 1.58:"), ([1.2, 1.5849], "is 1.2 to 1.58:")])
+def test_the_ratio_of_marks_is_said_once_where_its_ends_look_alike(ratios: list[float], said: str) -> None:
+    run = {"mark_ratio": {f"p.sgd.{size}": ratio for size, ratio in enumerate(ratios)}}
+    assert f"Of all neighbouring marks of a batch size the median ratio {said} " in _mark_ratio(run)
 
 
 def test_failed_cells_are_listed(tmp_path: Path) -> None:
