@@ -62,8 +62,8 @@ def cli() -> None:
 @click.option("--processes", type=click.IntRange(1, 10_000), metavar="N", help="How many meet there.")
 @click.option("--process-id", "process", type=int, metavar="I",
               help="Number of this one, from 0; 0 is at --coordinator and has the run folder, the others follow.")
-@click.option("--wait", "wait_s", type=click.FloatRange(1, 86_400), metavar="SECONDS", default=WAIT_S,
-              show_default=True, help="How long they wait for each other.")
+@click.option("--wait", "wait_s", type=click.FloatRange(1, 86_400), metavar="SECONDS",
+              help=f"How long they wait for each other [default: {WAIT_S:g}].")
 @click.option("--out", type=Path, help="Run folder [default: results/SUITE-DEVICE-TIME].")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out; starts it where there is none.")
 @click.option("--force-new", is_flag=True, help="Where --out is used or can't be resumed, run in a new folder beside.")
@@ -71,7 +71,7 @@ def cli() -> None:
 @click.option("--yes", is_flag=True, help="Run a very large suite too, and where memory or disk look short.")
 def run(suite: str, problems: tuple[str, ...], optimizers: tuple[str, ...], device: str, devices: int | None,
         part: str | None, executor: str, shards: int | None, scheduler: str | None, parameters: tuple[str, ...],
-        coordinator: str | None, processes: int | None, process: int | None, wait_s: float, out: Path | None,
+        coordinator: str | None, processes: int | None, process: int | None, wait_s: float | None, out: Path | None,
         resume: bool, force_new: bool, wanted: bool, yes: bool) -> None:
     """Run SUITE, a shipped name (see list) or a TOML file, and report."""
     display = Display()

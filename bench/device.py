@@ -53,12 +53,12 @@ def open_device(asked: str, dtype: str, matmul_precision: str, count: int | str 
     if asked == "gpu" and platform != "gpu":
         return _missing(asked, f"{names}; {_why_no_gpu()}")
     if isinstance(count, int) and (len(devices) < count or (jax.process_count() > 1 and len(devices) > count)):
-        return Opened("", f"--devices: {count} devices are asked for (got {len(devices)}: {names}). Ask for as many as "
-                          "there are; with --device cpu they are made of one CPU.", "")
+        return Opened("", f"devices: {count} are asked for (got {len(devices)}: {names}). Ask for as many as there "
+                          "are, in the suite or by --devices; with --device cpu they are made of one CPU.", "")
     each = Counter(device.process_index for device in devices)
     if len(set(each.values())) > 1:
         found = ", ".join(f"{many} in process {process}" for process, many in sorted(each.items())[:10])
-        return Opened("", f"--devices: hosts must have as many each (got {found}). Give --devices N: each gives "
+        return Opened("", f"devices: hosts must have as many each (got {found}). Give --devices N: each gives "
                           "its share of them.", "")
     try:
         compute()

@@ -60,14 +60,14 @@ class Meeting:
         return Host(self.at(port), self.processes, self.process, self.wait_s, list(self.gpus) if self.gpus else None)
 
 
-def meeting_from(coordinator: str | None, processes: int | None, process: int | None, wait_s: float, *, suite: Suite,
-                 device: str, devices: int | None, shard: str | None, executor: str) -> Meeting | None:
+def meeting_from(coordinator: str | None, processes: int | None, process: int | None, wait_s: float | None, *,
+                 suite: Suite, device: str, devices: int | None, shard: str | None, executor: str) -> Meeting | None:
     """The meeting that options ask for; None for a run of one process.
 
     Args:
         coordinator: HOST:PORT of process 0, or "auto" for what the cluster says.
         processes, process: how many there are, and the number of this one; not beside "auto".
-        wait_s: seconds that each waits for the others.
+        wait_s: seconds that each waits for the others; None: as long as usual.
         suite: what is run.
         device: "auto", "cpu" or "gpu".
         devices: how many share the lanes, as many of each host; None: all.
@@ -78,7 +78,11 @@ def meeting_from(coordinator: str | None, processes: int | None, process: int | 
     """
     options = {"--coordinator": coordinator, "--processes": processes, "--process-id": process}
     if all(value is None for value in options.values()):
+        if wait_s is not None:
+            raise SuiteError([field_error("--wait", "is for --coordinator", wait_s,
+                                          "Leave it out, or add --coordinator HOST:PORT.")])
         return None
+    waits = WAIT_S if wait_s is None else wait_s
     errors = [field_error("--coordinator", f"can't be combined with {name}", str(coordinator), f"Leave out {name}.")
               for name, there in (("--shard", shard is not None), ("--executor", executor != "local")) if there]
     if suite.claims is not None:
@@ -88,12 +92,12 @@ def meeting_from(coordinator: str | None, processes: int | None, process: int | 
         errors += [field_error(name, f"is not for --coordinator {AUTO}, which asks the cluster", options[name],
                                "Leave it out, or give --coordinator HOST:PORT.")
                    for name in ("--processes", "--process-id") if options[name] is not None]
-        found = None if errors else _detected(wait_s)
+        found = None if errors else _detected(waits)
     else:
-        found = _given(options, wait_s, errors)
+        found = _given(options, waits, errors)
     if found is None:
         raise SuiteError(errors)
-    words = {**options, "--wait": None if wait_s == WAIT_S else f"{wait_s:g}"}
+    words = {**options, "--wait": None if wait_s is None else f"{wait_s:g}"}
     found = replace(found, options=tuple(f"{name}={value}" for name, value in words.items() if value is not None))
     if devices is None:
         return found

@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import gdjax
 from bench.bad_input import closest, field_error
@@ -94,8 +95,9 @@ def problem_from(name: str, warn: Warn) -> gdjax.Problem:
     try:
         problem = getattr(importlib.import_module(module), function)()
     except (Exception, SystemExit) as error:  # whatever a user's module does is a fault of the suite, not of the worker
-        raise ValueError(f"{name}: cannot be made (got {type(error).__name__}: {error}). "
-                         "Call the function by hand to see why.") from error
+        todo = (f"Write {Path(module).stem}:{function}, in the folder of that file." if module.endswith(".py") else
+                "Call the function by hand to see why.")
+        raise ValueError(f"{name}: cannot be made (got {type(error).__name__}: {error}). {todo}") from error
     if not isinstance(problem, gdjax.Problem):
         raise TypeError(f"{name} must return a gdjax.Problem (got {type(problem).__name__}).")
     return problem

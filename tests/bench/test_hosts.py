@@ -245,9 +245,9 @@ def test_a_second_signal_at_a_follower_ends_it_at_once(tmp_path: Path) -> None:
 
 def from_options(coordinator: str | None = None, processes: int | None = None, process: int | None = None,
                  device: str = "cpu", devices: int | None = None, shard: str | None = None, executor: str = "local",
-                 suite: str = "smoke") -> Meeting | None:
-    return meeting_from(coordinator, processes, process, 60.0, suite=load_suite(suite), device=device, devices=devices,
-                        shard=shard, executor=executor)
+                 suite: str = "smoke", wait_s: float | None = None) -> Meeting | None:
+    return meeting_from(coordinator, processes, process, wait_s, suite=load_suite(suite), device=device,
+                        devices=devices, shard=shard, executor=executor)
 
 
 PART = "Give --coordinator HOST:PORT, --processes N and --process-id I, or --coordinator auto alone."
@@ -258,6 +258,7 @@ PART = "Give --coordinator HOST:PORT, --processes N and --process-id I, or --coo
                               "--process-id: is needed beside --coordinator (got nothing). " + PART]),
     ({"processes": 2, "process": 0}, [f"--coordinator: is needed beside --processes and --process-id (got nothing). "
                                       f"{PART}"]),
+    ({"wait_s": 5.0}, ["--wait: is for --coordinator (got 5.0). Leave it out, or add --coordinator HOST:PORT."]),
     ({"coordinator": "auto", "process": 0}, ["--process-id: is not for --coordinator auto, which asks the cluster "
                                              "(got 0). Leave it out, or give --coordinator HOST:PORT."]),
     ({"coordinator": "h", "processes": 2, "process": 0},
@@ -296,6 +297,8 @@ def test_options_that_fit() -> None:
 def test_the_command_line_says_what_is_wrong_with_its_options() -> None:
     done = CliRunner().invoke(cli.cli, ["run", "smoke", "--coordinator", "h:1", "--processes", "2"])
     assert done.exit_code == 2 and "error: --process-id: is needed beside --coordinator" in done.output
+    done = CliRunner().invoke(cli.cli, ["run", "smoke", "--wait", "5"])
+    assert done.exit_code == 2 and "error: --wait: is for --coordinator" in done.output
 
 
 def test_what_the_cluster_says_is_asked_of_jax(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,14 @@ def test_a_users_module_that_ends_the_process_is_a_fault_of_the_suite() -> None:
                       "Call the function by hand to see why."]
 
 
+def test_where_a_file_is_named_its_module_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dotted_module.py").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    _, errors = planned(problems=["dotted_module.py:make_problem"])
+    assert len(errors) == 1
+    assert errors[0].endswith(". Write dotted_module:make_problem, in the folder of that file.")
+
+
 def test_one_schedule_by_two_names_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(gdjax.schedules.KINDS, "flat", gdjax.schedules.constant)
     _, errors = planned(schedules=["constant", "flat"])
