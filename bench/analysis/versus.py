@@ -171,7 +171,7 @@ def _judged(quantity: str, ratios: _Ratios, noise: Noise, differ: set[tuple[obje
     once = quantity in ONCE
     rows = []
     for row, value, drawn in zip(ratios.rows, ratios.values, ratios.resamples, strict=True):
-        low, high = (math.nan, math.nan) if once and not same else percentile_interval(np.exp(drawn))
+        low, high = (math.nan, math.nan) if once and not same else _interval(drawn)
         p = 1.0 if same else math.nan if once else two_sided_p(value, drawn)
         rows.append({"note": "", "samples_a": 0, "samples_b": 0, **row, "quantity": quantity,
                      "ratio": math.exp(value), "low": low, "high": high, "p": p})
@@ -181,6 +181,12 @@ def _judged(quantity: str, ratios: _Ratios, noise: Noise, differ: set[tuple[obje
     frame["verdict"] = [each.word for each in said]
     frame["note"] = ["; ".join(filter(None, (row, each.note))) for row, each in zip(frame["note"], said, strict=True)]
     return frame
+
+
+def _interval(logs: Array) -> tuple[float, float]:
+    """95 % interval of ratios; where few processes tell of the noise, its tail is beyond all floats: ∞."""
+    with np.errstate(over="ignore"):
+        return percentile_interval(np.exp(logs))
 
 
 def _cell_verdict(row: pd.Series, noise: Noise, differ: set[tuple[object, ...]]) -> Verdict:
@@ -207,7 +213,7 @@ def _overall(quantity: str, ratios: _Ratios, frame: pd.DataFrame, noise: Noise, 
     picks = np.random.default_rng(len(kept)).integers(0, len(kept), (RESAMPLES, len(kept)))
     with np.errstate(invalid="ignore"):
         means = drawn[picks, np.arange(RESAMPLES)[:, None]].mean(axis=1)
-    estimate = NOTHING if np.isnan(means).any() else Estimate(math.exp(value), *percentile_interval(np.exp(means)))
+    estimate = NOTHING if np.isnan(means).any() else Estimate(math.exp(value), *_interval(means))
     p = 1.0 if same or np.isnan(means).any() else two_sided_p(value, means)
     samples = len(kept) if quantity in ONCE else int(frame.loc[kept, ["samples_a", "samples_b"]].to_numpy(int).min())
     said = verdict(estimate, p, noise.floor, samples)

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+_WIDE = 1_000  # times: an end of an interval beyond it says only that nothing is known
 LABELS = {
     "seconds_solo": "to target, one training", "seconds_batched": "to target, in a sweep",
     "step_s_solo": "step, one training", "step_s_batched": "lane-step, full width",
@@ -50,11 +51,19 @@ def times(ratio: float) -> str:
 
 
 def interval_words(low: float, high: float) -> str:
-    """An interval to stand behind its value: " [0.98, 1.03]"; nothing where it is not known."""
-    return "" if math.isnan(low) else f" [{_short(low)}, {_short(high)}]"
+    """An interval to stand behind its value: " [0.98, 1.03]"; nothing where it is not known.
+
+    Example:
+        >>> interval_words(6e-6, 169_684.0)  # that of two processes: whatever is beyond 1,000 is no measured digit
+        ' [<0.01, >1,000]'
+    """
+    ends = (f">{_WIDE:,}" if _WIDE < end < math.inf else _short(end) for end in (low, high))
+    return "" if math.isnan(low) else f" [{', '.join(ends)}]"
 
 
 def _short(value: float) -> str:
     if math.isinf(value):
         return "∞"
+    if 0 < value < 0.005:
+        return "<0.01"
     return f"{value:.2f}" if value < 10 else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from bench.analysis.parity import AGREE, DIFFER, EQUAL, parity_table
 from bench.analysis.sides import Pair, Side
 from bench.analysis.verdicts import FASTER, NOISY, SAME, SLOWER
-from bench.analysis.versus import COLUMNS, PER_STEP, TO_TARGET, Versus, versus
+from bench.analysis.versus import COLUMNS, PER_STEP, TO_TARGET, Versus, _interval, versus
 from bench.cli import cli
 from bench.compare import NotComparable, compare
 from bench.compare.differences import differences
@@ -120,6 +120,11 @@ def test_row_25_missing_cells_are_listed_and_the_others_compared(base, tmp_path)
     cells = comparison.versus.cells
     assert cells[(cells["problem"] == "p") & (cells["batch_size"] == 8) & (cells["schedule"] != "")].empty
     assert len(cells[cells["problem"] == "q"])
+
+
+def test_a_tail_beyond_all_floats_is_infinite_and_no_warning():
+    logs = np.linspace(-2_000, 2_000, 10_000)  # as of a Student t with one degree of freedom
+    assert _interval(logs) == (0.0, np.inf)  # a warning would be an error
 
 
 def test_row_25_one_sample_is_too_few(base, tmp_path):

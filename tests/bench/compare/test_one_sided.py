@@ -65,6 +65,8 @@ def test_a_ratio_in_words(ratio, words):
 
 def test_an_interval_in_words():
     assert interval_words(0.0, math.inf) == " [0.00, ∞]"
+    assert interval_words(0.004, 1_000.0) == " [<0.01, 1,000]"
+    assert interval_words(0.005, 1_001.0) == " [0.01, >1,000]"
     assert interval_words(math.nan, math.nan) == ""
 
 
