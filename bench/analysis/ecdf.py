@@ -21,7 +21,7 @@ def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
     Starts are resampled whole, with all their targets, for a pointwise 95 % band.
 
     Args:
-        times: (starts, targets) steps, ∞ for a miss; what the start meets already is met at `START`.
+        times: (starts, targets) steps, ∞ for a miss; what the start meets already is met at `shown_start`.
         points: at most so many times, from the first hit to the last one.
 
     Returns:
@@ -33,7 +33,7 @@ def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
 
     Source: Hansen et al. 2021, "COCO", section 6 (runtime distributions).
     """
-    times = np.maximum(times, START)
+    times = np.maximum(times, shown_start(times))
     finite = times[np.isfinite(times)]
     if len(finite) == 0:
         return pd.DataFrame(columns=COLUMNS, dtype=float)
@@ -42,6 +42,11 @@ def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
     shares = (times[:, :, None] <= grid).mean(axis=1)
     low, high = np.quantile(_draws(len(times)) @ shares / len(times), (0.025, 0.975), axis=0)
     return pd.DataFrame({"time": grid, "share": shares.mean(axis=0), "low": low, "high": high})
+
+
+def shown_start(steps: Array) -> float:
+    """Where the start is shown: at `START`, or at the least step above 0 where that is sooner."""
+    return float(steps[steps > 0].min(initial=START))
 
 
 @lru_cache(maxsize=4)

@@ -22,7 +22,7 @@ from bench.report.critical_across import critical_across_figure
 from bench.report.curves import curves_figure
 from bench.report.grids import loss_figure, outcome_figure
 from bench.report.noise_scale import noise_scale_figure
-from bench.report.scaling import seconds_figure, steps_figure
+from bench.report.scaling import met_words, seconds_figure, steps_figure
 from bench.report.style import looks, save, title_of
 from bench.tables import Tables
 
@@ -107,7 +107,7 @@ def _figures(rows: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]
     shown = rows[rows["target"] == target]
     goal = Goal.of(shown.iloc[0])
     figures = {
-        "steps": ("Steps to each target against batch size, with 95 % intervals.",
+        "steps": (f"Steps to each target against batch size, with 95 % intervals.{met_words(rows, 'bottom')}",
                   steps_figure(rows, name, styles)),
         "loss": (f"Final loss of the settings chosen to get {goal.got}.", loss_figure(shown, name)),
         "curves": (f"{goal.noun.capitalize()} against epochs.",
@@ -116,7 +116,8 @@ def _figures(rows: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]
     seconds = seconds_figure(rows, name, styles)
     if seconds is None:
         return figures
-    caption = "Seconds to each target against batch size, of one training alone and of one lane of a batched sweep."
+    caption = ("Seconds to each target against batch size, of one training alone and of one lane of a batched sweep."
+               + met_words(rows, "bottom"))
     return {"seconds": (caption, seconds)} | figures
 
 

@@ -72,6 +72,11 @@ def seconds_figure(rows: pd.DataFrame, name: str, looks: Looks) -> Figure | None
     return figure
 
 
+def met_words(rows: pd.DataFrame, place: str) -> str:
+    """Where a figure with a logarithmic axis has what takes no step; nothing where nothing is like that."""
+    return f" A target that the start meets already is drawn at the {place}." if (rows["steps_low"] == 0).any() else ""
+
+
 def _targets(rows: pd.DataFrame) -> list[float]:
     return sorted(rows["target"].unique(), reverse=True)[-_MOST_TARGETS:]
 
@@ -151,9 +156,9 @@ def _finish(panels: np.ndarray, *, missed: bool, rows: pd.DataFrame) -> None:
 
 
 def _limits(rows: pd.DataFrame, quantity: str, floor: float) -> tuple[float, float]:
-    """Limits of the y axis that hold every finite median and interval end."""
+    """Limits of the y axis that hold every finite median and interval end, 0 at the floor or at the least above it."""
     values = rows[[f"{quantity}_{part}" for part in ("median", "low", "high")]].to_numpy(float).ravel()
-    values = values[np.isfinite(values)].clip(floor)
+    values = values[np.isfinite(values)].clip(values[values > 0].min(initial=floor))
     return (float(values.min()) / 1.6, float(values.max()) * 1.6) if len(values) else (floor / 2, floor * 20)
 
 

@@ -32,9 +32,11 @@ from bench.report.plots.parts import (
     shifts,
     unit_axis,
 )
+from bench.report.scaling import met_words
 
 UNITS = (("seconds_solo", "seconds, one training"), ("seconds_batched", "seconds, one lane of a sweep"),
          ("steps", "steps (updates)"), ("examples", "examples seen"))
+_EDGE = 3.0  # times the largest that is drawn: the upper edge of the strip of misses
 _HOVER = ["batch_size", "schedule", "problem_examples", "hits", "lanes", "rate"]
 
 
@@ -66,7 +68,7 @@ def target_plot(rows: pd.DataFrame, headline: float, looks: Looks, identity: str
              for place, (target, _) in enumerate(goals) for at, (unit, label) in enumerate(units)}
     return Plot(f"{identity}-target", "Time to target against batch size",
                 "Median over starts, bars are 95 % intervals. Open markers in the strip: more than half of the starts "
-                f"missed.{_met_words(rows, 'one step')}", views,
+                f"missed; a bar into it has no upper end.{met_words(rows, 'bottom')}", views,
                 (Selector("target", [words for _, words in goals]), Selector("time in", [name for _, name in units])),
                 ("y",), "seconds" if len(units) > 2 else "steps")
 
@@ -87,24 +89,20 @@ def ecdf_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, identity: st
     options = ["best of each batch size", *[schedule_label(name) for name in schedules]]
     return Plot(f"{identity}-ecdf", "Share of starts and targets reached (ECDF)",
                 "Every start counts once for each target; higher and further left is better. Band: 95 %, over starts."
-                + _met_words(rows, "half a step"), views,
+                + met_words(rows, "left end"), views,
                 (Selector("schedule", options), Selector("time in", [name for _, name in units])), ("x",))
-
-
-def _met_words(rows: pd.DataFrame, place: str) -> str:
-    met = bool((rows["steps_median"] == 0).any())
-    return f" A target that the start meets already is drawn at {place}." if met else ""
 
 
 def _target_view(rows: pd.DataFrame, unit: str, label: str, looks: Looks) -> Json:
     sizes, examples = sorted(rows["batch_size"].unique()), int(rows["problem_examples"].iloc[0])
     schedules = [name for name in looks if name in set(rows["schedule"])]
-    # a logarithmic axis has no zero: a target that the start meets is at one step, as in the static figure
-    floor = float(np.nanmin([unit_scale(row, unit) for row in rows.to_dict("records")]))
     seen = np.concatenate([_values(rows, unit, part) for part in ("median", "low", "high")])
-    top = float(seen[np.isfinite(seen)].max(initial=floor))
+    # a logarithmic axis has no zero: a target that the start meets is at one step, or at the least that is above 0
+    floor = float(seen[seen > 0].min(initial=np.nanmin([unit_scale(row, unit) for row in rows.to_dict("records")])))
+    seen = seen[np.isfinite(seen)].clip(floor)
+    bottom, top = (float(seen.min()), float(seen.max())) if len(seen) else (floor, floor)
     data: list[Json] = []
-    missed = False
+    missed = endless = False
     for schedule, shift in zip(schedules, shifts(sizes, len(schedules)), strict=True):
         cell = rows[rows["schedule"] == schedule].sort_values("batch_size")
         median, low, high = (_values(cell, unit, part) for part in ("median", "low", "high"))
@@ -112,8 +110,9 @@ def _target_view(rows: pd.DataFrame, unit: str, label: str, looks: Looks) -> Jso
         hover = [_target_hover(row, Estimate(*told), unit) for row, *told in
                  zip(cell[_HOVER].to_dict("records"), median, low, high, strict=True)]
         hit, lost = np.isfinite(median), np.isinf(median)
-        # an interval without an upper end goes on into the strip of misses
-        ends = np.where(np.isfinite(high), high, top * 2).clip(floor)
+        # an interval without an upper end goes on through the strip of misses
+        ends = np.where(np.isfinite(high), high, top * _EDGE).clip(floor)
+        endless |= bool(np.isinf(high[hit]).any())
         drawn, start = (np.where(hit, part, np.nan).clip(floor) for part in (median, low))
         trace = line(label_of(schedule), *looks[schedule], x, drawn, hover)
         trace["error_y"] = {"type": "data", "symmetric": False, "array": ends - drawn,
@@ -123,14 +122,15 @@ def _target_view(rows: pd.DataFrame, unit: str, label: str, looks: Looks) -> Jso
             missed = True
             data.append(open_markers(label_of(schedule), *looks[schedule], x[lost], np.full(lost.sum(), top * 2),
                                      [words for words, is_lost in zip(hover, lost, strict=True) if is_lost]))
-    view = layout(batch_axis(sizes, examples),
-                  unit_axis(f"time to target ({label})", seconds=unit.startswith("seconds")))
-    if missed:
-        view["shapes"] = [{"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": top * 1.5, "y1": top * 3,
+    y = unit_axis(f"time to target ({label})", seconds=unit.startswith("seconds"))
+    view = layout(batch_axis(sizes, examples), y)
+    if missed or endless:
+        y["range"] = [math.log10(bottom / 1.6), math.log10(top * _EDGE)]
+        view["shapes"] = [{"type": "rect", "xref": "paper", "x0": 0, "x1": 1, "y0": top * 1.5, "y1": top * _EDGE,
                            "fillcolor": FAINT, "line": {"width": 0}, "layer": "below"}]
         view["annotations"] = [{"xref": "paper", "x": 0.01, "xanchor": "left", "yref": "paper", "y": 1,
                                 "yanchor": "top", "showarrow": False, "font": {"size": 11, "color": INK},
-                                "text": "missed by more than half of the starts"}]
+                                "text": "missed by more than half of the starts" if missed else "no upper end"}]
     return {"data": data, "layout": view}
 
 

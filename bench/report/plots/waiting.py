@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 
-from bench.analysis.ecdf import START, unit_scale
+from bench.analysis.ecdf import shown_start, unit_scale
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.reported import Reported
 from bench.analysis.waiting import waiting_of
@@ -40,13 +41,13 @@ def waiting_plot(rows: pd.DataFrame, reported: Reported, identity: str) -> Plot:
 
 
 def _lines(row: pd.Series, curve: pd.DataFrame, unit: str, look: tuple[str, str, str]) -> list[Json]:
-    scale, later = unit_scale(row, unit), curve.assign(step=curve["step"].clip(lower=START))
-    if later.empty or math.isnan(scale):
+    scale, steps = unit_scale(row, unit), curve["step"].to_numpy(float)
+    if curve.empty or math.isnan(scale):
         return []
     colour, marker, dash = look
     name = f"{batch_label(int(row['batch_size']), int(row['problem_examples']))}: {label_of(str(row['schedule']))}"
-    x = later["step"].to_numpy(float) * scale
-    waiting, low, high, diverged = (100 * later[part].to_numpy(float)
+    x = np.maximum(steps, shown_start(steps)) * scale
+    waiting, low, high, diverged = (100 * curve[part].to_numpy(float)
                                     for part in ("waiting", "low", "high", "diverged"))
     trace = line(name, colour, marker, x, waiting, f"{name}<br>%{{y:.0f}} % not yet there<extra></extra>", dash=dash,
                  markers=False, shape="hv")
