@@ -39,9 +39,11 @@ def draw(request: Request, found: Sequence[Point]) -> Figure:
 def _time(panel: Axes, lanes: np.ndarray, found: Sequence[Point]) -> None:
     seconds = np.array([point.median_s for point in found])
     ends = np.array([[min(point.seconds), max(point.seconds)] for point in found]).T
+    slope = exponent(found)
+    said = f"; ∝ lanes^{slope:.2f}" if np.isfinite(slope) else ""
     panel.plot(lanes, seconds[-1] * lanes / lanes[-1], "--", color=INK, linewidth=1, label="in proportion to lanes")
     panel.errorbar(lanes, seconds, yerr=np.abs(ends - seconds), color=COLOURS[0], marker="o", capsize=3,
-                   label=f"measured, median and range; ∝ lanes^{exponent(found):.2f}")
+                   label=f"measured, median and range{said}")
     log_axis(panel, "y", seconds=True)
     panel.set_ylabel("time to the finished table")
     panel.set_ylim(top=seconds.max() * 8)

@@ -36,6 +36,8 @@ def test_the_picture_says_what_was_found(tmp_path: Path) -> None:
     text = (tmp_path / "x.svg").read_text(encoding="utf-8")
     for said in ("lanes^1.15", "× 1.25 from 10,000 lanes on", "memory, MB", "time to the finished table"):
         assert said in text
+    time, _ = growth_picture.draw(request, FOUND[:1]).axes  # one point has no slope
+    assert time.get_legend_handles_labels()[1] == ["in proportion to lanes", "measured, median and range"]
 
 
 def test_a_real_run_of_the_smallest_size(tmp_path: Path) -> None:
