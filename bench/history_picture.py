@@ -118,7 +118,8 @@ def _panel(axes: Axes, series: Mapping[str, Sequence[Entry]], styles: Mapping[st
 def _seconds(axes: Axes, ends: Sequence[float]) -> None:
     """A range that is no narrower than a factor, and ticks at round numbers of it."""
     low, high = (min(ends), max(ends)) if ends else (1.0, 1.0)
-    middle, half = math.sqrt(low * high), max(math.sqrt(high / low) * 1.15, NARROWEST)
+    # room for whole markers: a share of the axis, however much that spans
+    middle, half = math.sqrt(low * high), max(math.sqrt(high / low) ** 1.2, NARROWEST)
     low, high = middle / half, middle * half
     axes.set_ylim(low, high)
     ticks = tick_places(low, high)

@@ -355,6 +355,18 @@ def test_every_panel_shows_its_own_numbers_at_the_time_of_the_run(drawn: Figure)
     assert np.allclose([bars[0][0][1], bars[0][1][1]], [0.36, 0.48])
 
 
+def test_markers_at_the_ends_of_a_wide_scale_are_whole(tmp_path: Path) -> None:
+    make(tmp_path / "slow", "2026-01-01", TWO)
+    make(tmp_path / "fast", "2026-01-11", times(TWO, 1e-6))
+    figure = history_picture.history_figure(history.read(tmp_path).series())
+    figure.canvas.draw()
+    for axes in figure.axes:
+        points = axes.containers[0].lines[0]
+        heights = axes.transData.transform(points.get_xydata())[:, 1]
+        half = points.get_markersize() / 2 * figure.dpi / 72
+        assert axes.bbox.y0 < heights.min() - half and heights.max() + half < axes.bbox.y1
+
+
 def test_the_picture_says_what_it_is_without_overlap(drawn: Figure) -> None:
     assert drawn.get_suptitle().startswith("Seconds to target, over time: geometric mean over the problems")
     [legend] = drawn.legends
