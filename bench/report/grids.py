@@ -56,7 +56,7 @@ def loss_figure(rows: pd.DataFrame, name: str) -> Figure:
     axes.set_xticks(range(len(sizes)), [batch_label(size, examples) for size in sizes])
     axes.set_yticks(range(len(schedules)), names)
     axes.set_xlabel("batch size (examples per step)")
-    if np.isfinite(values).any():
+    if len(np.unique(values[np.isfinite(values)])) > 1:  # a scale of one colour tells nothing
         ticks = tick_places(float(scale.vmin or 0), float(scale.vmax or 1)) if isinstance(scale, LogNorm) else None
         bar = figure.colorbar(image, ax=axes, label="loss above the optimum" if known else "loss", pad=0.02,
                               ticks=ticks, format=number_ticks() if ticks else linear_ticks())

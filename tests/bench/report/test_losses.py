@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from bench.analysis.goals import Goal
 from bench.analysis.words import together
 from bench.report.curves import curve_axis, curves_figure, drawn_curve
+from bench.report.grids import loss_figure
 from bench.report.plots.losses import heat_plot
 from bench.report.report import write_report
 from bench.report.style import looks
@@ -103,6 +104,12 @@ def test_final_losses_below_zero_are_shaded_and_told_apart() -> None:
     assert words == [["-4.996", "-4.993"], ["-4.98", "diverged"]]
     assert shade.ravel()[:3].tolist() == [-4.9964, -4.993, -4.98] and math.isnan(shade[1, 1])
     assert ends.tolist() == [-4.9964, -4.98]
+
+
+@pytest.mark.parametrize(("losses", "bars"), [([0.1, 0.2, 0.3, 0.4], 1), ([0.1, 0.1, math.inf, math.nan], 0)])
+def test_a_map_of_one_value_has_no_scale_of_colours(losses: list[float], bars: int) -> None:
+    figure = loss_figure(_cells(target=0.1, target_on="loss", gap=0.1, final_gap_median=losses), "p")
+    assert [axes.get_ylabel() for axes in figure.axes[1:]] == ["loss above the optimum"] * bars
 
 
 def test_the_report_of_a_utility_shows_its_losses(tmp_path: Path) -> None:
