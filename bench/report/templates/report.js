@@ -61,6 +61,19 @@
             hoverlabel: {align: "left", font: {size: 12}}};
   }
 
+  // one number a power of ten, and 2 and 5 where there are few: those from 2 to 9 have no room beside each other
+  function thin(div) {
+    const fewer = {};
+    for (const name of ["xaxis", "yaxis"]) {
+      const {type, range, tickmode, nticks} = div._fullLayout[name];
+      if (type !== "log" || tickmode !== "auto") continue;
+      const span = Math.abs(range[1] - range[0]);
+      const most = span < 1 ? 4 : Math.floor(span) + 2;
+      if (most !== nticks) fewer[name + ".nticks"] = most;
+    }
+    if (Object.keys(fewer).length) Plotly.relayout(div, fewer);
+  }
+
   function draw(place) {
     const {plot, state} = place;
     const dark = root.dataset.theme === "dark" && !state.printing;
@@ -70,6 +83,7 @@
     for (const button of place.buttons) button.hidden = view.layout[button.dataset.scale + "axis"].type !== "log";
     Plotly.react(place.div, coloured(view.data.flatMap(withBands), dark), {...layoutOf(view, state, dark), ...size}, {
       responsive: true, displayModeBar: false});
+    thin(place.div);
     place.div.style.aspectRatio = state.printing ? `${PRINTED} / ${plot.height}` : "";
     for (const svg of place.div.querySelectorAll(".main-svg")) {
       if (state.printing) svg.setAttribute("viewBox", `0 0 ${PRINTED} ${plot.height}`);
@@ -79,8 +93,9 @@
 
   function show(place) {
     if (!place.drawn) connect(place);
-    place.drawn = true;
     draw(place);
+    if (!place.drawn) place.div.on("plotly_relayout", () => thin(place.div));
+    place.drawn = true;
   }
 
   function connect(place) {

@@ -53,6 +53,24 @@ def test_every_figure_is_drawn(browser: webdriver.Chrome) -> None:
     assert all(plot.find_elements(By.CSS_SELECTOR, "svg.main-svg") for plot in plots)
 
 
+@pytest.mark.parametrize("decades", [0.5, 0.9, 1.1, 1.3, 2.0, 2.6, 3.5, 6.0])
+def test_numbers_of_a_logarithmic_axis_do_not_overlap(browser: webdriver.Chrome, decades: float) -> None:
+    """Across the curves, whose numbers are powers, and up the steps, whose numbers are plain."""
+    overlaps, counts = browser.execute_async_script("""
+        const [decades, done] = arguments;
+        const plots = ["plot-1-curves", "plot-1-fit"].map(name => document.querySelector(`[data-plot=${name}]`));
+        const far = (one, two) => one.right <= two.left || two.right <= one.left
+                               || one.bottom <= two.top || two.bottom <= one.top;
+        const asked = plots.map(plot => Plotly.relayout(plot, {"yaxis.range": [-decades / 2, decades / 2]}));
+        Promise.all(asked).then(() => setTimeout(() => {
+            const boxes = plots.map(plot => [...plot.querySelectorAll(".ytick text")].map(
+                each => each.getBoundingClientRect()));
+            done([boxes.map(each => each.flatMap((one, at) => each.slice(0, at).filter(two => !far(one, two))).length),
+                  boxes.map(each => each.length)]);
+        }, 0));""", decades)
+    assert overlaps == [0, 0] and min(counts) >= 2
+
+
 def test_a_curve_can_be_hidden_and_a_view_chosen(browser: webdriver.Chrome) -> None:
     figure = browser.find_element(By.ID, "plot-1-target")
     visible = ("return document.querySelector('[data-plot=plot-1-target]')._fullData"
