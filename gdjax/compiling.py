@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from jax.sharding import Mesh
 
-from gdjax import arguments, goals, optimizers
+from gdjax import arguments, goals, optimizers, tracing
 from gdjax import lanes as lane_tables
 from gdjax import schedules as schedule_table
 from gdjax.engine import sharding
@@ -48,6 +48,9 @@ def compile(
         shard_examples: these devices share the examples instead, see `minibatch`.
         target_on: what its targets may be on, see `minibatch`.
 
+    Raises:
+        ValueError, TypeError: a bad argument, or what `preflight` refuses.
+
     Example:
         >>> program = gdjax.compile(gdjax.problems.get("line-fit"), batch_size=10, schedules=["constant", "cosine"],
         ...                         width=16)
@@ -55,8 +58,9 @@ def compile(
         16
     """
     rule = arguments.sampling(sampling)
-    arguments.target_on(problem, target_on)
+    arguments.target_on(arguments.problem(problem), target_on)
     size = arguments.batch_size(problem, batch_size)
+    tracing.preflight(problem, optimizer, hyper, size)
     shape_of = functools.partial(
         _shape, batch_size=size, optimizer=optimizer, schedules=schedules, batches=batches, marks=marks,
         tolerance=tolerance, stall=stall, width=width, settings=settings, starts=starts, hyper=hyper, devices=devices,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import jax
@@ -16,6 +16,9 @@ from gdjax.problem import Problem, PyTree, check_dtype
 from gdjax.reading import Stream
 from gdjax.schedules import Schedule
 
+TRACEABLE = "Write it with jax.numpy, without branches on values."
+DIFFERENTIABLE = "Loop with jax.lax.scan or fori_loop over fixed bounds, or give it a jax.custom_vjp."
+OTHER_NUMBER = "Hold out a number of examples that it takes, such as a multiple of what it groups."
 LOOKS = 4096  # steps at which a schedule is looked at; the same for every budget, so that a new one compiles nothing
 
 
@@ -31,8 +34,9 @@ def preflight(
         sampling: see `minibatch`; whether batches of this size can be drawn so.
 
     Raises:
-        ValueError, TypeError: loss or accuracy cannot be traced or is not one real number, parameters are not floats,
-            the optimizer does not map a rate to an optax transformation, examples can't be streamed.
+        ValueError, TypeError: loss or accuracy cannot be traced or is not one real number, the loss has no gradient or
+            does not take the held-out examples, parameters are not floats, the optimizer does not map a rate to an
+            optax transformation, examples can't be streamed.
 
     Example:
         >>> gdjax.preflight(gdjax.problems.get("bowl"))
@@ -40,8 +44,9 @@ def preflight(
     check_dtype(problem.name, problem.dtype)
     problem.once("preflight", lambda: _trace_problem(problem))
     make = optimizers.get(optimizer)
+    names = tuple(optimizers.defaults(make, problem, hyper))
     with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
-        problem.once(("preflight", make, tuple(hyper)), lambda: _trace_step(problem, make, hyper))
+        problem.once(("preflight", make, names), lambda: _trace_step(problem, make, names))
     rule = arguments.sampling(sampling)
     if isinstance(rule, Stream):
         arguments.stream(problem, rule, 1 if batch_size is None else batch_size)
@@ -59,25 +64,34 @@ def _trace_problem(problem: Problem) -> None:
     if not jax.tree.leaves(params):
         raise ValueError(f"problem {problem.name!r}: init: must return parameters (got {params}). "
                          "Return at least one array.")
-    data = problem.like()  # shapes alone: data may be too large for this device
+    data, held_out = problem.like(), problem.like("held_out")  # shapes alone: data may be too large for this device
     example = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), data)
     for which, batch in ((problem.loss, example), (problem.batch_loss, data)):
-        if which is None:
-            continue
-        field = f"problem {problem.name!r}: loss {_called(which)}"
-        with _errors_of_the_user(field):
-            found = jax.eval_shape(which, *((params,) if data is None else (params, batch)))
-        if not _is_scalar(found, jnp.floating):
-            raise ValueError(f"{field}: must return one real number (got {_in_words(found)}). "
-                             "Return a float scalar, such as jnp.mean(…).")
+        if which is not None:
+            _trace_loss(f"problem {problem.name!r}: loss {_called(which)}", which, params,
+                        *(() if data is None else (batch,)))
+    if held_out is not None and problem.batch_loss is not None:
+        with _errors_of_the_user(f"problem {problem.name!r}: held_out: loss {_called(problem.batch_loss)} of all "
+                                 f"{problem.held_out_examples} examples", instead=OTHER_NUMBER):
+            jax.eval_shape(problem.batch_loss, params, held_out)
     if problem.accuracy is not None:
         field = f"problem {problem.name!r}: accuracy {_called(problem.accuracy)}"
-        held_out = problem.like("held_out")
-        with _errors_of_the_user(field):
+        with _errors_of_the_user(field if held_out is None else f"{field} of held_out"):
             found = jax.eval_shape(problem.accuracy, params, data if held_out is None else held_out)
         if not _is_scalar(found, jnp.floating):
             raise ValueError(f"{field}: must return one share (got {_in_words(found)}). Return a float scalar, such as "
                              "jnp.mean(…).")
+
+
+def _trace_loss(field: str, loss: Callable[..., jax.Array], params: PyTree, *batch: PyTree) -> None:
+    """Trace a loss, and its gradient."""
+    with _errors_of_the_user(field):
+        found = jax.eval_shape(loss, params, *batch)
+    if not _is_scalar(found, jnp.floating):
+        raise ValueError(f"{field}: must return one real number (got {_in_words(found)}). "
+                         "Return a float scalar, such as jnp.mean(…).")
+    with _errors_of_the_user(field, "differentiated", DIFFERENTIABLE):
+        jax.eval_shape(jax.grad(loss), params, *batch)
 
 
 def _trace_batch(problem: Problem, batch_size: int) -> None:
@@ -119,9 +133,8 @@ def check_schedules(schedules: Sequence[Schedule], max_steps: int, steps_per_epo
                              f"{max_steps} steps (got {factor:g} at step {step}). Change its numbers or its horizon.")
 
 
-def _trace_step(problem: Problem, optimizer: Optimizer, hyper: Sequence[str]) -> None:
+def _trace_step(problem: Problem, optimizer: Optimizer, names: Sequence[str]) -> None:
     """Trace a step of the optimizer: the rate and its further numbers are arrays, as they are in a program."""
-    names = tuple(optimizers.defaults(optimizer, problem, hyper))
     data = problem.like()
 
     def step(params: PyTree, data: PyTree, rate: jax.Array, values: tuple[jax.Array, ...]) -> PyTree:
@@ -134,7 +147,7 @@ def _trace_step(problem: Problem, optimizer: Optimizer, hyper: Sequence[str]) ->
 
 
 @contextmanager
-def _errors_of_the_user(field: str) -> Iterator[None]:
+def _errors_of_the_user(field: str, what: str = "traced", instead: str = TRACEABLE) -> Iterator[None]:
     """What a user's function raises, as one line that names the function."""
     try:
         yield
@@ -142,8 +155,8 @@ def _errors_of_the_user(field: str) -> Iterator[None]:
         raise
     except Exception as error:  # whatever else it is, it is the user's
         first = (str(error).splitlines() or [""])[0]
-        raise ValueError(f"{field}: cannot be traced by JAX (got {type(error).__name__}: {first}). "
-                         "Write it with jax.numpy, without branches on values.") from error
+        raise ValueError(f"{field}: cannot be {what} by JAX (got {type(error).__name__}: {first}). "
+                         f"{instead}") from error
 
 
 def _called(function: object) -> str:

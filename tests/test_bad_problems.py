@@ -138,6 +138,44 @@ def test_row_08_losses_of_batches_and_starts():
         gdjax.Problem(name="mine", batch_loss=my_batch_loss, init=lambda key: jnp.zeros(2))
 
 
+def test_row_08_a_loss_of_batches_must_take_the_held_out_examples():
+    def pairs(w, rows):
+        return jnp.mean(((rows[0::2] - rows[1::2]) @ w) ** 2)
+
+    def made(**changed):
+        return gdjax.Problem(name="mine", init=lambda key: jnp.zeros(2), data=ROWS, **{"batch_loss": pairs, **changed})
+
+    with refused(ValueError, "problem 'mine': held_out: loss 'pairs' of all 5 examples: cannot be traced by JAX",
+                 "(got TypeError", "Hold out a number of examples that it takes"):
+        batches(problem=made(held_out=ROWS[:5]), batch_size=2)
+    with refused(ValueError, "problem 'mine': accuracy 'pairs' of held_out: cannot be traced by JAX (got TypeError"):
+        batches(problem=made(held_out=ROWS[:5], accuracy=pairs, batch_loss=None, loss=jnp.dot), batch_size=2)
+    gdjax.preflight(made(held_out=ROWS[:4]))
+
+
+@pytest.mark.parametrize(("my_loss", "got"), [
+    (lambda x: jax.lax.while_loop(lambda n: n[0] < 3, lambda n: (n[0] + 1, n[1] * x[0]), (0, x[1]))[1],
+     "(got ValueError: Reverse-mode differentiation does not work for lax.while_loop"),
+    (lambda x: jax.pure_callback(np.sum, jax.ShapeDtypeStruct((), jnp.float32), x),
+     "(got ValueError: Pure callbacks do not support JVP"),
+])
+def test_row_08_losses_without_a_gradient(my_loss, got):
+    mine = gdjax.Problem(name="mine", loss=my_loss, init=lambda key: jnp.zeros(2))
+    parts = "problem 'mine': loss '<lambda>': cannot be differentiated by JAX", got, "Loop with jax.lax.scan"
+    with refused(ValueError, *parts):
+        bowl(problem=mine)
+    with refused(ValueError, *parts):
+        gdjax.compile(mine, batch_size=1)
+
+
+def test_row_08_a_program_is_compiled_only_for_what_can_be_traced():
+    mine = gdjax.Problem(name="mine", loss=lambda x: x**2, init=lambda key: jnp.zeros(2))
+    with refused(ValueError, "problem 'mine': loss '<lambda>': must return one real number (got float32[2])"):
+        gdjax.compile(mine, batch_size=1)
+    with refused(ValueError, "hyper: unknown name (got 'moment')"):
+        gdjax.compile(gdjax.problems.get("bowl"), batch_size=1, hyper=["moment"])
+
+
 def test_row_09_a_gradient_that_is_not_finite_at_a_start():
     """√x at 0 has the value 0 and the slope ∞; the `where` around it keeps the value and makes the slope NaN."""
     root = gdjax.Problem(name="root", loss=lambda x: jnp.where(x > 0, jnp.sqrt(x), 0.0) + x**2,
