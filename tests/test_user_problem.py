@@ -50,6 +50,18 @@ def run(problem, size, **changed):
                                        "marks": 4, **changed})
 
 
+@pytest.mark.parametrize("changed", [{}, {"sampling": "stream"}, {"optimizer": "adam"}], ids=str)
+def test_leaves_without_numbers_change_nothing(changed):
+    """A layer without offsets, say: the path is that of the others, and the shape is kept."""
+    def with_empty(key):
+        return {**init(key), "offsets": jnp.zeros((2, 0, 3))}
+
+    runs, plain = (run(gdjax.Problem(name="mine", loss=loss, init=each, data=DATA), 5, **changed)
+                   for each in (with_empty, init))
+    np.testing.assert_array_equal(runs.curve, plain.curve)
+    assert runs.params["offsets"].shape == (4, 2, 0, 3)
+
+
 @pytest.mark.parametrize("size", [1, 5])
 def test_a_tree_of_ones_own_takes_the_path_of_a_plain_loop(size):
     key = jax.random.key(4)

@@ -19,7 +19,7 @@ from gdjax import goals, sampling
 from gdjax.engine import layout, sharding
 from gdjax.engine import step as one
 from gdjax.engine.measure import Lane, in_rows, loss_alone, loss_and_norm, score_alone
-from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Slots
+from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Slots, merged
 from gdjax.engine.step import Hyper
 from gdjax.optimizers import averages, scored
 from gdjax.problem import Problem, PyTree
@@ -241,8 +241,8 @@ def _looked_at(
 
 def _scores(shape: Shape, lane: Lane, params: PyTree, data: PyTree) -> tuple[jax.Array, ...]:
     """Numbers of all lanes, (slots, members) each, from their parameters, (slots, members, …) leaves."""
-    lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), params)
-    return tuple(each.reshape(shape.slots, -1) for each in in_rows(shape.problem, lane, lanes, data))
+    found = in_rows(shape.problem, lane, jax.tree.map(merged, params), data)
+    return tuple(each.reshape(shape.slots, -1) for each in found)
 
 
 def _retire(shape: Shape, slots: Slots, outcome: Outcome) -> tuple[Slots, Outcome]:
@@ -255,7 +255,7 @@ def _retire(shape: Shape, slots: Slots, outcome: Outcome) -> tuple[Slots, Outcom
         seen = slots.seen._replace(params=params, best=jnp.fmin(slots.seen.best, slots.seen.loss))
 
         def scatter(table: jax.Array, lanes: jax.Array) -> jax.Array:
-            return table.at[row].set(lanes.reshape(-1, *lanes.shape[2:]), mode="drop")
+            return table.at[row].set(merged(lanes), mode="drop")
 
         return jax.tree.map(scatter, outcome, seen)
 

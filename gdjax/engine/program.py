@@ -22,7 +22,7 @@ from gdjax import lanes as lane_tables
 from gdjax.engine import measure as scores
 from gdjax.engine import placement, pool, sharding
 from gdjax.engine.cost import Cost, step_cost
-from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Starts
+from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Starts, merged
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
 from gdjax.problem import Problem, PyTree
@@ -216,7 +216,7 @@ class Program:
             return np.where(real, rows, -1), (outcome, ran)
 
         groups, ran = blocks.in_places(placement.mapped(run, pieces, self.mesh), total)
-        of_lanes = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[lanes.row], groups)
+        of_lanes = jax.tree.map(lambda leaf: merged(leaf)[lanes.row], groups)
         firsts = [part[0] for parts in pieces for part in parts if len(part)]
         return of_lanes, int(ran[firsts].sum()) * self.width
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from gdjax.problem import Problem, PyTree
 from gdjax.schedules import Formula
 
 NEVER = jnp.iinfo(jnp.int32).max
+Leaf = TypeVar("Leaf", jax.Array, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,8 @@ class Slots(NamedTuple):
     state: PyTree
     done: jax.Array  # outcome written
     seen: Outcome  # of the lanes in the slots; its params are unused
+
+
+def merged(leaf: Leaf) -> Leaf:
+    """An array over groups and their members -> over lanes; −1 as the length would divide by the size of empty ones."""
+    return leaf.reshape(leaf.shape[0] * leaf.shape[1], *leaf.shape[2:])

@@ -23,7 +23,7 @@ from gdjax import lanes as lane_tables
 from gdjax.engine import measure as scores
 from gdjax.engine import passes, placement, pool
 from gdjax.engine.program import Program, Stepper, example_arguments, full_width
-from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Slots, Starts
+from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Slots, Starts, merged
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
 from gdjax.lapack import one_by_one
@@ -209,7 +209,7 @@ class Streamed(Program):
     def _scored(self, piece: Slots) -> PyTree:
         """The parameters that are looked at, on the host, (width, …) leaves."""
         params = scored(self.shape.optimizer, piece.params, piece.state)
-        return jax.tree.map(lambda leaf: np.asarray(leaf).reshape(-1, *leaf.shape[2:]), params)
+        return jax.tree.map(lambda leaf: merged(np.asarray(leaf)), params)
 
     def _means(self, mean: passes.Mean, params: PyTree) -> Any:
         """Means over all examples, float64, (lanes, …) leaves."""
@@ -275,7 +275,7 @@ class _Seen:
         """Of lanes at step 0."""
         status, steps, loss, best = (np.array(each).ravel() for each in piece.seen[1:5])
         status[np.asarray(piece.done).ravel()] = BUDGET  # padding
-        params = jax.tree.map(lambda leaf: np.array(leaf).reshape(-1, *leaf.shape[2:]), piece.params)
+        params = jax.tree.map(lambda leaf: merged(np.array(leaf)), piece.params)
         curve = np.full((len(loss), marks), np.nan, loss.dtype)
         return cls(params, status, steps, loss, best, curve, curve.copy() if len(piece.seen.score) else ())
 
