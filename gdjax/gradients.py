@@ -171,7 +171,7 @@ def _scalar_function(
         as_input = _as_jax
     if np.shape(result) != ():
         raise ValueError(f"f: must return one number (got shape {np.shape(result)}). Sum or average what it returns.")
-    if result is None or np.asarray(result).dtype.kind not in "fiub":
+    if result is None or not _is_real(np.asarray(result), "fiub"):
         raise TypeError(f"f: must return a real number (got {result!r}).")
     return lambda moved: float(f(as_input(tree, moved)))
 
@@ -196,9 +196,14 @@ def _places(leaves: list[np.ndarray]) -> Iterator[tuple[int, tuple[int, ...]]]:
 
 def _real(field: str, leaf: object) -> np.ndarray:
     array = np.asarray(leaf)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{field}: must hold real numbers (got dtype {array.dtype}).")
+    if not _is_real(array):
+        raise TypeError(f"{field}: must hold real numbers (got dtype {array.dtype}). Give floats.")
     return array.astype(np.float64)
+
+
+def _is_real(array: np.ndarray, kinds: str = "fiu") -> bool:
+    """Whether an array is of these kinds of NumPy, or of a float that only JAX knows, such as bfloat16."""
+    return array.dtype.kind in kinds or jnp.issubdtype(array.dtype, jnp.floating)
 
 
 def _check_step(h: float) -> None:

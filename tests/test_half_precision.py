@@ -74,6 +74,23 @@ def test_two_numbers_in_half_precision_descend_without_data() -> None:
     np.testing.assert_allclose(runs.final_loss, runs.start_loss / 64, rtol=0.02)  # each step halves both numbers
 
 
+def test_newton_decomposes_in_single() -> None:
+    """One step of Newton's method is at the minimum of a quadratic, here (1, −2)."""
+    bowl = gdjax.Problem(name="half-bowl", init=lambda key: jax.random.normal(key, (2,), jnp.bfloat16), optimum=0.0,
+                         loss=lambda x: jnp.sum(jnp.array([3, 1]) * (x.astype(jnp.float32) - jnp.array([1, -2])) ** 2))
+    runs = gdjax.bgd(bowl, optimizer="newton", rates=1.0, starts=2, key=0, max_steps=2)
+    np.testing.assert_allclose(np.asarray(runs.params, np.float32), [[1, -2]] * 2, rtol=0.01)
+    assert runs.params.dtype == jnp.bfloat16
+
+
+def test_gradients_of_parameters_in_half_precision_are_checked() -> None:
+    assert gdjax.check_gradient(classes(MIXED["offsets"])).max_relative_error < 1e-2
+    bowl = gdjax.Problem(name="half-bowl", loss=lambda x: jnp.sum(x**2),
+                         init=lambda key: jax.random.normal(key, (2,), jnp.bfloat16))
+    assert gdjax.check_gradient(bowl).max_relative_error < 1e-8
+    np.testing.assert_allclose(gdjax.numerical_gradient(lambda x: (x**2).sum(), jnp.ones(2, jnp.bfloat16)), [2, 2])
+
+
 def test_a_loss_in_half_precision_is_averaged_and_decayed_in_single() -> None:
     problem = classes(loss=jnp.bfloat16)
     assert problem.loss_like.dtype == jnp.float32

@@ -154,13 +154,14 @@ def newton(rate: ArrayLike, damping: ArrayLike = 1e-6) -> optax.GradientTransfor
         grad: optax.Updates, value_fn: object,
     ) -> tuple[optax.Updates, optax.EmptyState]:
         assert callable(value_fn)
-        point, as_tree = ravel_pytree(params)
-        slope, _ = ravel_pytree(updates)
+        point, as_tree = ravel_pytree(jax.tree.map(at_least_float32, params))  # LAPACK has no half precision
+        slope, _ = ravel_pytree(jax.tree.map(at_least_float32, updates))
         curvature, axes = jnp.linalg.eigh(jax.hessian(lambda x: value_fn(as_tree(x)))(point))
         size = jnp.abs(curvature)
         tiny = jnp.finfo(size.dtype).tiny
         step = axes @ ((axes.T @ slope) / jnp.maximum(size, jnp.maximum(damping * size.max(), tiny)))
-        return as_tree(jnp.negative(rate) * step), state
+        moves = as_tree(jnp.negative(rate) * step)
+        return jax.tree.map(lambda move, like: move.astype(like.dtype), moves, updates), state
 
     search = optax.scale_by_backtracking_linesearch(HALVINGS, decrease_factor=0.5, increase_factor=1e30)
     whole = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), direction)
