@@ -18,6 +18,7 @@ from gdjax.schedules import Schedule
 
 TRACEABLE = "Write it with jax.numpy, without branches on values."
 DIFFERENTIABLE = "Loop with jax.lax.scan or fori_loop over fixed bounds, or give it a jax.custom_vjp."
+OPTIMIZER = f"{TRACEABLE} Its update is handed value, grad and value_fn alone: SAM needs opaque_mode=False."
 OTHER_NUMBER = "Hold out a number of examples that it takes, such as a multiple of what it groups."
 LOOKS = 4096  # steps at which a schedule is looked at; the same for every budget, so that a new one compiles nothing
 
@@ -45,7 +46,7 @@ def preflight(
     problem.once("preflight", lambda: _trace_problem(problem))
     make = optimizers.get(optimizer)
     names = tuple(optimizers.defaults(make, problem, hyper))
-    with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}"):
+    with _errors_of_the_user(f"optimizer {optimizers.name_of(make)!r}", instead=OPTIMIZER):
         problem.once(("preflight", make, names), lambda: _trace_step(problem, make, names))
     rule = arguments.sampling(sampling)
     if isinstance(rule, Stream):

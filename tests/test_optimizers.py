@@ -80,6 +80,26 @@ def test_an_alias_that_asks_for_the_loss_gets_it(alias):
     assert (runs.best_loss < runs.start_loss).all()
 
 
+def sam(rate, **changed):
+    """Sharpness-aware minimisation, whose update takes neither value nor value_fn."""
+    adversary = optax.chain(optax.contrib.normalize(), optax.sgd(0.05))
+    return optax.contrib.sam(optax.sgd(rate), adversary, sync_period=2, **changed)
+
+
+def test_an_optimizer_that_takes_fewer_keywords_is_handed_those():
+    runs = gdjax.bgd(VALLEY, optimizer=sam, rates=0.05, starts=FEW, key=0, max_steps=STEPS, width=2)
+    slope = jax.grad(VALLEY.objective)
+    for lane in range(2):
+        made, params = sam(0.05), jnp.asarray(FEW[lane])
+        state = made.init(params)
+        for _ in range(STEPS):
+            changes, state = made.update(slope(params, None), state, params)
+            params = optax.apply_updates(params, changes)
+        assert runs.params[lane] == pytest.approx(np.asarray(params), rel=1e-5, abs=1e-6)
+    with pytest.raises(ValueError, match=r"cannot be traced by JAX \(got ValueError: grad_fn .* opaque_mode=False\."):
+        gdjax.bgd(VALLEY, optimizer=functools.partial(sam, opaque_mode=True), rates=0.1, starts=FEW, key=0, max_steps=2)
+
+
 def test_an_optimizer_may_keep_a_key_in_its_state():
     noisy = functools.partial(optax.noisy_sgd, eta=0.01, key=jax.random.key(3))
     runs = gdjax.bgd(VALLEY, optimizer=noisy, rates=0.05, starts=FEW, key=0, max_steps=STEPS, marks=3, width=2)

@@ -78,10 +78,25 @@ def make(optimizer: Optimizer, rate: jax.Array | float, numbers: Numbers) -> opt
         if not (hasattr(made, "init") and hasattr(made, "update")):
             raise NotATransformation(f"optimizer: must map a rate to an optax transformation (got {made!r}). "
                                      "Pass optax.sgd, or lambda rate: optax.chain(…).")
-        return optax.with_extra_args_support(made)
+        return _handed_what_it_takes(optax.with_extra_args_support(made))
     own = {name: numbers[name] for name in optimizer.defaults}
     rest = {name: number for name, number in numbers.items() if name not in own}
     return optax.with_extra_args_support(optimizer.around(make(optimizer.optimizer, rate, rest), own))
+
+
+def _handed_what_it_takes(made: optax.GradientTransformationExtraArgs) -> optax.GradientTransformationExtraArgs:
+    """The transformation where its update takes any keywords, else one that hands it those it names (SAM takes few)."""
+    takes = inspect.signature(made.update).parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in takes):
+        return made
+    names = {each.name for each in takes}
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None, **given: object
+    ) -> tuple[optax.Updates, optax.OptState]:
+        return made.update(updates, state, params, **{name: given[name] for name in names & given.keys()})
+
+    return optax.GradientTransformationExtraArgs(made.init, update)
 
 
 def accepted(optimizer: Optimizer) -> dict[str, float | None]:
