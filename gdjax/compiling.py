@@ -19,6 +19,7 @@ from gdjax.engine.width import best_width
 from gdjax.lanes import Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem
+from gdjax.promotion import usual_promotion
 from gdjax.reading import Stream
 from gdjax.schedules import Schedule
 
@@ -65,11 +66,12 @@ def compile(
         _shape, batch_size=size, optimizer=optimizer, schedules=schedules, batches=batches, marks=marks,
         tolerance=tolerance, stall=stall, width=width, settings=settings, starts=starts, hyper=hyper, devices=devices,
         shard_examples=shard_examples, target_on=target_on)
-    if isinstance(rule, Stream):
-        buffer, block = arguments.stream(problem, rule, size, devices)
-        shape, _ = shape_of(window(problem, buffer), sampling="shuffle")
-        return Streamed.of(problem, shape, rule, block)
-    return program_for(*shape_of(problem, sampling=rule))
+    with usual_promotion():
+        if isinstance(rule, Stream):
+            buffer, block = arguments.stream(problem, rule, size, devices)
+            shape, _ = shape_of(window(problem, buffer), sampling="shuffle")
+            return Streamed.of(problem, shape, rule, block)
+        return program_for(*shape_of(problem, sampling=rule))
 
 
 def _shape(

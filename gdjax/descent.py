@@ -16,6 +16,7 @@ from gdjax.engine.program import Program
 from gdjax.lanes import BATCHES, Setting
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree
+from gdjax.promotion import usual_promotion
 from gdjax.reading import Stream
 from gdjax.running import Limits, descend
 from gdjax.runs import Runs
@@ -125,7 +126,8 @@ def minibatch(
                                             **asked)
     compiling.check_program(program, problem, optimizer, size, found, numbers, rule, batches, len(at),
                             limits.tolerance, stall is not None, devices, shard_examples, target_on)
-    return descend(program.of_key(root), optimizer, found, begin, root, batches, limits, at)
+    with usual_promotion():
+        return descend(program.of_key(root), optimizer, found, begin, root, batches, limits, at)
 
 
 def bgd(

@@ -12,6 +12,7 @@ import numpy as np
 
 from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
+from gdjax.promotion import usual_promotion
 
 SCHEMES = ("central", "forward")
 # below this share of the largest coordinate a relative error tells of the rounding in f, not of the gradient
@@ -82,6 +83,7 @@ def numerical_gradient(
     return jax.tree.unflatten(tree, gradient)
 
 
+@usual_promotion()
 def check_gradient(
     problem: Problem,
     key: int | jax.Array = 0,

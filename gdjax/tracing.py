@@ -13,6 +13,7 @@ from gdjax import arguments, optimizers
 from gdjax import schedules as schedule_table
 from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree, check_dtype
+from gdjax.promotion import usual_promotion
 from gdjax.reading import Stream
 from gdjax.schedules import Schedule
 
@@ -134,6 +135,7 @@ def check_schedules(schedules: Sequence[Schedule], max_steps: int, steps_per_epo
                              f"{max_steps} steps (got {factor:g} at step {step}). Change its numbers or its horizon.")
 
 
+@usual_promotion()
 def _trace_step(problem: Problem, optimizer: Optimizer, names: Sequence[str]) -> None:
     """Trace a step of the optimizer: the rate and its further numbers are arrays, as they are in a program."""
     data = problem.like()

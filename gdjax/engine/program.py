@@ -26,6 +26,7 @@ from gdjax.engine.shape import NEVER, Outcome, Queue, Shape, Starts, merged
 from gdjax.engine.step import Hyper
 from gdjax.lanes import Lanes, Setting
 from gdjax.problem import Problem, PyTree
+from gdjax.promotion import usual_promotion
 from gdjax.reading import Stream
 from gdjax.stopping import Rules
 from gdjax.xla import options_for_losses
@@ -127,6 +128,7 @@ class Program:
         return int(plan.argument_size_in_bytes + plan.output_size_in_bytes + plan.temp_size_in_bytes
                    - plan.alias_size_in_bytes)
 
+    @usual_promotion()
     def cost(self) -> Cost:
         """Floating point operations of a lane-step, and the fewest bytes that it can move.
 

@@ -1,0 +1,52 @@
+"""JAX's strict rules of promotion: a caller may turn them on, and his loss keeps to them; the numbers are the same."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax
+from tests.refusals import batches, bowl, refused
+
+STRICT = {"ranks": lambda: jax.numpy_rank_promotion("raise"), "dtypes": lambda: jax.numpy_dtype_promotion("strict")}
+ROWS = np.random.default_rng(0).normal(size=(70, 3)).astype(np.float32)  # above 64, so that indices are walked
+
+
+def fresh(**changed) -> gdjax.Problem:
+    """A problem for which nothing is traced yet."""
+    return gdjax.Problem(**{"name": "mine", "loss": lambda w, row: (row @ w - 1) ** 2, "data": ROWS,
+                            "init": lambda key: jax.random.normal(key, (3,)), "held_out": ROWS[:7], **changed})
+
+
+@pytest.mark.parametrize("rules", STRICT)
+@pytest.mark.parametrize("changed", [
+    {"optimizer": "adam", "targets": [0.1], "target_on": "held_out_loss"}, {"batch_size": 70, "tolerance": 1e-3},
+    {"sampling": "replacement", "optimizer": "plateau"}, {"sampling": "stream", "schedules": ["step", "cosine"]},
+], ids=["adam", "full-batch", "replacement", "stream"])
+def test_strict_rules_change_no_number(rules, changed):
+    as_usual = batches(problem=fresh(), **changed)
+    with STRICT[rules]():
+        strict = batches(problem=fresh(), **changed)
+    np.testing.assert_array_equal(strict.final_loss, as_usual.final_loss)
+
+
+@pytest.mark.parametrize("rules", STRICT)
+def test_other_doors_open_under_strict_rules(rules):
+    valley = fresh(loss=lambda w: w @ w, data=None, held_out=None, optimum=0.0)
+    with STRICT[rules]():
+        assert gdjax.compile(fresh(), batch_size=4, optimizer="adam").cost().flops > 0
+        assert gdjax.check_gradient(fresh()).max_relative_error < 1e-6
+        assert len(bowl(problem=valley, optimizer="newton").minima(problem=valley)) > 0
+        for name in gdjax.problems.names():
+            problem = gdjax.problems.get(name)
+            vars(problem).pop("_held", None)
+            gdjax.preflight(problem)
+
+
+def test_a_loss_of_ones_own_keeps_to_the_rules_of_the_caller():
+    with STRICT["ranks"](), refused(ValueError, "problem 'mine': loss '<lambda>': cannot be traced", "rank_promotion"):
+        batches(problem=fresh(loss=lambda w, row: jnp.sum(row[None] * w)))
+    with STRICT["dtypes"](), refused(ValueError, "problem 'mine': loss '<lambda>': cannot be traced", "strict"):
+        batches(problem=fresh(loss=lambda w, row: jnp.sum(row * w) * jnp.int32(2)))
