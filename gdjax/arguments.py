@@ -154,8 +154,7 @@ def settings(
                          hyper={name: hyper_number(name, value) for name, value in setting.numbers.items()})
                  for setting in found]
     else:
-        named = [schedules] if isinstance(schedules, str | Schedule) else sequence("schedules", schedules)
-        kinds = [schedule_table.get(each) for each in named]
+        kinds = schedules_of(schedules)
         values = [rates] if isinstance(rates, Real) else sequence("rates", rates)
         points = hyper_points(hyper)
         found = [Setting(kind, rate(value), point) for kind in kinds for value in values for point in points]
@@ -165,6 +164,15 @@ def settings(
     if len(unique) < len(found):
         warnings.warn(f"rates, schedules, hyper: {len(found) - len(unique)} duplicate settings dropped", stacklevel=4)
     return tuple(unique)
+
+
+def schedules_of(value: object) -> list[Schedule]:
+    """Schedules, of one or a sequence of them or of their names."""
+    if callable(value):
+        raise TypeError(f"schedules: must be names or schedules (got {value!r}). Wrap a function t -> factor with "
+                        "gdjax.schedules.custom, or call one that makes a schedule.")
+    named = [value] if isinstance(value, str | Schedule) else sequence("schedules", value)
+    return [schedule_table.get(each) for each in named]
 
 
 def rate(value: object) -> float:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Sequence
 
+import jax
 from jax.sharding import Mesh
 
 from gdjax import arguments, goals, optimizers, tracing
 from gdjax import lanes as lane_tables
-from gdjax import schedules as schedule_table
 from gdjax.engine import sharding
 from gdjax.engine.placement import mesh_of, pools, side_by_side
 from gdjax.engine.program import Program, program_for
@@ -81,8 +81,7 @@ def _shape(
 ) -> tuple[Shape, Mesh | None]:
     """The shape of a program from the arguments of `compile`, and the mesh it runs on."""
     optimizer = optimizers.get(optimizer)
-    named = [schedules] if isinstance(schedules, str | Schedule) else schedules
-    kinds = [schedule_table.get(each) for each in named]
+    kinds = arguments.schedules_of(schedules)
     full = batch_size == problem.examples
     members = lane_tables.members_for(settings, batches, full)
     mesh = mesh_of(arguments.devices(devices), arguments.shard_examples(problem, shard_examples, devices))
@@ -114,14 +113,17 @@ def check_program(
     devices: Devices, shard_examples: bool, target_on: str,
 ) -> None:
     """Raise ValueError where a call cannot run in a program that was compiled before."""
-    shape = program.shape
+    shape = checked(program).shape
+    if program.x64 != jax.config.read("jax_enable_x64"):
+        raise ValueError(f"program: was compiled in another x64 mode (got {program.x64}, needs {not program.x64}). "
+                         f"Compile it again, or run it with jax.enable_x64({program.x64}).")
     for held, wanted in ((program, {"problem": problem, "sampling": sampling}), (shape, {
             "optimizer": optimizer, "batch_size": size, "norm_at_marks": tolerance > 0, "stall": stall,
             "target_on": target_on})):
         for field, value in wanted.items():
             if getattr(held, field) != value:
-                raise ValueError(f"program: was compiled for another {field} "
-                                 f"(got {getattr(held, field)!r}, needs {value!r}).")
+                raise ValueError(f"program: was compiled for another {field} (got {_in_words(getattr(held, field))}, "
+                                 f"needs {_in_words(value)}). Compile one for this call, or leave it out.")
     if devices is not None and mesh_of(arguments.devices(devices), shard_examples) != program.mesh:
         raise ValueError(f"program: was compiled for other devices (got {program.devices} that share the "
                          f"{program.shared}, needs {devices!r} with shard_examples={shard_examples}). Compile it with "
@@ -136,6 +138,20 @@ def check_program(
         raise ValueError("program: does not hold this call's schedules, warm-ups, marks or batches "
                          f"(got {len(shape.formulas)} kinds, {program.most_marks} marks, {shape.members} lanes a "
                          "batch). Compile it with all of them.")
+
+
+def checked(program: object) -> Program:
+    """A program."""
+    if not isinstance(program, Program):
+        raise TypeError(f"program: must be what gdjax.compile gives (got {program!r}). Leave it out to have one made.")
+    return program
+
+
+def _in_words(value: object) -> str:
+    """What a program was compiled for: a problem and an optimizer by name, since they may hold data."""
+    if isinstance(value, Problem):
+        return f"{value.name!r} at {id(value):#x}"  # two may have one name
+    return repr(optimizers.name_of(value) if callable(value) else value)
 
 
 def _power(count: int) -> int:

@@ -196,7 +196,8 @@ def range_test(
 
     Source: Smith 2017, arXiv 1506.01186, section 3.3 (there as one run of growing rate).
     """
-    target_on = goals.LOSS if program is None else program.shape.target_on  # nothing is looked for here
+    # nothing is looked for here
+    target_on = goals.LOSS if program is None else compiling.checked(program).shape.target_on
     key_range = jax.random.fold_in(arguments.key(key), KEY_RANGE)
     settings = [Setting(schedule_table.constant(), float(rate), hyper) for rate in RANGE_RATES]
     with warnings.catch_warnings():
@@ -214,6 +215,9 @@ def _limits(
 ) -> Limits:
     found = arguments.targets(targets)
     tolerance = arguments.at_least_zero("tolerance", tolerance)
+    if not isinstance(stop_at_target, bool):
+        raise TypeError(f"stop_at_target: must be True or False (got {stop_at_target!r}). True ends a lane at the "
+                        "lowest target.")
     if stop_at_target and not found:
         raise ValueError("stop_at_target: needs targets (got none). Give targets, the lowest of which ends a lane.")
     return Limits(steps, tolerance, found, target_on, stop_at_target, stall)

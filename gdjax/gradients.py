@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax import arguments
 from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
 from gdjax.promotion import usual_promotion
@@ -114,6 +115,7 @@ def check_gradient(
         >>> gdjax.check_gradient(gdjax.problems.get("bowl")).max_relative_error < 1e-8
         True
     """
+    arguments.problem(problem)
     if coordinates < 1:
         raise ValueError(f"coordinates: must be at least 1 (got {coordinates}). It is how many parameters to check.")
     key_start, key_places = jax.random.split(_as_key(key))

@@ -93,11 +93,12 @@ class Problem:
             raise ValueError(f"problem {self.name!r}: batch_loss: needs data (got None). "
                              "Use loss(params) without data.")
         self._check_functions()
-        if self.optimum is not None and not _are_finite(self.optimum):
-            raise ValueError(f"problem {self.name!r}: optimum: must be finite (got {self.optimum}). "
-                             "Use None when unknown.")
+        if self.optimum is not None and not (np.shape(self.optimum) == () and _are_finite(self.optimum)):
+            raise ValueError(f"problem {self.name!r}: optimum: must be finite, one number (got {self.optimum}). "
+                             "It is the smallest value of J; use None when unknown.")
         if self.initial_loss is not None and not (
-                _are_finite(self.initial_loss) and (self.optimum is None or self.initial_loss >= self.optimum)):
+                np.shape(self.initial_loss) == () and _are_finite(self.initial_loss)
+                and (self.optimum is None or self.initial_loss >= self.optimum)):
             raise ValueError(f"problem {self.name!r}: initial_loss: must be finite and not below the optimum "
                              f"(got {self.initial_loss}). Use None to have it computed.")
         check_dtype(self.name, self.dtype)

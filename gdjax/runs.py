@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import jax
 import numpy as np
@@ -137,8 +138,10 @@ class Runs:
                 "steps_after": np.where(hit, step[rows, after], np.nan),
                 "examples": np.where(hit, steps * self.batch_size, np.nan),
             }))
-        columns = ["lane", "target", "hit", "steps_before", "steps", "steps_after", "examples"]
-        return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=columns)
+        none = {"lane": np.int64, "target": float, "hit": bool, **dict.fromkeys(
+            ("steps_before", "steps", "steps_after", "examples"), float)}
+        return pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(
+            {name: np.zeros(0, kind) for name, kind in none.items()})
 
     def curves(self) -> pd.DataFrame:
         """Long: lane, step, examples, loss at the start, the marks and the lane's end; and what targets are on."""
@@ -194,8 +197,8 @@ class Runs:
 
     @staticmethod
     def load(path: str | os.PathLike) -> Runs:
-        """The runs that `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
+        """The runs that `save` wrote; ValueError where a file is another one."""
+        with open(path, "rb") as whole, _archive(whole) as file:
             meta = json.loads(file["meta"].tobytes())
             tree, floor = meta.pop("tree"), meta.pop("floor")
             # NumPy's format does not know bfloat16 and the like: such bits come back without their type
@@ -225,6 +228,20 @@ class Runs:
         step, loss, score = (np.take_along_axis(each.astype(np.float64), order, axis=1) for each in (step, loss, score))
         reached = np.isfinite(step)
         return step, np.where(reached, loss, np.nan), np.where(reached, score, np.nan)
+
+
+def _archive(whole: BinaryIO) -> np.lib.npyio.NpzFile:
+    """The arrays of a file that `save` wrote."""
+    wanted = f"load: must be a file that Runs.save wrote (got {os.fspath(whole.name)!r}, {{}}). Give the path of one."
+    try:
+        file = np.load(whole, allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(wanted.format("which is no whole NPZ file")) from error
+    if not isinstance(file, np.lib.npyio.NpzFile):
+        raise ValueError(wanted.format("which holds one array"))
+    if not {"meta", *ARRAYS} <= set(file.files):
+        raise ValueError(wanted.format(f"which holds {', '.join(file.files[:5])}"))
+    return file
 
 
 def _outline(tree: PyTree, numbers: Iterator[int]) -> object:

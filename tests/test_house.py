@@ -40,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
     "examples": {"reading"},
     "problem": {"examples", "precision", "sizes", "tiles", "windows"},
     "data": LOW | {"problem", "reading"},
-    "gradients": {"lapack", "problem", "promotion"},
+    "gradients": {"arguments", "lapack", "problem", "promotion"},
     "problems": LOW | {"problem", "promotion", "data", "problems"},
     "schedules": LOW,
     "optimizers": LOW | {"precision", "problem", "sampling"},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import operator
 
 import numpy as np
 
 from gdjax.data.checks import SHOWN, check_features
+from gdjax.scalars import is_real
 
 Examples = tuple[np.ndarray, np.ndarray]
 
@@ -61,8 +61,8 @@ def _held_out_count(examples: int, held_out: float) -> int:
     if examples < 2:
         raise ValueError(f"features: need at least two examples to split (got {examples}). One is trained on, one held "
                          "out.")
-    if isinstance(held_out, bool) or not (math.isfinite(held_out) and 0 < held_out < 1):
-        raise ValueError(f"held_out: must be a share inside (0, 1) (got {held_out}). 0.2 holds out a fifth.")
+    if not (is_real(held_out) and 0 < held_out < 1):
+        raise ValueError(f"held_out: must be a share inside (0, 1) (got {held_out!r}). 0.2 holds out a fifth.")
     return min(max(round(held_out * examples), 1), examples - 1)
 
 

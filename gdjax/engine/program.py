@@ -8,7 +8,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import jax
@@ -57,6 +57,7 @@ class Program:
     Attributes:
         trace_s, compile_s: seconds of tracing and lowering, and of XLA's compilation.
         mesh: the devices that share the lanes or the examples; None for the default one.
+        x64: JAX's x64 mode that it was compiled in.
     """
 
     shape: Shape
@@ -64,6 +65,7 @@ class Program:
     trace_s: float
     compile_s: float
     mesh: Mesh | None = None
+    x64: bool = field(default_factory=lambda: jax.config.read("jax_enable_x64"))
 
     @property
     def problem(self) -> Problem:
