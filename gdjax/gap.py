@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
+from gdjax import arguments
 from gdjax.engine.measure import measure
 from gdjax.lanes import draw_starts
 from gdjax.problem import Problem, PyTree
+from gdjax.promotion import usual_promotion
 
 
 def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> list[float]:
@@ -33,9 +35,10 @@ def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> lis
                          f"{problem.optimum:g} for gaps to have a meaning (got {initial:g}, the median of starts). "
                          "Draw other starts, or give target losses instead.")
     gap = initial - problem.optimum
-    return [problem.optimum + float(share) * gap for share in gaps]
+    return [problem.optimum + float(share) * gap for share in arguments.sequence("gaps", gaps)]
 
 
+@usual_promotion()
 def initial_loss(problem: Problem, losses: Callable[[PyTree], tuple[np.ndarray, np.ndarray]] | None = None) -> float:
     """f₀, the median loss of 1,001 starts of a fixed key: stored with the problem, or computed once.
 

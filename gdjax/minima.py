@@ -12,6 +12,7 @@ import numpy as np
 from gdjax import arguments, lanes, linkage, newton, problems
 from gdjax.newton import Landscape, Survey
 from gdjax.problem import Problem
+from gdjax.promotion import usual_promotion
 from gdjax.scalars import is_real, is_whole
 from gdjax.stopping import DIVERGED, STATUSES
 
@@ -46,6 +47,7 @@ class Found(NamedTuple):
     points: np.ndarray  # (rows with minimum ≥ 1, parameters) float64, the stationary points themselves
 
 
+@usual_promotion()
 def find(runs: Runs, *, problem: Problem | None = None, tolerance: float = 1e-2) -> Found:
     """The distinct stationary points that the lanes of some runs ended at.
 

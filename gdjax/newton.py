@@ -13,7 +13,6 @@ import numpy as np
 
 from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
-from gdjax.promotion import usual_promotion
 
 DENSE = 200  # parameters up to which the Hessian is written out; above, Lanczos on Hessian-vector products
 KRYLOV = 100  # Hessian-vector products of one Lanczos run
@@ -143,7 +142,6 @@ Lanczos = tuple[jax.Array, jax.Array, jax.Array]
 Work = Callable[[Callable[[jax.Array], jax.Array], jax.Array, jax.Array, jax.Array, jax.Array], tuple]
 
 
-@usual_promotion()
 def _in_blocks(
     work: Work, problem: Problem, points: np.ndarray, tree: PyTree, reach: float, landscape: Landscape, steps: int
 ) -> list[np.ndarray]:

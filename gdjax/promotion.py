@@ -1,4 +1,4 @@
-"""JAX's rules of promotion where gdjax and optax compute, whatever the caller has set for code of their own."""
+"""JAX's usual rules of promotion where gdjax computes, whatever the caller has set for code of their own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import jax
 def usual_promotion() -> Iterator[None]:
     """Ranks and dtypes promote as they do by default: optax's Adam raises a number to the power of a count, say.
 
-    A loss is looked at under the caller's rules before (`preflight`), and then computed under these, which give what
-    those give where they do not refuse: inside a program the two cannot be told apart, since `vmap` traces a loss and
-    a step together.
+    The caller's loss is traced under these rules too: inside a program `vmap` traces it together with a step. Where
+    stricter ones do not refuse, they give the same.
 
     >>> import jax.numpy as jnp
     >>> with jax.numpy_rank_promotion("raise"), usual_promotion():

@@ -24,6 +24,7 @@ OTHER_NUMBER = "Hold out a number of examples that it takes, such as a multiple 
 LOOKS = 4096  # steps at which a schedule is looked at; the same for every budget, so that a new one compiles nothing
 
 
+@usual_promotion()
 def preflight(
     problem: Problem, optimizer: Optimizer | str = "sgd", hyper: Sequence[str] = (), batch_size: int | None = None,
     sampling: str | Stream = "shuffle",
@@ -135,7 +136,6 @@ def check_schedules(schedules: Sequence[Schedule], max_steps: int, steps_per_epo
                              f"{max_steps} steps (got {factor:g} at step {step}). Change its numbers or its horizon.")
 
 
-@usual_promotion()
 def _trace_step(problem: Problem, optimizer: Optimizer, names: Sequence[str]) -> None:
     """Trace a step of the optimizer: the rate and its further numbers are arrays, as they are in a program."""
     data = problem.like()

@@ -58,3 +58,5 @@ def test_gaps_without_a_meaning_are_refused() -> None:
     for value in (np.nan, np.inf, 0.5):
         with refused(ValueError, "problem 'near': initial_loss: must be finite and not below the optimum"):
             replace(NEAR, initial_loss=value)
+    with refused(TypeError, "gaps: must be one value or a sequence"):
+        gdjax.targets(NEAR, 0.1)

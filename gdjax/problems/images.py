@@ -25,7 +25,6 @@ from gdjax.problems.parts import (
     summary,
 )
 from gdjax.problems.registry import register
-from gdjax.promotion import usual_promotion
 
 LAYOUT = "NHWC", "HWIO", "NHWC"  # images last by channel: slices of a row are then whole vectors
 SIDE = 3  # of a kernel
@@ -98,7 +97,6 @@ def convolutional(
     def decay(params: Params) -> jax.Array:
         return penalty(ridge, params["W"], *(params[f"K{layer}"] for layer in layers))
 
-    @usual_promotion()
     def scores(params: Params, row: jax.Array) -> jax.Array:
         units = row.reshape(1, *image)
         for layer in layers:

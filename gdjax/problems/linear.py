@@ -9,7 +9,6 @@ import jax.numpy as jnp
 
 from gdjax.problem import Problem
 from gdjax.problems.parts import Examples, Params, penalty
-from gdjax.promotion import usual_promotion
 
 Loss = Callable[[jax.Array, jax.Array], jax.Array]
 """`loss(z, y) -> scalar` of one example's score and outcome."""
@@ -39,7 +38,6 @@ def linear_problem(
         classifies: whether y is 0 or 1 and the sign of z tells which.
     """
 
-    @usual_promotion()
     def of_example(params: Params, example: tuple[jax.Array, jax.Array]) -> jax.Array:
         x, outcome = example
         value = loss(params["w"] @ x + params["b"], outcome)

@@ -12,7 +12,6 @@ import numpy as np
 from gdjax.problem import Problem
 from gdjax.problems.boxes import box_starts
 from gdjax.problems.registry import register
-from gdjax.promotion import usual_promotion
 
 # coordinates of minima: Newton's method in float64
 RASTRIGIN = (0.0, 0.9949586376523348, 1.9899122337085495, 2.9848557010394816, 3.9797838603007536, 4.974691390895051)
@@ -90,8 +89,8 @@ def griewank() -> Problem:
     return Problem(
         name="griewank",
         # cos a cos b = ½(cos(a + b) + cos(a − b)), so that 1 − cos a cos b = sin²½(a + b) + sin²½(a − b)
-        loss=usual_promotion()(lambda x: jnp.sum(x**2) / 4000 + jnp.sum(
-            jnp.sin((x[0] + np.array([1, -1]) * x[1] / math.sqrt(2)) / 2) ** 2)),
+        loss=lambda x: jnp.sum(x**2) / 4000 + jnp.sum(
+            jnp.sin((x[0] + np.array([1, -1]) * x[1] / math.sqrt(2)) / 2) ** 2),
         init=box_starts(domain),
         optimum=0.0,
         minimizer=np.zeros(2),

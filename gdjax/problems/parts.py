@@ -11,7 +11,6 @@ import numpy as np
 
 from gdjax import data
 from gdjax.problems.checks import real
-from gdjax.promotion import usual_promotion
 
 RIDGE = 1e-3
 SPREAD = 0.1  # standard deviation of random starts
@@ -93,7 +92,6 @@ def cross_entropy(scores: jax.Array, label: jax.Array) -> jax.Array:
     return log_sum_exp(scores) - jnp.sum(jnp.where(jnp.arange(scores.size) == label, scores, 0))
 
 
-@usual_promotion()
 def mean_cross_entropy(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """Mean cross entropy over a batch, scores (classes, examples), labels (examples,).
 
@@ -164,7 +162,6 @@ def _log1p(u: jax.Array) -> jax.Array:
     return 2 * s * total
 
 
-@usual_promotion()
 def share_of_largest(scores: jax.Array, labels: jax.Array) -> jax.Array:
     """Share of a batch whose own class has the largest score, scores (classes, examples), labels (examples,).
 
