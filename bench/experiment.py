@@ -139,8 +139,10 @@ def measure(group: Group) -> Result:
     suite, program = group.suite, group.program()
     began = time.perf_counter()
     seed = jax.random.key(suite.seed)
-    targets, key = target_losses(group.problem, group.settings), jax.random.fold_in(seed, TUNING)
-    tuned = _tune(group, program, grid(suite, _centre(group, program, key)), targets, key)
+    key = jax.random.fold_in(seed, TUNING)
+    first = grid(suite, _centre(group, program, key))
+    targets = target_losses(group.problem, group.settings)  # a range test has seen what they need of streamed examples
+    tuned = _tune(group, program, first, targets, key)
     chosen = tuned.chosen
     keep = set(zip(chosen.schedule, chosen.horizon, chosen.rate, strict=True))
     winners = {setting: name for setting, name in _named(tuned.grid).items()

@@ -73,6 +73,9 @@ def _trace_problem(problem: Problem) -> None:
         if which is not None:
             _trace_loss(f"problem {problem.name!r}: loss {_called(which)}", which, params,
                         *(() if data is None else (batch,)))
+    with _errors_of_the_user(f"problem {problem.name!r}: loss {_called(problem.loss or problem.batch_loss)}",
+                             "differentiated", DIFFERENTIABLE):
+        problem.sizes  # noqa: B018 - traces the gradient, and is kept
     if held_out is not None and problem.batch_loss is not None:
         with _errors_of_the_user(f"problem {problem.name!r}: held_out: loss {_called(problem.batch_loss)} of all "
                                  f"{problem.held_out_examples} examples", instead=OTHER_NUMBER):
@@ -87,14 +90,12 @@ def _trace_problem(problem: Problem) -> None:
 
 
 def _trace_loss(field: str, loss: Callable[..., jax.Array], params: PyTree, *batch: PyTree) -> None:
-    """Trace a loss, and its gradient."""
+    """Trace a loss."""
     with _errors_of_the_user(field):
         found = jax.eval_shape(loss, params, *batch)
     if not _is_scalar(found, jnp.floating):
         raise ValueError(f"{field}: must return one real number (got {_in_words(found)}). "
                          "Return a float scalar, such as jnp.mean(…).")
-    with _errors_of_the_user(field, "differentiated", DIFFERENTIABLE):
-        jax.eval_shape(jax.grad(loss), params, *batch)
 
 
 def _trace_batch(problem: Problem, batch_size: int) -> None:

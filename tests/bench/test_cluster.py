@@ -29,7 +29,7 @@ TOML = "\n".join(f"{name} = {value}" for name, value in {
     "name": '"small"', "problems": '["line-fit", "himmelblau"]', "batch_sizes": '[10, "all"]',
     "schedules": '["constant", "linear"]', "rates": 2, "horizons": "[1.0]", "tuning_starts": 2, "starts": 4,
     "gaps": "[0.1]", "epochs": 5.0, "min_steps": 20, "marks": 6, "width": 16, "repeats": 2, "min_sample_s": 0.001,
-    "noise_groups": 0, "widenings": 0}.items())
+    "noise_groups": 2, "noise_processes": 1, "widenings": 0}.items())
 TOML += '\n[problem.himmelblau]\nbatch_sizes = ["all"]\n'
 DASK = Cluster(executor="dask")
 needs = {name: pytest.mark.skipif(importlib.util.find_spec(name) is None,
