@@ -11,8 +11,8 @@ from bench.environment import ROOT
 
 # What measuring files import and what decides no number: names and texts, words with the parent, the folder itself.
 OTHERS = {f"bench/{name}.py" for name in (
-    "__init__", "bad_input", "cells", "command", "environment", "files", "meeting", "size", "speaker", "store", "tables",
-    "toml_file", "watch", "analysis/__init__", "analysis/goals", "analysis/words", "analysis/reported",
+    "__init__", "bad_input", "cells", "command", "environment", "files", "meeting", "size", "speaker", "store",
+    "tables", "toml_file", "watch", "analysis/__init__", "analysis/goals", "analysis/words", "analysis/reported",
     "study/__init__", "study/registry")}
 
 
