@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -48,6 +49,11 @@ class Group:
     def streamed(self) -> bool:
         """Whether the examples are read in buffers, as memory can't hold them."""
         return isinstance(self.sampling, gdjax.Stream)
+
+    @property
+    def losses(self) -> Callable[[Any], tuple[np.ndarray, np.ndarray]] | None:
+        """What scores starts before the run; None: all examples, which the device holds unless they are streamed."""
+        return self.program().measure if self.streamed else None
 
     @property
     def steps(self) -> int:
@@ -107,12 +113,13 @@ def sampling_of(given: Sampling) -> str | gdjax.Stream:
     return gdjax.Stream() if given == "stream" else given
 
 
-def target_losses(problem: gdjax.Problem, settings: Settings) -> list[tuple[float, float]]:
+def target_losses(group: Group) -> list[tuple[float, float]]:
     """(target, gap) pairs, highest first; gap NaN where targets are losses."""
+    settings = group.settings
     if settings.targets is not None:
         return [(target, math.nan) for target in sorted(settings.targets, reverse=True)]
     gaps = sorted(settings.gaps, reverse=True)
-    return list(zip(gdjax.targets(problem, gaps), gaps, strict=True))
+    return list(zip(gdjax.targets(group.problem, gaps, group.losses), gaps, strict=True))
 
 
 def schedule_errors(groups: Sequence[Group]) -> list[str]:
@@ -139,10 +146,8 @@ def measure(group: Group) -> Result:
     suite, program = group.suite, group.program()
     began = time.perf_counter()
     seed = jax.random.key(suite.seed)
-    key = jax.random.fold_in(seed, TUNING)
-    first = grid(suite, _centre(group, program, key))
-    targets = target_losses(group.problem, group.settings)  # a range test has seen what they need of streamed examples
-    tuned = _tune(group, program, first, targets, key)
+    targets, key = target_losses(group), jax.random.fold_in(seed, TUNING)
+    tuned = _tune(group, program, grid(suite, _centre(group, program, key)), targets, key)
     chosen = tuned.chosen
     keep = set(zip(chosen.schedule, chosen.horizon, chosen.rate, strict=True))
     winners = {setting: name for setting, name in _named(tuned.grid).items()
@@ -228,7 +233,7 @@ def _run(
                            starts=starts, key=key, optimizer=group.optimizer, max_steps=group.steps,
                            marks=group.suite.marks, sampling=group.sampling, program=program,
                            target_on=group.settings.target_on,
-                           targets=[target for target, _ in target_losses(group.problem, group.settings)])
+                           targets=[target for target, _ in target_losses(group)])
     given = [(setting.schedule.label, setting.rate) for setting in settings]
     if list(zip(runs.schedules, runs.rates, strict=True)) != given:  # lanes are named after the settings, in this order
         raise RuntimeError(f"settings: not those that were given (got {len(runs.rates)}, wanted {len(given)}). "

@@ -113,12 +113,10 @@ def facts_of(groups: Sequence[Group], whole: Sequence[Group]) -> dict[str, dict[
     found: dict[str, dict[str, object]] = {}
     for problem in dict.fromkeys(group.problem for group in groups):
         mine = [group for group in whole if group.problem is problem]
-        if mine[0].streamed and problem.optimum is not None:
-            gdjax.initial_loss(problem, mine[0].program().measure)  # it stays with the problem
         found[problem.name] = {
             "examples": problem.examples, "optimum": problem.optimum,
             "optimum_tolerance": problem.optimum_tolerance,
-            "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem),
+            "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem, mine[0].losses),
             "source": problem.source,
             "noise_scale": has_noise(mine[0]),
             "sampling": mine[0].settings.sampling,
@@ -127,7 +125,7 @@ def facts_of(groups: Sequence[Group], whole: Sequence[Group]) -> dict[str, dict[
             "held_out_examples": problem.held_out_examples,
             "target_on": mine[0].settings.target_on,
             "targets": [{"target": target, "gap": gap}
-                        for target, gap in target_losses(problem, mine[0].settings)],
+                        for target, gap in target_losses(mine[0])],
             "budgets": {str(group.batch_size): {
                 "steps": group.steps, "epochs": group.steps * group.batch_size / problem.examples,
             } for group in mine},

@@ -13,11 +13,16 @@ from gdjax.lanes import draw_starts
 from gdjax.problem import Problem, PyTree
 from gdjax.promotion import usual_promotion
 
+Losses = Callable[[PyTree], tuple[np.ndarray, np.ndarray]]
+"""Losses and gradient norms over all data of many parameters, such as `program.measure`."""
 
-def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> list[float]:
+
+def targets(
+    problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3), losses: Losses | None = None
+) -> list[float]:
     """Target losses f* + ε·(f₀ − f*) for shares ε of the initial gap.
 
-    f₀ is the median loss of 1,001 starts of a fixed key.
+    f₀ is the median loss of 1,001 starts of a fixed key; for `losses` see `initial_loss`.
 
     Raises:
         ValueError: the optimum is not known, or f₀ is not above it.
@@ -29,7 +34,7 @@ def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> lis
     if problem.optimum is None:
         raise ValueError(f"problem {problem.name!r}: optimum: is not known, so gaps have no meaning (got None). "
                          "Give target losses instead.")
-    initial = initial_loss(problem)
+    initial = initial_loss(problem, losses)
     if not problem.optimum < initial < np.inf:
         raise ValueError(f"problem {problem.name!r}: initial_loss: must be finite and above the optimum of "
                          f"{problem.optimum:g} for gaps to have a meaning (got {initial:g}, the median of starts). "
@@ -39,13 +44,14 @@ def targets(problem: Problem, gaps: Sequence[float] = (1e-1, 1e-2, 1e-3)) -> lis
 
 
 @usual_promotion()
-def initial_loss(problem: Problem, losses: Callable[[PyTree], tuple[np.ndarray, np.ndarray]] | None = None) -> float:
+def initial_loss(problem: Problem, losses: Losses | None = None) -> float:
     """f₀, the median loss of 1,001 starts of a fixed key: stored with the problem, or computed once.
 
     A loss that is not finite counts as +inf.
 
     Args:
-        losses: what gives losses and gradient norms of many parameters; None: all data on the default device.
+        losses: what scores the starts, a program's `measure` where examples are streamed; None: all data on the default
+            device.
 
     >>> gdjax.initial_loss(gdjax.problems.get("bowl")) > 0
     True

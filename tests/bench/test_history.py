@@ -1,4 +1,4 @@
-"""`python -m bench history`: which runs it finds, what their headline is, which of them share a line, what is drawn."""
+"""`python -m bench history`: which runs it finds, what their headline is, which of them share a line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
-from matplotlib.image import imread
 from matplotlib.markers import CARETDOWN
 from rich.console import Console
 
@@ -25,6 +24,7 @@ from bench import history, history_picture
 from bench.analysis.intervals import Estimate
 from bench.history import Entry, Winner, winners_of
 from bench.store import FolderError
+from tests.bench.history_folders import TWO, make, row, times
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "reference" / "quick-cpu"
@@ -35,40 +35,6 @@ def call(*arguments: str) -> tuple[int, str]:
     done = CliRunner(env={"COLUMNS": "200"}).invoke(command_line.cli, ["history", *arguments])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.output
-
-
-def row(problem: str, target: float, seconds: float, success: float = 1.0, batch_size: int = 8,
-        **more: float | str) -> dict[str, object]:
-    """A row of a summary, with the columns that a history needs."""
-    return {"problem": problem, "batch_size": batch_size, "schedule": "linear", "target": target,
-            "success_rate": success, "ert_steps": 100.0, "final_loss_median": 0.1, "seconds_solo_median": seconds,
-            "seconds_solo_low": 0.9 * seconds, "seconds_solo_high": 1.2 * seconds} | more
-
-
-TWO = [row("a", 0.5, 0.1), row("a", 0.1, 0.4), row("b", 0.5, 0.9)]  # headlines 0.4 and 0.9 s: geometric mean 0.6 s
-
-
-def make(folder: Path, day: str, rows: list[dict[str, object]] | None = None, *, device: str = "cpu",
-         cpu_model: str = "AMD EPYC", config_hash: str = "c0ffee000", whole: bool = True,
-         **environment: object) -> None:
-    """A run folder of two files, as reference runs are committed."""
-    folder.mkdir(parents=True)
-    cells = [{"problem": "a", "optimizer": "sgd", "batch_size": 8, "schedule": "linear", "device": device, "note": "",
-              "status": status} for status in ("finished", "finished" if whole else "pending")]
-    run = {"schema": 1, "suite": "quick", "config": {"name": "quick"}, "config_hash": config_hash, "command": [],
-           "started": f"{day}T10:00:00+00:00", "finished": f"{day}T11:00:00+00:00" if whole else None,
-           "device": device, "mark_ratio": {}, "problems": {}, "cells": cells, "warnings": [],
-           "environment": {"cpu_model": cpu_model, "affinity": [0, 1], "git_commit": "abcdef0123456",
-                           "git_dirty": False, "device_kind": device} | environment}
-    (folder / "run.json").write_text(json.dumps(run))
-    if rows is not None:
-        pd.DataFrame(rows).to_csv(folder / "summary.csv", index=False)
-
-
-def times(rows: list[dict[str, object]], factor: float) -> list[dict[str, object]]:
-    """The rows with all seconds times a factor."""
-    return [{name: float(str(value)) * factor if name.startswith("seconds") else value for name, value in each.items()}
-            for each in rows]
 
 
 def series(root: Path) -> dict[str, list[str]]:
@@ -324,75 +290,3 @@ def test_without_a_terminal_a_row_is_a_line(tmp_path: Path) -> None:
                                                                       str(tmp_path / "a.png")])
     [row] = [line.split() for line in done.output.splitlines() if line.startswith("2026")]
     assert row[-1] == "folder-" * 30 and len(row) == 9
-
-
-@pytest.fixture
-def drawn(tmp_path: Path) -> Figure:
-    """TWO lines, one with a miss in the middle."""
-    make(tmp_path / "one", "2026-01-01", TWO)
-    make(tmp_path / "two", "2026-01-11", [row("a", 0.1, math.inf, success=0.1), TWO[2]])
-    make(tmp_path / "three", "2026-01-21", times(TWO, 0.5))
-    make(tmp_path / "gpu", "2026-01-16", times(TWO, 0.1), device="gpu", device_kind="NVIDIA H100")
-    figure = history_picture.history_figure(history.read(tmp_path).series())
-    figure.canvas.draw()
-    return figure
-
-
-def test_every_panel_shows_its_own_numbers_at_the_time_of_the_run(drawn: Figure) -> None:
-    assert [axes.get_title(loc="left") for axes in drawn.axes] == ["all problems together", "a\nat most 0.1",
-                                                                   "b\nat most 0.5"]
-    days = mdates.date2num([datetime(2026, 1, day, 10, tzinfo=UTC) for day in (1, 11, 21)])
-    for axes, wanted in zip(drawn.axes, ([0.6, math.nan, 0.3], [0.4, math.nan, 0.2], [0.9, 0.9, 0.45]), strict=True):
-        cpu = axes.containers[0].lines[0]
-        assert np.allclose(cpu.get_xdata(), days) and np.allclose(cpu.get_ydata(), wanted, equal_nan=True)
-        crosses = [x for line in axes.lines if line.get_marker() == "x" for x in np.atleast_1d(line.get_xdata())]
-        assert np.allclose(crosses, days[np.isnan(wanted)])
-        low, high = axes.get_ylim()
-        assert axes.get_yscale() == "log" and high / low >= history_picture.NARROWEST**2
-        assert all(low < value < high for value in wanted if math.isfinite(value))
-        assert 2 <= len([tick for tick in axes.get_yticks() if low <= tick <= high]) <= 8
-    bars = drawn.axes[1].containers[0].lines[2][0].get_segments()
-    assert np.allclose([bars[0][0][1], bars[0][1][1]], [0.36, 0.48])
-
-
-def test_markers_at_the_ends_of_a_wide_scale_are_whole(tmp_path: Path) -> None:
-    make(tmp_path / "slow", "2026-01-01", TWO)
-    make(tmp_path / "fast", "2026-01-11", times(TWO, 1e-6))
-    figure = history_picture.history_figure(history.read(tmp_path).series())
-    figure.canvas.draw()
-    for axes in figure.axes:
-        points = axes.containers[0].lines[0]
-        heights = axes.transData.transform(points.get_xydata())[:, 1]
-        half = points.get_markersize() / 2 * figure.dpi / 72
-        assert axes.bbox.y0 < heights.min() - half and heights.max() + half < axes.bbox.y1
-
-
-def test_the_picture_says_what_it_is_without_overlap(drawn: Figure) -> None:
-    assert drawn.get_suptitle().startswith("Seconds to target, over time: geometric mean over the problems")
-    [legend] = drawn.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["quick on cpu: AMD EPYC, 2 cores",
-                                                                "quick on gpu: NVIDIA H100"]
-    caption = drawn.texts[-1]
-    for words in ("median over its starts", "95 % interval", "logarithmic", "lower is better", "×: a problem's"):
-        assert words in caption.get_text()
-    boxes = [text.get_window_extent() for axes in drawn.axes for text in (axes._left_title, axes.xaxis.label)]
-    boxes += [legend.get_window_extent(), caption.get_window_extent()]
-    assert not [(one, two) for place, one in enumerate(boxes) for two in boxes[:place] if one.overlaps(two)]
-    assert all(drawn.bbox.x0 <= box.x0 and box.x1 <= drawn.bbox.x1 for box in boxes)
-
-
-def test_many_problems_and_one_problem_are_drawn(tmp_path: Path) -> None:
-    make(tmp_path / "many" / "one", "2026-01-01", [row(f"p{number:02}", 0.5, 0.1) for number in range(20)])
-    figure = history_picture.history_figure(history.read(tmp_path / "many").series())
-    assert len(figure.axes) == 1 + history_picture.MOST
-    assert "9 more problems have no panel." in figure.texts[-1].get_text()
-    make(tmp_path / "single" / "one", "2026-01-01", [row("p<$x$>", 0.5, 0.1)])
-    found = history.read(tmp_path / "single")
-    figure = history_picture.history_figure(found.series())
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [r"p<\$x\$>" + "\nat most 0.5"]
-    paths = history_picture.draw(found, tmp_path / "history")
-    assert imread(paths[0]).shape[1] > 1000 and ">p&lt;$x$&gt;" in paths[1].read_text(encoding="utf-8")
-    before = [path.read_bytes() for path in paths]
-    assert [path.read_bytes() for path in history_picture.draw(found, tmp_path / "history")] == before
-    with pytest.raises(ValueError, match=r"^series: nothing to draw \(got no run with a headline\)\."):
-        history_picture.history_figure({})

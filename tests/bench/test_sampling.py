@@ -77,6 +77,11 @@ def test_a_buffer_of_everything_gives_the_tables_of_examples_in_memory(held, no_
     assert held["hits"].hit.any() and not held["hits"].hit.all()
 
 
+def test_gaps_need_no_copy_where_no_range_test_ran_before(no_copy) -> None:
+    tables = tables_of(sampling=WHOLE, rates=[0.1, 0.3])
+    assert set(tables["hits"].gap) == {0.3, 0.1} and set(tables["lanes"].rate) >= {0.1, 0.3}
+
+
 def test_drawn_with_replacement_they_are_the_lanes_of_the_library(held) -> None:
     tables, (group,) = tables_of(sampling="replacement"), planned(sampling="replacement")[0]
     lanes = tables["lanes"][tables["lanes"].split == "reported"]
