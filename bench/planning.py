@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gdjax
-from bench.bad_input import closest, field_error
+from bench.bad_input import field_error
 from bench.command import command
 from bench.experiment import Group, sampling_of, schedule_errors, target_losses
 from bench.gradient_noise import has_noise
@@ -45,11 +45,21 @@ def groups_of(suite: Suite, platform: str, warn: Warn) -> tuple[list[Group], lis
             wrong = _size_error(of_size[0], name)
             errors += [wrong] if wrong else []
             groups += [] if wrong else [group for group in of_size if group not in groups]
-    for field, names, known in (("schedules", suite.schedules, gdjax.schedules.names()),
-                                ("optimizers", suite.optimizers, gdjax.optimizers.names())):  # of its modules too
-        errors += [f"{field}[{i}]: unknown name (got {name!r}). {closest(name, known)}"
-                   for i, name in enumerate(names) if name not in known]
+    errors += _name_errors("schedules", suite.schedules, gdjax.schedules.get)  # registered by its modules too
+    errors += _name_errors("optimizers", suite.optimizers, gdjax.optimizers.get)
     return groups, list(dict.fromkeys(errors)) or tuning_errors(suite) + schedule_errors(groups)
+
+
+def _name_errors(field: str, names: Sequence[str], get: Callable[[str], object]) -> list[str]:
+    """What is wrong with the names of an axis, with or without numbers."""
+    errors = []
+    for place, name in enumerate(names):
+        try:
+            get(name)
+        except (ValueError, TypeError) as error:
+            _, _, said = str(error).partition(": ")  # which says the library's argument first
+            errors.append(f"{field}[{place}]: {said}")
+    return errors
 
 
 def _check_problem(problem: gdjax.Problem, name: str, settings: Settings) -> None:

@@ -71,6 +71,11 @@ def tuning_errors(suite: Suite) -> list[str]:
                                   "Give two or more that are further apart, or one horizon."))
     owners: dict[gdjax.schedules.Schedule, str] = {}
     for place, name in enumerate(suite.schedules):
+        named = gdjax.schedules.get(name)
+        if (named.horizon, named.unit) != (1.0, "budget"):
+            errors.append(field_error(f"schedules[{place}]", "must not have a horizon of its own, which is tuned", name,
+                                      "Leave horizon and unit out, and use horizons = [0.5, 1.0]."))
+            continue
         others = {owners.setdefault(schedule, name) for schedule in schedules_of(suite, name)} - {name}
         errors += [field_error(f"schedules[{place}]", f"is the same schedule as {other!r}", name, "Leave one out.")
                    for other in sorted(others)]

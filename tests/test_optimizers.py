@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from types import FunctionType
 
 import jax
@@ -155,3 +156,18 @@ def test_names_and_what_is_no_optimizer():
         gdjax.optimizers.get("adm")
     with pytest.raises(TypeError, match=r"optimizer: must be a name or a function .* Pass optax.sgd, not"):
         gdjax.optimizers.get(optax.sgd(0.1))
+
+
+def test_a_name_with_numbers_is_the_optimizer_with_them():
+    slow = gdjax.optimizers.get("momentum(momentum=0.5)")
+    assert (slow.func, slow.keywords) == (optax.sgd, {"momentum": 0.5})
+    assert gdjax.optimizers.name_of(slow) == "sgd(momentum=0.5)"
+    assert gdjax.optimizers.get("sgd(nesterov=True, momentum=0.5)").keywords == {"momentum": 0.5, "nesterov": True}
+    assert gdjax.optimizers.get("momentum(momentum=0.5)") is slow, "one program serves all calls"
+    for text, said in (("adm(b1=0.5)", "unknown name (got 'adm'). Did you mean 'adam'?"),
+                       ("adam(b11=0.5)", "optimizer: adam: unknown name (got 'b11'). Did you mean 'b1'?"),
+                       ("adam(b1=high)", "optimizer: adam: b1: must be a number, True or False (got 'high')."),
+                       ("backtracking(decrease=2)", "decrease: must be inside (0, 1) (got 2)"),
+                       ("adam(0.5)", "optimizer: must be a name, or a name with numbers, each by its name")):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            gdjax.optimizers.get(text)

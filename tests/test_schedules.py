@@ -293,11 +293,34 @@ def test_labels_say_what_is_not_the_default(schedule, label):
         (lambda: schedules.cosine().over(0.0), r"schedule cosine: horizon: .*\(got 0.0\)"),
         (lambda: schedules.warmup("cosine", share=1.0), r"schedule cosine: warmup: must be in \[0, 1\).*\(got 1.0\)"),
         (lambda: schedules.get("cosin"), r"schedules: unknown name \(got 'cosin'\). Did you mean 'cosine'\? Known"),
+        (lambda: schedules.get("cosin(end=0.1)"), r"schedules: unknown name \(got 'cosin'\). Did you mean 'cosine'\?"),
+        (lambda: schedules.get("cosine(ende=1)"), r"schedules: cosine: unknown name \(got 'ende'\). Did you mean"),
+        (lambda: schedules.get("inverse_time(decay=-1)"), r"schedules: decay: .*\(got -1\)"),
+        (lambda: schedules.get("cosine(warmup=2)"), r"schedule cosine: warmup: must be in \[0, 1\).*\(got 2\)"),
+        (lambda: schedules.get("cosine(end=True)"), r"schedules: cosine: end: must be a number \(got True\). Write it"),
     ],
 )
 def test_numbers_out_of_range_are_refused(make, text):
     with pytest.raises(ValueError, match=text):
         make()
+
+
+@pytest.mark.parametrize("text", [
+    "cosine(0.1)", "cosine(end=0.1", "cosine(end=0.1).over(0.5)", "cosine(end=0, end=1)", "(", "cosine()x",
+    "cosine(end=[1])", f"cosine(end={'(' * 10_000})"], ids=lambda text: text[:30])
+def test_what_is_no_call_with_named_numbers_is_refused(text):
+    with pytest.raises(ValueError, match=r"schedules: must be a name, or a name with numbers, each by its name \(got"):
+        schedules.get(text)
+
+
+@pytest.mark.parametrize("made", [
+    schedules.inverse_time(decay=20.0), schedules.polynomial(power=3, end=0.25), schedules.constant(),
+    schedules.warmup(schedules.cosine_restarts(cycles=3, multiplier=2.0), share=0.125),
+    schedules.step(at=0.75).over(0.5), schedules.exponential(decay=2.5).in_epochs(30),
+], ids=lambda made: made.label)
+def test_a_label_names_its_schedule(made):
+    assert schedules.get(made.label) == made
+    assert schedules.get(made.label.replace("=", " = ")) == made
 
 
 def test_something_that_is_no_schedule_is_refused():

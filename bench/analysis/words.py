@@ -99,13 +99,21 @@ def problem_label(problem: object, optimizer: object, *, several: bool) -> str:
 
 
 def schedule_words(name: str) -> str:
-    """A schedule in a sentence: "inverse-time decay"; one that gdjax does not ship by its name."""
-    return _SCHEDULES.get(name, f"schedule {name}")
+    """A schedule in a sentence, with its numbers behind it; one that gdjax does not ship by its name.
+
+    Example:
+        >>> schedule_words("inverse_time"), schedule_words("cosine(warmup=0.1)")
+        ('inverse-time decay', 'cosine decay (warmup=0.1)')
+    """
+    kind, opened, numbers = name.partition("(")
+    words = _SCHEDULES.get(kind, f"schedule {kind}")
+    return f"{words} ({numbers}" if opened else words
 
 
 def schedule_label(name: str) -> str:
     """A schedule in a legend: "inverse time"."""
-    return name.replace("_", " ")
+    kind, opened, numbers = name.partition("(")
+    return f"{kind.replace('_', ' ')}{f' ({numbers}' if opened else ''}"
 
 
 def batch_words(batch_size: int, examples: int) -> str:

@@ -14,7 +14,7 @@ from types import FunctionType
 
 import optax
 
-from gdjax.names import closest
+from gdjax.names import closest, spelled
 from gdjax.optimizers.making import NotATransformation, Optimizer, Wrapper, accepted, check_number, defaults, make
 from gdjax.optimizers.reacting import backtracking, line_search, newton, plateau
 from gdjax.optimizers.wrappers import averaged, averages, delayed, mixed, scored
@@ -61,19 +61,39 @@ def names() -> list[str]:
 
 
 def get(optimizer: Optimizer | str) -> Optimizer:
-    """An optimizer by name, or the function itself; unknown names raise ValueError with the closest one.
+    """An optimizer by name, with numbers as a call of it would have them; or the function itself.
+
+    Raises:
+        ValueError: an unknown name, of the optimizer or of a number, with the closest one; a number out of range.
 
     >>> gdjax.optimizers.get("adam") is optax.adam
     True
+    >>> gdjax.optimizers.name_of(gdjax.optimizers.get("adam(b1=0.5)"))
+    'adam(b1=0.5)'
     """
     if callable(optimizer):
         return optimizer
     if not isinstance(optimizer, str):
         raise TypeError(f"optimizer: must be a name or a function rate -> optax transformation (got {optimizer!r}). "
                         "Pass optax.sgd, not optax.sgd(0.1): the rate comes from `rates`.")
-    if optimizer not in OPTIMIZERS:
-        raise ValueError(closest("optimizer", optimizer, OPTIMIZERS))
-    return OPTIMIZERS[optimizer]
+    name, given = spelled("optimizer", optimizer)
+    if name not in OPTIMIZERS:
+        raise ValueError(closest("optimizer", name, OPTIMIZERS))
+    return _with_numbers(name, OPTIMIZERS[name], tuple(sorted(given.items()))) if given else OPTIMIZERS[name]
+
+
+@functools.cache
+def _with_numbers(name: str, optimizer: Optimizer, given: tuple[tuple[str, float | bool | str], ...]) -> Optimizer:
+    """The optimizer with its numbers, one object for equal ones: programs are kept by it."""
+    takes = accepted(optimizer)
+    for key, value in given:
+        if key not in takes:
+            raise ValueError(closest(f"optimizer: {name}", key, takes))
+        if isinstance(value, str):
+            raise ValueError(f"optimizer: {name}: {key}: must be a number, True or False (got {value!r}). "
+                             f"Write it as in {name}({key}=0.5).")
+        check_number(optimizer, key, float(value))
+    return functools.partial(optimizer, **dict(given))
 
 
 def name_of(optimizer: Optimizer) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
-from gdjax.names import closest
+from gdjax.names import closest, spelled
 from gdjax.scalars import is_real
 from gdjax.schedules.schedule import Formula, Schedule
 
@@ -15,6 +16,7 @@ Maker = Callable[..., Schedule]
 _Maker = TypeVar("_Maker", bound=Maker)
 
 KINDS: dict[str, Maker] = {}
+BESIDE = ("horizon", "unit", "warmup")  # what every schedule has beside the numbers of its formula
 
 
 def register(maker: _Maker) -> _Maker:
@@ -57,18 +59,33 @@ def names() -> list[str]:
 
 
 def get(schedule: Schedule | str) -> Schedule:
-    """A schedule by name with its default numbers, or the schedule itself.
+    """A schedule by name, as its label has it: numbers that are not told are the defaults; or the schedule itself.
 
-    Unknown names raise with the closest one.
+    Raises:
+        ValueError: an unknown name, of the schedule or of a number, with the closest one; a number out of range.
+
+    >>> gdjax.schedules.get("inverse_time(decay=20, warmup=0.1)") == gdjax.schedules.warmup(
+    ...     gdjax.schedules.inverse_time(decay=20), share=0.1)
+    True
     """
     if isinstance(schedule, Schedule):
         return schedule
     if not isinstance(schedule, str):
         raise TypeError(f"schedules: must be names or schedules (got {schedule!r}). Names: {', '.join(KINDS)}; "
                         "wrap a function with gdjax.schedules.custom.")
-    if schedule not in KINDS:
-        raise ValueError(closest("schedules", schedule, KINDS))
-    return KINDS[schedule]()
+    name, given = spelled("schedules", schedule)
+    if name not in KINDS:
+        raise ValueError(closest("schedules", name, KINDS))
+    takes = dict.fromkeys([*inspect.signature(KINDS[name]).parameters, *BESIDE])
+    for key, value in given.items():
+        if key not in takes:
+            raise ValueError(closest(f"schedules: {name}", key, takes))
+        if not is_real(value) and key != "unit":
+            raise ValueError(f"schedules: {name}: {key}: must be a number (got {value!r}). "
+                             f"Write it as in {name}({key}=0.5).")
+    beside = {key: given.pop(key) for key in BESIDE if key in given}
+    made = KINDS[name](**given)
+    return replace(made, **beside) if beside else made
 
 
 def build(maker: Maker, formula: Formula, *shape: float) -> Schedule:

@@ -60,6 +60,24 @@ def test_unknown_names_are_told_beside_what_else_is_wrong() -> None:
     assert [error.split(":")[0] for error in errors] == ["problems[0]", "schedules[1]", "optimizers[0]"]
 
 
+def test_names_with_numbers_are_schedules_and_optimizers_of_a_suite() -> None:
+    groups, errors = planned(schedules=["constant", "constant(warmup=0.1)", "inverse_time(decay=20)", "inverse_time"],
+                             optimizers=["sgd", "sgd(momentum=0.5)"])
+    assert errors == []
+    assert {group.optimizer for group in groups} == {"sgd", "sgd(momentum=0.5)"}
+    _, errors = planned(schedules=["cosine", "cosine(ende=1)", "inverse_time(decay=10)", "inverse_time"],
+                        optimizers=["sgd", "sgd(moment=0.5)"])
+    assert errors == [
+        "schedules[1]: cosine: unknown name (got 'ende'). Did you mean 'end'? Known: end, horizon, unit, warmup.",
+        "optimizers[1]: sgd: unknown name (got 'moment'). Did you mean 'momentum'? "
+        "Known: momentum, nesterov, accumulator_dtype."]
+    _, errors = planned(schedules=["inverse_time(decay=10)", "inverse_time", "cosine(horizon=0.5)"])
+    assert errors == [
+        "schedules[1]: is the same schedule as 'inverse_time(decay=10)' (got 'inverse_time'). Leave one out.",
+        "schedules[2]: must not have a horizon of its own, which is tuned (got 'cosine(horizon=0.5)'). "
+        "Leave horizon and unit out, and use horizons = [0.5, 1.0]."]
+
+
 def test_a_users_module_that_ends_the_process_is_a_fault_of_the_suite() -> None:
     _, errors = planned(problems=[f"{USER}:make_exit"])
     assert errors == [f"problems[0]: {USER}:make_exit: cannot be made (got SystemExit: usage: DATA). "
