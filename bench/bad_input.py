@@ -6,8 +6,10 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _MISLEADS = re.compile(r'[\s:"]')
 SHOWN = 50  # errors of one kind that are listed

@@ -20,13 +20,13 @@ from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self, TypedDict, cast
-
-import psutil
-from rich.console import RenderableType
+from typing import TYPE_CHECKING, Self, TypedDict, cast
 
 from bench.cells import Cell, ClaimCell
 from bench.watch import oom_kills
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 LOG = "log.txt"
 LAST_LINES = 5  # of the log, that tell of a worker's end
@@ -55,7 +55,6 @@ class Message(TypedDict, total=False):
     lines: list[str]
     text: str
     group: str
-    cells_status: str
     status: str
     note: str
     on: bool
@@ -105,6 +104,8 @@ class Child:
 
     def cpu_s(self) -> float:
         """Processor seconds that the worker used so far; 0 when it is gone."""
+        import psutil  # the parent's need: a worker starts without it
+
         try:
             times = psutil.Process(self._process.pid).cpu_times()
         except psutil.Error:

@@ -181,7 +181,7 @@ class _Session:
         elif kind == "plan":
             self._plan(message)
         elif kind == "group":
-            self._group(message["group"], message.get("cells_status", "finished"), message.get("note", ""))
+            self._group(message["group"], "finished", message.get("note", ""))
             if "mark_ratio" in message:
                 self.run["mark_ratio"].update(message["mark_ratio"])
             if "widened" in message:
@@ -222,7 +222,6 @@ class _Session:
         if "environments" in run:
             self.machine = machines.place_of(run["environments"], environment.describe(message["environment"]))
             run["made_on"] = {group: run["made_on"].get(group, self.machine) for group in self.whole}
-        run["mark_ratio"].update(message.get("mark_ratio", {}))
         run["device"] = message.get("device") or (run["cells"][0]["device"] if run["cells"] else run["device"])
         if not again:
             run["environment"].update(message["environment"])

@@ -36,11 +36,6 @@ class Group:
     device: str
 
     @property
-    def name(self) -> str:
-        """The problem's name as the suite spells it is the problem's own."""
-        return self.problem.name
-
-    @property
     def sampling(self) -> str | gdjax.Stream:
         """How examples are drawn."""
         return sampling_of(self.settings.sampling)
@@ -132,7 +127,7 @@ def schedule_errors(groups: Sequence[Group]) -> list[str]:
             try:
                 gdjax.check_schedules(schedules_of(group.suite, name), group.steps, group.steps_per_epoch)
             except ValueError as error:
-                errors[name] = (f"schedules[{place}]: {group.name}, batch size {group.batch_size}: "
+                errors[name] = (f"schedules[{place}]: {group.problem.name}, batch size {group.batch_size}: "
                                 f"{str(error).removeprefix('schedules: ')}")
     return list(errors.values())
 

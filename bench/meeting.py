@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.bad_input import SuiteError, field_error
-from bench.suite import Suite
+
+if TYPE_CHECKING:
+    from bench.suite import Suite
 
 AUTO = "auto"
 WAIT_S = 60.0  # for the other hosts, unless told

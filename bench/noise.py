@@ -11,7 +11,6 @@ from bench.suite import Suite
 
 REPEATS = 5  # at most so many samples of a program in each process: its median is compared, not its interval
 Pick = tuple[str, str, int]  # problem as the suite spells it, optimizer, batch size
-Spelt = tuple[str, str]  # a problem's name, and how the suite spells it
 
 
 def processes_of(config: Mapping[str, object]) -> int:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from bench.bad_input import SuiteError, field_error
 from bench.cells import Cell, ClaimCell
-from bench.suite import Suite
 
 if TYPE_CHECKING:
     from bench.store import Run
+    from bench.suite import Suite
 
 SHARDS = 8  # of a cluster, where none are asked for
 

@@ -21,7 +21,6 @@ from bench.analysis.intervals import (
 from bench.analysis.reported import Reported, Rows, common_starts, key_of
 from bench.analysis.timing import Times, seed_of
 
-MEASURES = ("seconds_solo", "seconds_batched", "examples")
 HALF = 0.5
 
 

@@ -85,6 +85,9 @@ def get(optimizer: Optimizer | str) -> Optimizer:
 @functools.cache
 def _with_numbers(name: str, optimizer: Optimizer, given: tuple[tuple[str, float | bool | str], ...]) -> Optimizer:
     """The optimizer with its numbers, one object for equal ones: programs are kept by it."""
+    if isinstance(optimizer, Wrapper):
+        raise ValueError(f"optimizer: {name}: is a wrapper, whose numbers are data of the lanes (got {dict(given)}). "
+                         "Leave them out, or register it with others.")
     takes = accepted(optimizer)
     for key, value in given:
         if key not in takes:

@@ -131,7 +131,7 @@ def _ackley(x: jax.Array) -> jax.Array:
     away = square > 0
     radius = jnp.where(away, jnp.sqrt(jnp.where(away, square, 1.0)), 0.0)
     # 20 − 20 exp(−r/5) and e − exp(mean cos 2πx) without cancelling, by cos 2a = 1 − 2 sin²a
-    return -20 * jnp.expm1(-0.2 * radius) - np.e * jnp.expm1(-2 * jnp.mean(jnp.sin(np.pi * x) ** 2))
+    return -20 * jnp.expm1(-0.2 * radius) - math.e * jnp.expm1(-2 * jnp.mean(jnp.sin(np.pi * x) ** 2))
 
 
 def _levy(x: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gdjax.names import closest, spelled
 from gdjax.scalars import is_real
@@ -83,7 +83,7 @@ def get(schedule: Schedule | str) -> Schedule:
         if not is_real(value) and key != "unit":
             raise ValueError(f"schedules: {name}: {key}: must be a number (got {value!r}). "
                              f"Write it as in {name}({key}=0.5).")
-    beside = {key: given.pop(key) for key in BESIDE if key in given}
+    beside: dict[str, Any] = {key: given.pop(key) for key in BESIDE if key in given}
     made = KINDS[name](**given)
     return replace(made, **beside) if beside else made
 

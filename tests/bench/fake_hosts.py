@@ -13,14 +13,10 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import pandas
-
 from bench import store
 from bench.cells import group_name
-from bench.executors import run_suite
-from bench.follow import follow
 from bench.meeting import Host, Meeting
-from bench.suite import suite_from
+from tests.bench.small_table import SmallTable
 
 ODD = 13  # the batch size at which something goes wrong
 
@@ -49,7 +45,7 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         if group == group_name("a", "sgd", ODD) and _goes_wrong(how, leads, connection, group):
             continue
         if leads:
-            store.write_group(Path(str(payload["folder"])), group, {"lanes": pandas.DataFrame({"group": [group]})})
+            store.write_group(Path(str(payload["folder"])), group, {"lanes": SmallTable(group=[group])})
         connection.send({"kind": "group", "group": group})
     connection.send({"kind": "done"})
 
@@ -71,7 +67,11 @@ def _goes_wrong(how: str, leads: bool, connection: Connection, group: str) -> bo
     return False
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # the parent, which alone needs these
+    from bench.executors import run_suite
+    from bench.follow import follow
+    from bench.suite import suite_from
+
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell starts us with it ignored
     of, folder, meeting = suite_from(json.loads(sys.argv[1])), Path(sys.argv[2]), Meeting(**json.loads(sys.argv[3]))
     if meeting.process:

@@ -8,10 +8,9 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import pandas
-
 from bench import store
 from bench.cells import noise_group
+from tests.bench.small_table import SmallTable
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
@@ -41,7 +40,8 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         while not connection.poll(60):
             time.sleep(0.01)
         return
-    rows = [{"problem": problem, "seconds": 0.5, "process": process} for problem, _, _ in picks]
-    store.write_group(folder, group, {"timing": pandas.DataFrame(rows)})
+    table = SmallTable(problem=[problem for problem, _, _ in picks], seconds=[0.5] * len(picks),
+                       process=[process] * len(picks))
+    store.write_group(folder, group, {"timing": table})
     connection.send({"kind": "group", "group": group})
     connection.send({"kind": "done"})

@@ -10,11 +10,10 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import pandas
-
 from bench import store
 from bench.cells import gradient_group, group_name, timing_group
 from bench.shards import Shard, assigned, too_many
+from tests.bench.small_table import SmallTable
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
@@ -60,8 +59,8 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
             if how == "refuses":
                 connection.send({"kind": "failed", "group": group, "note": "will not"})
                 continue
-        store.write_group(folder, group, {"lanes": pandas.DataFrame({"problem": [problem], "batch_size": [size]})})
-        connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})
+        store.write_group(folder, group, {"lanes": SmallTable(problem=[problem], batch_size=[size])})
+        connection.send({"kind": "group", "group": group, "note": ""})
         if connection.poll() and connection.recv()["kind"] == "stop":
             return
     for problem in names:
@@ -75,9 +74,10 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
                     _misbehave("waits", connection)
                     if connection.poll():
                         return
-                table = pandas.DataFrame({"problem": problem, "batch_size": timed[group], "seconds": 0.5})
+                sizes = timed[group]
+                table = SmallTable(problem=[problem] * len(sizes), batch_size=sizes, seconds=[0.5] * len(sizes))
                 store.write_group(folder, group, {"timing": table})
-                connection.send({"kind": "group", "group": group, "cells_status": "finished", "note": ""})
+                connection.send({"kind": "group", "group": group, "note": ""})
         extra = gradient_group(problem)
         if how.startswith("no-gradients") and extra not in finished:
             connection.send({"kind": "progress", "done": 1.0, "total": 1.0, "text": extra, "group": extra})

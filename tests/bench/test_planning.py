@@ -52,7 +52,7 @@ def make():
         gdjax.schedules.KINDS.pop("dome", None)
         sys.modules.pop("dome_module", None)
     assert errors == []
-    assert [group.name for group in groups] == ["square"]
+    assert [group.problem.name for group in groups] == ["square"]
 
 
 def test_unknown_names_are_told_beside_what_else_is_wrong() -> None:
