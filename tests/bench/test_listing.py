@@ -40,7 +40,7 @@ def test_everything_that_is_registered_is_listed_once(monkeypatch: pytest.Monkey
     suites = ["full", "quick", "smoke", "textbook"]
     names = [*gdjax.schedules.names(), *gdjax.optimizers.names()]
     assert [word for word in first if not word.isdigit()] == [*problems, *names, *suites]
-    assert claims == [str(number) for number in range(1, 15)]
+    assert claims == [str(number) for number in range(1, 17)]
     assert all(f" {number} " in said for number in claims)
     assert f"schedules ({len(gdjax.schedules.names())}):" in lines
 

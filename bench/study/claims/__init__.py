@@ -1,4 +1,4 @@
-"""The fourteen claims; importing this package fills `bench.study.claim.CLAIMS` (only workers do: it imports jax)."""
+"""The claims; importing this package fills `bench.study.claim.CLAIMS` (only workers do: it imports jax)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from bench.study.claims import (
     batches,
     differences,
     flat,
+    methods,
     minima,
     noise,
     rates,
+    scaling,
     speed,
+    stale,
     timing,
 )
 
-__all__ = ["batches", "differences", "flat", "minima", "noise", "rates", "speed", "timing"]
+__all__ = ["batches", "differences", "flat", "methods", "minima", "noise", "rates", "scaling", "speed", "stale",
+           "timing"]

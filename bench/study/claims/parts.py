@@ -164,6 +164,19 @@ def soonest(steps: Array, losses: Array, budget: float) -> int:
     return int(np.argmin([ert(spent[:, place], hit[:, place]).value for place in range(steps.shape[1])]))
 
 
+def of_best(steps: Array, runs: gdjax.Runs, tuning: int, budget: float) -> tuple[Array, int]:
+    """Steps of the starts that did not choose, at the setting that is soonest over the first `tuning`, and its place.
+
+    Args:
+        steps: (starts, settings) steps to the target, ∞ for a miss.
+        runs: that they are of.
+        tuning: how many starts choose.
+        budget: steps a lane had.
+    """
+    best = soonest(steps[:tuning], by_start(runs.final_loss, runs)[:tuning], budget)
+    return steps[tuning:, best], best
+
+
 def precise(estimate: Estimate) -> str:
     """A figure to three decimals, "−1.000 [−1.004, −0.997]".
 

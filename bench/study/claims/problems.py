@@ -35,6 +35,44 @@ def quadratic_starts(spectrum: np.ndarray, dim: int, starts: int, seed: int) -> 
     return {"h": np.tile(curvatures, (starts, 1)), "x": x}
 
 
+VALLEY = 0.0  # the condition number that stands for Rosenbrock's valley
+CONDITIONS = (10.0, 100.0, 1000.0)
+LANDSCAPE_DIM = 10
+
+
+def curvatures(condition: float) -> np.ndarray:
+    """Ten curvatures from 1 to the condition number, evenly spaced in their logarithms."""
+    return condition ** np.linspace(0.0, 1.0, LANDSCAPE_DIM)
+
+
+@cache
+def landscape() -> gdjax.Problem:
+    """½ Σ hᵢ xᵢ² with curvatures from 1 to κ, or Rosenbrock's valley in the first two variables where κ is 0.
+
+    κ is part of the start, so that one compiled program of an optimizer serves them all; it stands behind
+    `stop_gradient`. A random start is in one of the four landscapes.
+    """
+    def loss(params: dict[str, jax.Array]) -> jax.Array:
+        x, condition = params["x"], jax.lax.stop_gradient(params["condition"])
+        bowl = 0.5 * jnp.sum(condition ** jnp.linspace(0.0, 1.0, LANDSCAPE_DIM) * x**2)
+        return jnp.where(condition > 0, bowl, 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2)
+
+    def init(key: jax.Array) -> dict[str, jax.Array]:
+        key_condition, key_x = jax.random.split(key)
+        return {"condition": jax.random.choice(key_condition, jnp.array([VALLEY, *CONDITIONS])),
+                "x": jax.random.normal(key_x, (LANDSCAPE_DIM,))}
+
+    return gdjax.Problem(name="claims-landscape", loss=loss, init=init,
+                         source="½ Σ h x², h carried by the start; Rosenbrock 1960")
+
+
+def landscape_starts(condition: float, starts: int, seed: int) -> dict[str, np.ndarray]:
+    """Starts of `landscape()`: N(0, 1) on quadratics, U(−2, 2) in the valley."""
+    random, shape = np.random.default_rng(seed), (starts, LANDSCAPE_DIM)
+    x = random.normal(size=shape) if condition else random.uniform(-2, 2, shape)
+    return {"condition": np.full(starts, condition), "x": x}
+
+
 @cache
 def absolute() -> gdjax.Problem:
     """|x|: its slope is 1 however near the minimum. Starts: U(−3, 3)."""

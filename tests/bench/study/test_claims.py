@@ -13,7 +13,19 @@ import pytest
 import gdjax
 from bench.analysis.intervals import Estimate
 from bench.study.claim import CLAIMS, Claim, Finding, Outcome
-from bench.study.claims import batches, differences, flat, minima, noise, problems, rates, speed, timing
+from bench.study.claims import (
+    batches,
+    differences,
+    flat,
+    methods,
+    minima,
+    noise,
+    problems,
+    rates,
+    scaling,
+    stale,
+    timing,
+)
 from bench.study.claims.parts import log_slope, mean_interval, near, percent, precise, ratio_of_means, soonest
 
 
@@ -206,20 +218,88 @@ def test_a_start_beside_a_saddle_leaves_when_the_formula_says() -> None:
 
 def test_steps_at_the_best_rate_grow_with_the_condition_number() -> None:
     # both directions shrink by (κ − 1)/(κ + 1) a step at 2/(κ + 1), which is the best of any rate
-    steps = speed.condition_steps(30.0, seed=0)
-    assert len(steps) == speed.REPORTED
-    assert np.median(steps) == pytest.approx(speed.contraction_steps(30.0), rel=0.25)
-    assert speed.contraction_steps(3.0) == pytest.approx(math.log(674.5) / math.log(2))
+    steps = scaling.condition_steps(30.0, seed=0)
+    assert len(steps) == scaling.REPORTED
+    assert np.median(steps) == pytest.approx(scaling.contraction_steps(30.0), rel=0.25)
+    assert scaling.contraction_steps(3.0) == pytest.approx(math.log(674.5) / math.log(2))
 
 
 def test_raw_and_standardised_diabetes_start_as_the_same_predictor() -> None:
     losses = []
     for standardised in (False, True):
-        problem, begin = speed.diabetes(standardised), speed.same_predictors(standardised, seed=0)
+        problem, begin = scaling.diabetes(standardised), scaling.same_predictors(standardised, seed=0)
         features, outcome = problem.data  # type: ignore[misc]
         losses.append(0.5 * np.mean((begin["w"] @ features.T + begin["b"][:, None] - outcome) ** 2, axis=1))
     assert losses[0] == pytest.approx(losses[1], rel=1e-9)
-    assert speed.diabetes(False).optimum == pytest.approx(speed.diabetes(True).optimum, rel=1e-9)
+    assert scaling.diabetes(False).optimum == pytest.approx(scaling.diabetes(True).optimum, rel=1e-9)
+
+
+def test_a_path_turns_in_every_step_or_in_none_by_where_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scaling, "TURN_STEPS", 3)
+    shares = scaling.quadratic_turns((3.0, 30.0), seed=0)
+    x = np.random.default_rng(0).normal(size=(scaling.TURN_STARTS, 2))
+    # both gradients shrink by (κ − 1)/(κ + 1), the steep one changes sign: turns where it is the longer of the two
+    assert np.array_equal(shares, np.abs(x[:, :1] * [3.0, 30.0]) > np.abs(x[:, 1:]))
+    round_circle = np.abs(30 * np.tan(np.pi * np.linspace(0, 1, 9999))) > 1
+    assert scaling.turning_starts(30.0) == pytest.approx(round_circle.mean(), abs=1e-3)
+
+
+def test_newton_takes_one_step_and_a_fixed_rate_those_of_its_contraction() -> None:
+    said = methods.expected_steps(10.0, seed=3)
+    newton, fixed = (methods.steps_of(methods.METHODS[name], 10.0, seed=3) for name in (methods.NEWTON, methods.FIXED))
+    assert (newton == said[methods.NEWTON]).all()
+    assert np.median(fixed) == pytest.approx(said[methods.FIXED], abs=1)
+    # κ/2 · log(‖∇J(x₀)‖/ε): log((κ + 1)/(κ − 1)) is 2/κ to a share of 1/(3κ²)
+    assert methods.contraction_steps(1.0, 1e3) == pytest.approx(1e3 / 2 * math.log(1e3), rel=1e-3)
+
+
+def test_exact_step_search_from_its_worst_start_takes_the_steps_of_the_best_fixed_rate() -> None:
+    curvatures, steps = problems.curvatures(10.0), 0
+    slope, loss = curvatures * methods.worst_starts(10.0, seed=0)["x"][0], []
+    while np.linalg.norm(slope) > methods.NEAR:
+        slope = slope - (slope @ slope) / (slope @ (curvatures * slope)) * curvatures * slope
+        loss.append(0.5 * np.sum(slope**2 / curvatures))
+        steps += 1
+    assert np.array(loss[1:]) / loss[:-1] == pytest.approx(np.full(steps - 1, (9 / 11) ** 2))  # ((κ − 1)/(κ + 1))²
+    assert steps == methods.contraction_steps(math.sqrt(2), 10.0)
+
+
+def test_seconds_of_a_step_are_of_the_landscape_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "SAMPLE_S", 1e-4)
+    monkeypatch.setattr(methods, "REPEATS", 3)
+    asked = {(methods.FIXED, place): 20.0 for place in methods.LANDSCAPES}
+    seconds = methods.step_seconds(asked, seed=0)
+    assert list(seconds) == list(asked)
+    assert all(len(each) == 3 and (each >= 0).all() for each in seconds.values())
+    (outcome,) = methods.of_steps("sgd", "Rosenbrock", 5)(1)
+    assert (outcome.steps.item(), outcome.params["condition"].item()) == (5, problems.VALLEY)
+
+
+def test_a_method_is_judged_where_it_does_worst() -> None:
+    steps = {(name, place): np.full(4, 10.0) for name in (methods.FIXED, methods.NEWTON) for place in ("easy", "hard")}
+    steps[methods.NEWTON, "easy"] = np.full(4, 1.0)
+    steps[methods.NEWTON, "hard"] = np.full(4, math.inf)
+    found = methods.ratios(steps)
+    assert methods.largest(found, methods.NEWTON) == ("hard", (math.inf, math.inf, math.inf))
+    per_step = {key: np.full(3, 2.0 if key[0] == methods.NEWTON else 1.0) for key in steps}
+    assert methods.ratios(steps, per_step)[methods.NEWTON, "easy"].value == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("delay", stale.DELAYS)
+def test_the_edge_of_stale_gradients_is_where_a_root_leaves_the_unit_circle(delay: int) -> None:
+    def longest(rate: float) -> float:  # of the roots of z^(τ + 1) − z^τ + rate
+        return float(np.abs(np.roots([1.0, -1.0, *[0.0] * (delay - 1), rate] if delay else [1.0, rate - 1.0])).max())
+
+    edge = stale.stable_rate(delay)
+    assert longest(edge) == pytest.approx(1.0, abs=1e-9)
+    assert longest(0.999 * edge) < 1 < longest(1.001 * edge)
+
+
+def test_stale_gradients_grow_above_the_edge_and_not_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stale, "EDGE_STEPS", 1000)
+    grows = stale.growing((0, 2, 8), [np.array([0.9, 1.1]) * stale.stable_rate(delay) for delay in (0, 2, 8)], seed=1)
+    assert grows.shape == (stale.REPORTED, 3, 2)
+    assert (grows == [False, True]).all()
 
 
 def test_shares_above_the_best_count_from_a_thousandth_of_the_gap() -> None:

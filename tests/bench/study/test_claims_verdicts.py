@@ -11,7 +11,7 @@ import pytest
 
 from bench.analysis.intervals import Estimate, wilson
 from bench.study.claim import CLAIMS, VERDICTS, Outcome
-from bench.study.claims import batches, differences, flat, minima, noise, rates, speed, timing
+from bench.study.claims import batches, differences, flat, methods, minima, noise, rates, scaling, speed, stale, timing
 from bench.study.claims.parts import exact
 
 HOLDS, LIMITS, NOT = VERDICTS
@@ -31,6 +31,7 @@ UP, DOWN = [exact(1.0), exact(2.0)], [exact(-1.0), exact(-1.0)]
 HUNT = minima.Hunt(about(0.25, 0.01), np.array([1, 2]), [about(0.25, 0.01), about(0.4375, 0.01)])
 NEARLY = replace(HUNT, best=[about(0.3, 0.01), about(0.5, 0.01)])
 FAR = replace(HUNT, best=[about(0.5, 0.01), about(0.8, 0.01)])
+FEWER, MORE = [about(0.1, 0.05)] * 4, [about(0.1, 0.05), about(3.0, 0.5)]
 
 CASES: list[tuple[Callable[..., str], str, tuple[object, ...]]] = [
     (rates.judge_rates, HOLDS, ([EDGE] * 5, SLOPE, DEARER, ALL_STARTS)),
@@ -73,10 +74,10 @@ CASES: list[tuple[Callable[..., str], str, tuple[object, ...]]] = [
     (flat.judge_flat, LIMITS, (ALL_STARTS, NO_STARTS, ALL_STARTS, exact(1.0))),
     (flat.judge_flat, NOT, (ALL_STARTS, NO_STARTS, ALL_STARTS, exact(1.3))),
     (flat.judge_flat, NOT, (NO_STARTS, NO_STARTS, ALL_STARTS, exact(1.0))),
-    (speed.judge_scaling, HOLDS, (about(1.0, 0.02), about(50.0, 5.0))),
-    (speed.judge_scaling, LIMITS, (about(0.5, 0.02), about(50.0, 5.0))),
-    (speed.judge_scaling, LIMITS, (about(1.0, 0.02), about(0.9, 0.05))),
-    (speed.judge_scaling, NOT, (about(-0.1, 0.02), about(0.9, 0.05))),
+    (scaling.judge_scaling, HOLDS, (about(1.0, 0.02), about(50.0, 5.0))),
+    (scaling.judge_scaling, LIMITS, (about(0.5, 0.02), about(50.0, 5.0))),
+    (scaling.judge_scaling, LIMITS, (about(1.0, 0.02), about(0.9, 0.05))),
+    (scaling.judge_scaling, NOT, (about(-0.1, 0.02), about(0.9, 0.05))),
     (speed.judge_slowing, HOLDS, ([about(1.5, 0.1), about(3.0, 0.1)], exact(1.0))),
     (speed.judge_slowing, LIMITS, ([exact(1.0), exact(3.0)], exact(1.0))),
     (speed.judge_slowing, LIMITS, ([exact(1.0), exact(1.0)], exact(1.0))),
@@ -90,6 +91,14 @@ CASES: list[tuple[Callable[..., str], str, tuple[object, ...]]] = [
     (minima.judge_spread, LIMITS, ([wilson(0, 256)] * 2, [wilson(200, 256), wilson(0, 256)])),
     (minima.judge_spread, NOT, ([wilson(0, 256)] * 2, [wilson(0, 256)] * 2)),
     (minima.judge_spread, NOT, ([wilson(0, 256), wilson(100, 256)], [wilson(200, 256)] * 2)),
+    (methods.judge_methods, HOLDS, ([FEWER] * 2, [FEWER] * 2)),
+    (methods.judge_methods, LIMITS, ([FEWER] * 2, [FEWER, MORE])),
+    (methods.judge_methods, LIMITS, ([MORE, FEWER], [FEWER] * 2)),
+    (methods.judge_methods, NOT, ([MORE] * 2, [FEWER] * 2)),
+    (stale.judge_stale, HOLDS, ([exact(2.0), about(1.0, 0.009)], (0, 1), [ALL_STARTS] * 2)),
+    (stale.judge_stale, LIMITS, ([exact(2.0), exact(1.1)], (0, 1), [ALL_STARTS] * 2)),
+    (stale.judge_stale, LIMITS, ([exact(2.0), about(1.0, 0.1)], (0, 1), [ALL_STARTS] * 2)),  # proves nothing
+    (stale.judge_stale, NOT, ([exact(2.0), exact(1.0)], (0, 1), [ALL_STARTS, NO_STARTS])),
 ]
 
 
@@ -101,12 +110,12 @@ def test_a_verdict_follows_from_the_figures(judge: Callable[..., str], word: str
 
 def test_every_rule_is_seen_to_give_all_three_words() -> None:
     words = {judge: {word for other, word, _ in CASES if other is judge} for judge, _, _ in CASES}
-    assert len(words) == 14
+    assert len(words) == 16
     assert all(seen == set(VERDICTS) for seen in words.values())
 
 
-def test_the_claims_are_those_of_the_digest() -> None:
-    assert sorted(claim.number for claim in CLAIMS.values()) == list(range(1, 15))
+def test_the_claims_are_numbered_and_whole() -> None:
+    assert sorted(claim.number for claim in CLAIMS.values()) == list(range(1, 17))
     assert all(claim.statement.endswith(".") and claim.method.endswith(".") for claim in CLAIMS.values())
 
 
