@@ -72,7 +72,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: its number in the digest, a short name, the tutorials' statement, how it is measured, the experiment.
+    """A claim: its number in the report, a short name, what the tutorials say, how it is measured, the experiment.
 
     `run(seed)` does the whole experiment and is a pure function of the seed, but for seconds.
     """
