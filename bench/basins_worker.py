@@ -15,6 +15,7 @@ import gdjax
 from bench.bad_input import field_error
 from bench.basins import Basins, Request
 from bench.picture_worker import Say, serve
+from bench.problems import Warn, problem_from
 
 RATES = (*(float(f"{digit}e{power}") for power in range(-5, 1) for digit in (1, 2, 5)), 10.0)
 TRIAL = 7  # a range test runs 7 × 7 starts with each of these rates
@@ -33,13 +34,14 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
     def work(problem: gdjax.Problem, say: Say) -> Iterator[Basins]:
         yield find(request, problem, say)
 
-    serve(connection, "auto", lambda: problem_of(request), work)
+    serve(connection, "auto", lambda warn: problem_of(request, warn), work)
 
 
-def problem_of(request: Request) -> gdjax.Problem:
-    """The problem of a request, or a ValueError that says what is wrong with its names."""
+def problem_of(request: Request, warn: Warn) -> gdjax.Problem:
+    """The problem of a request, or a ValueError or TypeError that says what is wrong with its names."""
     gdjax.optimizers.get(request.optimizer)
-    problem = gdjax.problems.get(request.problem)
+    problem = problem_from(request.problem, warn)
+    gdjax.preflight(problem, request.optimizer, batch_size=problem.examples)
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(problem.shapes))
     if count != 2:
         raise ValueError(field_error("PROBLEM", "must have two parameters for a picture",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from bench import store
+from bench import files, store
 from bench.bad_input import SuiteError
 from bench.cli_pictures import DEVICES, basins, growth, stream
 from bench.cli_targets import find_targets
@@ -171,7 +170,7 @@ def compare(a: Path, b: Path, out: Path | None, fail_above: float | None) -> Non
     from bench.scale import compare as scaling
 
     display = Display()
-    out = out or Path("results") / re.sub(r"[^A-Za-z0-9._-]+", "_", f"compare-{a.name}-{b.name}")[:120]
+    out = out or Path("results") / files.safe_name(f"compare-{a.name}-{b.name}", 120)
     try:
         if scaling.is_scale(a) or scaling.is_scale(b):
             for text in scaling.write(a, b, out):
@@ -249,7 +248,10 @@ def gate(out: Path, accept: bool) -> None:
 @click.option("--minutes", type=float, default=5.0, show_default=True, help="Time limit; the rest is skipped.")
 @click.option("--max-lanes", type=int, default=1 << 20, show_default=True, help="No corner has more.")
 def scale(problem: str, device: str, out: Path | None, minutes: float, max_lanes: int) -> None:
-    """Measure throughput, memory and share of the device's ceilings of PROBLEM by lane count and batch size."""
+    """Measure throughput, memory and share of the device's ceilings of PROBLEM by lane count and batch size.
+
+    PROBLEM is a name or my_module:make_problem.
+    """
     from bench.scale import session  # only here: the other commands need none of it
 
     sys.exit(session.run(problem, out or _folder_of(f"scale-{problem}", device), device, minutes, max_lanes))
@@ -314,8 +316,7 @@ def default_folder(suite: Suite, device: str, shard: Shard | None = None) -> Pat
 
 
 def _folder_of(name: str, device: str) -> Path:
-    name = re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._-")[:60] or "suite"
-    return Path("results") / f"{name}-{device}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return Path("results") / f"{files.safe_name(name) or 'suite'}-{device}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
 
 def _draw(display: Display, out: Path, width: int) -> None:

@@ -18,7 +18,10 @@ DEVICES = ("auto", "cpu", "gpu")
 @click.option("--steps", type=int, default=2000, show_default=True, help="At most so many a start.")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG file [default: results/basins-PROBLEM.png].")
 def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps: int, out: Path | None) -> None:
-    """Draw where descent ends from every start of PROBLEM, which has two parameters: basins, paths, minima, shares."""
+    """Draw where descent ends from every start of PROBLEM, which has two parameters: basins, paths, minima, shares.
+
+    PROBLEM is a name or my_module:make_problem.
+    """
     from bench import basins as work  # only here: the other commands need none of it
     from bench import picture_session
 
@@ -37,7 +40,10 @@ def basins(problem: str, starts: int, rate: float | None, optimizer: str, steps:
               help="Picture; .svg and .csv go beside it [default: results/growth-PROBLEM.png].")
 def growth(problem: str, device: str, most: int, rate: float, tolerance: float, steps: int, repeats: int,
            out: Path | None) -> None:
-    """Measure how time and memory of PROBLEM grow with the number of lanes [default: himmelblau]."""
+    """Measure how time and memory of PROBLEM grow with the number of lanes [default: himmelblau].
+
+    PROBLEM is a name or my_module:make_problem.
+    """
     from bench import growth as work  # only here: the other commands need none of it
     from bench import picture_session
 
@@ -57,7 +63,7 @@ def stream(problem: str, batch_size: int, seeds: int, gigabytes: float, folder: 
     """Measure what streaming costs PROBLEM in epochs, and a large file in memory and seconds [default: digits-softmax].
 
     Examples are read in shuffled blocks into a buffer (gdjax.Stream), from files in random order and sorted by their
-    outcomes, against a full shuffle.
+    outcomes, against a full shuffle. PROBLEM is a name or my_module:make_problem.
     """
     from bench import picture_session
     from bench import stream as work  # only here: the other commands need none of it

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,15 @@ TEMPORARY = ".*.tmp"  # pattern of the names that unfinished files have
 def temporary_name(path: Path) -> Path:
     """A name beside a path that is no one else's, for what is not finished yet."""
     return path.with_name(f".{uuid.uuid4().hex}.tmp")
+
+
+def safe_name(text: str, limit: int = 60) -> str:
+    """A text as part of a file's name: what is not a letter, digit, ".", "_" or "-" becomes "_"; at most so long.
+
+    >>> safe_name("scale-my_module:make_problem-cpu")
+    'scale-my_module_make_problem-cpu'
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._-")[:limit]
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

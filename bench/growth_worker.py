@@ -14,6 +14,7 @@ import gdjax
 from bench.growth import Point, Request
 from bench.memory import Meter, device_peak_bytes
 from bench.picture_worker import Say, serve
+from bench.problems import Warn, problem_from
 
 
 def main(connection: Connection, payload: dict[str, object]) -> None:
@@ -25,7 +26,14 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         say(f"{lanes:,} lanes")
         yield measure(request, problem, lanes)
 
-    serve(connection, request.device, lambda: gdjax.problems.get(request.problem), work)
+    serve(connection, request.device, lambda warn: problem_of(request, warn), work)
+
+
+def problem_of(request: Request, warn: Warn) -> gdjax.Problem:
+    """The problem of a request, or a ValueError or TypeError that says what is wrong with it."""
+    problem = problem_from(request.problem, warn)
+    gdjax.preflight(problem, batch_size=problem.examples)
+    return problem
 
 
 def measure(request: Request, problem: gdjax.Problem, lanes: int) -> Point:

@@ -10,7 +10,7 @@ from bench import clock, store, together
 from bench.cells import noise_group, timing_group
 from bench.experiment import Group
 from bench.noise import REPEATS, Pick
-from bench.planning import problem_from
+from bench.problems import problem_from
 from bench.step_times import Place, step_times_again
 from bench.worker import COMPILE_WEIGHT_S, Worker, at_width, serve
 

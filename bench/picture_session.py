@@ -120,7 +120,7 @@ def picture_path(out: Path | None, default: str, beside: str = "") -> Path:
         default: name without suffix, in results/.
         beside: what goes beside it, in words.
     """
-    path = Path("results") / f"{default}.png" if out is None else out
+    path = Path("results") / f"{files.safe_name(default)}.png" if out is None else out
     if path.suffix != ".png":
         raise ValueError(field_error("--out", "must end in .png", str(path), beside or "The picture is a PNG file."))
     if path.is_dir():

@@ -8,19 +8,21 @@ from typing import TypeVar
 
 from bench import device
 from bench.parent import BAD_INPUT, NO_DEVICE
-from bench.speaker import Speaker, Stopped
+from bench.problems import Warn
+from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 
 Known = TypeVar("Known")
 Say = Callable[[str], None]
 
 
-def serve(connection: Connection, asked: str, check: Callable[[], Known],
+def serve(connection: Connection, asked: str, check: Callable[[Warn], Known],
           work: Callable[[Known, Say], Iterator[object]]) -> None:
     """One request from start to end; messages to the parent as `bench.picture_session.Session` hears them.
 
     Args:
         asked: device, "auto", "cpu" or "gpu".
-        check: what needs JAX to be checked; a ValueError or ImportError of it is the user's.
+        check: what needs JAX to be checked, given what takes a warning; a ValueError, TypeError or ImportError of it
+            is the user's.
         work: gives dataclasses, whose fields become rows; its second argument takes a line for the user.
     """
     speaker = Speaker(connection)
@@ -32,8 +34,8 @@ def serve(connection: Connection, asked: str, check: Callable[[], Known],
         if opened.warning:
             speaker.say(kind="warning", text=opened.warning)
         try:
-            known = check()
-        except (ValueError, ImportError) as error:
+            known = check(lambda text: speaker.say(kind="warning", text=text[:MESSAGE_LIMIT]))
+        except (ValueError, TypeError, ImportError) as error:
             speaker.say(kind="error", code=BAD_INPUT, text=str(error))
             return
         speaker.say(kind="plan")

@@ -13,7 +13,7 @@ import gdjax
 from bench import device
 from bench.bad_input import field_error
 from bench.experiment import RANGE_SHARE, RANGE_STEPS, sampling_of
-from bench.planning import problem_from
+from bench.problems import problem_from
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.targets import Pilot, Request
 

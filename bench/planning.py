@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import gdjax
 from bench.bad_input import field_error
 from bench.command import command
 from bench.experiment import Group, sampling_of, schedule_errors, target_losses
 from bench.gradient_noise import has_noise
+from bench.problems import Warn, problem_from
 from bench.suite import Settings, Suite
 from bench.tuning import tuning_errors
 
-Warn = Callable[[str], None]
 STEP_LIMIT = 2**31 - 1  # gdjax counts the steps of a lane in 32 bits
 
 
@@ -91,26 +87,6 @@ def _size_error(group: Group, name: str) -> str | None:
                            f"lane, not {group.steps:,}", group.settings.epochs,
                            "Lower epochs, or leave this batch size out.")
     return None
-
-
-def problem_from(name: str, warn: Warn) -> gdjax.Problem:
-    """A shipped problem, or what a user's module:function makes; raises ValueError or TypeError for a bad one."""
-    if ":" not in name:
-        return gdjax.problems.get(name)
-    module, _, function = name.partition(":")
-    if not (module and function):
-        raise ValueError(f"must be a problem's name or module:function (got {name!r}).")
-    sys.path.insert(0, os.getcwd())  # a module beside the suite, as python -m would find it
-    warn(f"runs code of yours: {name}")
-    try:
-        problem = getattr(importlib.import_module(module), function)()
-    except (Exception, SystemExit) as error:  # whatever a user's module does is a fault of the suite, not of the worker
-        todo = (f"Write {Path(module).stem}:{function}, in the folder of that file." if module.endswith(".py") else
-                "Call the function by hand to see why.")
-        raise ValueError(f"{name}: cannot be made (got {type(error).__name__}: {error}). {todo}") from error
-    if not isinstance(problem, gdjax.Problem):
-        raise TypeError(f"{name} must return a gdjax.Problem (got {type(problem).__name__}).")
-    return problem
 
 
 def facts_of(groups: Sequence[Group], whole: Sequence[Group]) -> dict[str, dict[str, object]]:

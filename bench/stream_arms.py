@@ -14,6 +14,7 @@ import gdjax
 from bench.analysis.intervals import NOTHING, Estimate, median_interval, ratio_of_medians
 from bench.bad_input import field_error
 from bench.picture_worker import Say, serve
+from bench.problems import Warn, problem_from
 from bench.stream import EPOCHS, GAP, ORDERS, Arm, Request
 
 SHARES = (0.05, 0.2)  # of the examples, in the buffer
@@ -28,12 +29,12 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
     """All arms of one request."""
     request = payload["request"]
     assert isinstance(request, Request)
-    serve(connection, "auto", lambda: problem_of(request), lambda problem, say: arms(request, problem, say))
+    serve(connection, "auto", lambda warn: problem_of(request, warn), lambda problem, say: arms(request, problem, say))
 
 
-def problem_of(request: Request) -> gdjax.Problem:
-    """The problem of a request, or a ValueError that says what is wrong with it."""
-    found = gdjax.problems.get(request.problem)
+def problem_of(request: Request, warn: Warn) -> gdjax.Problem:
+    """The problem of a request, or a ValueError or TypeError that says what is wrong with it."""
+    found = problem_from(request.problem, warn)
     outcomes = None if found.data is None else jax.tree.leaves(found.data)[-1]
     if outcomes is None or found.optimum is None or np.ndim(outcomes) != 1:
         raise ValueError(field_error("PROBLEM", "must have data with outcomes to sort by, and a known optimum",
@@ -45,6 +46,7 @@ def problem_of(request: Request) -> gdjax.Problem:
             "--batch-size", f"is too large for the {found.examples:,} examples of {request.problem}: the smallest "
             f"buffer, {SHARES[0]:.0%} of them, must hold {BATCHES} batches", request.batch_size,
             f"Give {f'at most {most:,}, or ' if most else ''}a problem of {least:,} examples or more."))
+    gdjax.preflight(found, batch_size=request.batch_size)
     return found
 
 

@@ -30,7 +30,7 @@ def main(connection: Connection, payload: dict[str, object]) -> None:
         say(f"file of {gigabytes:g} GB in {folder.parent}")
         yield measure(folder, gigabytes)
 
-    serve(connection, "auto", lambda: None, work)
+    serve(connection, "auto", lambda _: None, work)
 
 
 def measure(folder: Path, gigabytes: float) -> FileRun:

@@ -33,7 +33,7 @@ def call(*arguments: str) -> tuple[int, str]:
 
 
 def find(request: basins.Request, say: Say = lambda text: None) -> basins.Basins:
-    return basins_worker.find(request, basins_worker.problem_of(request), say)
+    return basins_worker.find(request, basins_worker.problem_of(request, print), say)
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def test_bad_input_is_exit_2_with_one_line_before_anything_runs(monkeypatch, arg
 def test_bad_names_are_refused(problem, optimizer, text):
     request = basins.check(problem, optimizer, 9, None, 10, None)
     with pytest.raises(ValueError, match=re.escape(text)):
-        basins_worker.problem_of(request)
+        basins_worker.problem_of(request, print)
 
 
 def test_bad_names_are_exit_2_with_one_line():

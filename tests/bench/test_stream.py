@@ -106,7 +106,7 @@ def test_the_file_goes_with_a_process_that_is_killed(tmp_path: Path, monkeypatch
 
 def arms(problem: str, batch_size: int, seeds: int) -> list[stream.Arm]:
     request = stream.check(problem, batch_size, seeds, 0, None, None)
-    return list(stream_arms.arms(request, stream_arms.problem_of(request), lambda _: None))
+    return list(stream_arms.arms(request, stream_arms.problem_of(request, print), lambda _: None))
 
 
 @pytest.mark.parametrize(("arguments", "says"), [
@@ -132,7 +132,7 @@ def test_bad_requests_are_refused(arguments: list[str], says: str, monkeypatch: 
 ])
 def test_bad_problems_are_refused(problem: str, batch_size: int, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
-        stream_arms.problem_of(stream.check(problem, batch_size, 3, 0, None, None))
+        stream_arms.problem_of(stream.check(problem, batch_size, 3, 0, None, None), print)
 
 
 def test_a_bad_problem_is_exit_2(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Problems of a user, named in a suite as module:function."""
 
 import jax
+import numpy as np
 
 import gdjax
 
@@ -8,6 +9,17 @@ import gdjax
 def make_problem() -> gdjax.Problem:
     """x², from starts N(0, 1)."""
     return gdjax.Problem(name="square", loss=lambda x: x * x, init=lambda key: jax.random.normal(key), optimum=0.0)
+
+
+def make_line() -> gdjax.Problem:
+    """y = 2x − 1 of 64 examples, which two parameters fit exactly."""
+    x = np.linspace(-1, 1, 64, dtype=np.float32)
+
+    def loss(params: jax.Array, example: tuple[jax.Array, jax.Array]) -> jax.Array:
+        return (params[0] * example[0] + params[1] - example[1]) ** 2
+
+    return gdjax.Problem(name="line", loss=loss, init=lambda key: jax.random.normal(key, (2,)), data=(x, 2 * x - 1),
+                         optimum=0.0)
 
 
 def make_nothing() -> None:
