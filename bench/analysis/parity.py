@@ -45,17 +45,48 @@ def parity_table(pair: Pair) -> pd.DataFrame:
     return found.assign(parity=parity)[COLUMNS]
 
 
+def loss_change(before: Array, after: Array, gap: float) -> Array:
+    """Changes of losses start by start, as shares of the initial gap, of the loss before where that is NaN.
+
+    >>> loss_change(np.array([2.0, np.inf]), np.array([3.0, np.inf]), 4.0).tolist()
+    [0.25, 0.0]
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        change = (after - before) / (gap if math.isfinite(gap) else np.abs(before))
+    return np.where(before == after, 0.0, change)
+
+
+def initial_gap(facts: Mapping[str, object]) -> float:
+    """f₀ − f* of a problem, from what a manifest holds of it; NaN where its optimum is not known.
+
+    >>> initial_gap({"initial_loss": 2.5, "optimum": 0.5}), initial_gap({"optimum": None})
+    (2.0, nan)
+    """
+    initial, optimum = facts.get("initial_loss"), facts.get("optimum")
+    known = isinstance(initial, int | float) and isinstance(optimum, int | float) and initial > optimum
+    return float(initial) - float(optimum) if known else math.nan  # type: ignore[arg-type]
+
+
+def median_change(changes: Array) -> float:
+    """Median of changes, ∞ allowed: the lower of the middle two where their mean has no meaning."""
+    if not len(changes):
+        return math.nan
+    ordered = np.sort(changes)
+    lower, upper = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return float(lower if math.isinf(upper) else (lower + upper) / 2)
+
+
 def _row(row: pd.Series, pair: Pair, place: int) -> dict[str, object]:
     losses = _losses(row, pair)
     steps, ratio, resamples = pair.hits[place]
     if len(steps[0]):
         ratio, resamples = float(tied(np.array(ratio))), tied(resamples)
-    change = _loss_change(losses, _scale(pair.a.run, str(row["problem"])))
+    change = loss_change(*losses, _scale(pair.a.run, str(row["problem"])))
     low, high = percentile_interval(resamples)
     return {**{name: row[name] for name in (*CELL, "goal")}, "target": row["target_a"],
             "headline": pair.headlines[str(row["problem"])] == row["goal"], "same_setting": _same_setting(row),
             "starts": len(losses[0]), "final_loss_a": row["final_loss_median_a"],
-            "final_loss_b": row["final_loss_median_b"], "loss_change": _median(change), "p_loss": wilcoxon_test(change),
+            "final_loss_b": row["final_loss_median_b"], "loss_change": median_change(change), "p_loss": wilcoxon_test(change),
             "steps_a": row["steps_median_a"], "steps_b": row["steps_median_b"], "steps_ratio": ratio,
             "steps_low": low, "steps_high": high, "p_steps": wilcoxon_test(log_differences(*steps)),
             "equal": bool(np.array_equal(*losses) and np.array_equal(*steps))}
@@ -72,28 +103,8 @@ def _same_setting(row: pd.Series) -> bool:
     return all(math.isclose(row[f"{name}_a"], row[f"{name}_b"], rel_tol=1e-6) for name in ("rate", "horizon"))
 
 
-def _loss_change(losses: tuple[Array, Array], scale: float) -> Array:
-    before, after = losses
-    with np.errstate(invalid="ignore", divide="ignore"):
-        change = (after - before) / (scale if math.isfinite(scale) else np.abs(before))
-    return np.where(before == after, 0.0, change)
-
-
 def _scale(run: Mapping[str, object], problem: str) -> float:
-    """The initial gap of a problem, f₀ − f*; NaN where its optimum is not known."""
+    """The initial gap of a problem of a run; NaN where its optimum is not known."""
     problems = run.get("problems")
     entry = problems.get(problem) if isinstance(problems, Mapping) else None
-    if not isinstance(entry, Mapping):
-        return math.nan
-    initial, optimum = entry.get("initial_loss"), entry.get("optimum")
-    known = isinstance(initial, int | float) and isinstance(optimum, int | float) and initial > optimum
-    return float(initial) - float(optimum) if known else math.nan  # type: ignore[arg-type]
-
-
-def _median(values: Array) -> float:
-    """Median of changes, ∞ allowed: the lower of the middle two where their mean has no meaning."""
-    if not len(values):
-        return math.nan
-    ordered = np.sort(values)
-    lower, upper = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
-    return float(lower if math.isinf(upper) else (lower + upper) / 2)
+    return initial_gap(entry) if isinstance(entry, Mapping) else math.nan

@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 
 from bench import environment, files, store
 from bench.analysis import crossover
+from bench.analysis.parity import DIFFER
 from bench.analysis.verdicts import SAME
 from bench.analysis.words import batch_words, number
+from bench.scale import parity
 from bench.scale.session import KIND, SCHEMA, TABLE
 from bench.scale.words import lanes_words
 
 if TYPE_CHECKING:
     import pandas as pd
 
-EQUAL = ("problem", "data_sha256", "examples", "dtype", "matmul_precision", "optimizer", "schedule", "batches")
+EQUAL = ("problem", "made_by", "data_sha256", "examples", "dtype", "matmul_precision", "optimizer", "schedule",
+         "batches")
 STEM = "crossover"
 
 
@@ -80,6 +83,8 @@ def check(a: ScaleRun, b: ScaleRun) -> None:
 def write(folder_a: Path, folder_b: Path, out: Path) -> list[str]:
     """Compare two scaling runs: crossover.csv and the map, crossover.png and .svg, into `out`; what to say, in lines.
 
+    Where losses differ (see `bench.scale.parity`) B wins nothing, however fast it is.
+
     Args:
         folder_a, folder_b: of `python -m bench scale`; B is the one that may win.
         out: made if it is not there.
@@ -90,8 +95,7 @@ def write(folder_a: Path, folder_b: Path, out: Path) -> list[str]:
     """
     a, b = load(folder_a), load(folder_b)
     check(a, b)
-    found = crossover.ratios(a.table, b.table)
-    names = labels(a, b)
+    found, names = map_of(a, b), labels(a, b)
     if found.empty:
         raise CompareError(f"{folder_b}: has no corner in common with {folder_a} (got {len(b.table)} and "
                            f"{len(a.table)} rows). Measure both for longer.")
@@ -102,7 +106,12 @@ def write(folder_a: Path, folder_b: Path, out: Path) -> list[str]:
     pictures = crossover_picture.write(found, names, str(a.manifest["problem"]), int(str(a.manifest["examples"])),
                                        out / STEM)
     return [*_notes(a, b), *_ceilings(a, b), *sentences(found, names, int(str(a.manifest["examples"]))),
-            *(f"picture: {out / name}" for name in pictures)]
+            *parity.sentences(found, a.manifest), *(f"picture: {out / name}" for name in pictures)]
+
+
+def map_of(a: ScaleRun, b: ScaleRun) -> pd.DataFrame:
+    """`crossover.ratios` of two runs, with the loss parity of each batch size."""
+    return parity.with_parity(crossover.ratios(a.table, b.table), a.table, b.table, a.manifest)
 
 
 def labels(a: ScaleRun, b: ScaleRun) -> tuple[str, str]:
@@ -115,13 +124,16 @@ def labels(a: ScaleRun, b: ScaleRun) -> tuple[str, str]:
 
 
 def sentences(found: pd.DataFrame, names: tuple[str, str], examples: int) -> list[str]:
-    """From how many lanes on B wins at each batch size, and by how much at most.
+    """From how many lanes on B wins at each batch size whose losses do not differ, and by how much at most.
 
     Args:
-        found: `crossover.ratios`.
+        found: `map_of` two runs.
         names: of A and B.
         examples: of the problem.
     """
+    found = found[found["parity"] != DIFFER]
+    if found.empty:
+        return []
     alike = found["verdict"] == SAME
     if alike.all():
         return [f"{names[1]} against {names[0]}: no difference seen at any of {len(found)} corners."]

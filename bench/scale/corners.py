@@ -21,8 +21,9 @@ COLUMNS = [
     "device", "problem", "examples", "batch_size", "lanes", "width", "pieces", "status", "note", "samples", "voided",
     "step_s", "step_s_low", "step_s_high", "lane_steps_per_s", "lane_steps_per_s_low", "lane_steps_per_s_high",
     "begin_s", "memory_bytes", "bytes_per_lane", "trace_s", "compile_s", "first_run_s", "flops_per_lane_step",
-    "bytes_per_lane_step", "matmul_share", "copy_share", "share",
+    "bytes_per_lane_step", "matmul_share", "copy_share", "share", "final_losses",
 ]
+LISTS = ("final_losses",)  # of the starts of `bench.scale.losses`, in one row of a batch size
 TEXTS = ("device", "problem", "status", "note")
 COUNTS = ("examples", "batch_size", "lanes", "width", "pieces", "samples", "voided", "memory_bytes")
 
@@ -84,7 +85,8 @@ def table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.DataFrame([dict(row) for row in rows], columns=COLUMNS)
-    kinds = {name: "str" if name in TEXTS else "Int64" if name in COUNTS else "float64" for name in COLUMNS}
+    kinds = {name: "str" if name in TEXTS else "Int64" if name in COUNTS else "float64" for name in COLUMNS
+             if name not in LISTS}
     return frame.astype(kinds)
 
 

@@ -16,8 +16,8 @@ from bench import clock
 from bench.analysis.intervals import median_interval
 from bench.ceilings import Ceilings
 from bench.scale import corners
+from bench.scale.losses import STILL
 
-RATE = 1e-9  # so small that no lane diverges: a step of a lane costs the same wherever it is
 BEGIN_REPEATS = 3  # what beginning and ending a run costs is taken off its steps: the least, as noise only adds
 RUNS_BEFORE = 5  # of a sample or more, by which a corner is made ready
 LOOKS = 8  # at the length of a sample
@@ -33,6 +33,7 @@ class Corner:
         step_s, begin_s: seconds per step of all lanes, and of a run of no steps (lanes are loaded and written out), as
             they were seen once.
         count: steps of a sample.
+        final_losses: of `bench.scale.losses`, where this corner is the one they are taken at.
     """
 
     batch_size: int
@@ -44,6 +45,7 @@ class Corner:
     step_s: float
     begin_s: float
     count: int
+    final_losses: list[float] | None = None
 
     @property
     def memory_bytes(self) -> int:
@@ -65,7 +67,7 @@ def ready(batch_size: int, lanes: int, program: gdjax.Program, pieces: int, thre
     Raises:
         RuntimeError: lanes ended before their steps, so that seconds per step would have no meaning.
     """
-    setting = gdjax.Setting(gdjax.schedules.constant(), RATE)
+    setting = gdjax.Setting(gdjax.schedules.constant(), STILL)  # a step of a lane costs the same wherever it is
     steppers = [program.stepper([setting], key=piece) for piece in range(pieces)]
 
     def run(steps: int) -> list:
@@ -142,5 +144,5 @@ def row(corner: Corner, taken: Sequence[clock.Sample], begin_s: float, cost: gdj
         "memory_bytes": corner.memory_bytes, "bytes_per_lane": corner.memory_bytes / corner.lanes,
         "trace_s": corner.program.trace_s, "compile_s": corner.program.compile_s, "first_run_s": corner.first_run_s,
         "flops_per_lane_step": cost.flops, "bytes_per_lane_step": cost.bytes, **shares,
-        "share": float(np.fmax(shares["matmul_share"], shares["copy_share"])),
+        "share": float(np.fmax(shares["matmul_share"], shares["copy_share"])), "final_losses": corner.final_losses,
     }

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 import jax
 
 import gdjax
 from bench import ceilings, device, environment
-from bench.scale import corners, timing
+from bench.analysis.parity import initial_gap
+from bench.problems import problem_from
+from bench.scale import corners, losses, timing
 from bench.scale.room import free_bytes
 from bench.scale.timing import Corner
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
@@ -52,6 +55,8 @@ class Walk(Speaker):
         self.seen: dict[int, tuple[float, float, float]] = {}  # batch size -> seconds of step, beginning, compile
         self.costs: dict[int, gdjax.Cost] = {}
         self.done = 0
+        self.checked = 0  # lanes of the corners at which losses are taken
+        self.gap = math.nan  # f0 - f* of the problem, where f* is known
 
     def run(self) -> None:
         """Open the device, measure its ceilings, then the corners."""
@@ -60,9 +65,9 @@ class Walk(Speaker):
             self.say(kind="error", code=5, text=opened.trouble)
             return
         if opened.warning:
-            self.say(kind="warning", text=opened.warning)
+            self._warn(opened.warning)
         try:
-            self.problem = gdjax.problems.get(self.request.problem)
+            self.problem = problem_from(self.request.problem, self._warn)
             gdjax.preflight(self.problem)
         except (ValueError, TypeError) as error:
             self.say(kind="error", code=2, text=str(error))
@@ -73,6 +78,7 @@ class Walk(Speaker):
         self.alive = corners.batch_sizes(self.problem.examples)
         counts = corners.lane_counts(self.request.max_lanes)
         self.planned = len(self.alive) * len(counts)
+        self.checked = max(lanes for lanes in counts if lanes <= losses.STARTS)
         self._plan(counts)
         self.deadline = time.monotonic() + self.request.seconds
         self._ceilings()
@@ -80,11 +86,18 @@ class Walk(Speaker):
             self._level(lanes)
         self.say(kind="done")
 
+    def _warn(self, text: str) -> None:
+        self.say(kind="warning", text=text[:MESSAGE_LIMIT])
+
     def _plan(self, counts: list[int]) -> None:
-        problem = self.problem
+        problem, asked = self.problem, self.request.problem
         data = None if problem.data is None else gdjax.data.fingerprint(problem.data)
+        known = {"optimum": problem.optimum,
+                 "initial_loss": None if problem.optimum is None else gdjax.initial_loss(problem)}
+        self.gap = initial_gap(known)
         self.say(kind="plan", device=self.device.platform, total=float(self.planned), facts={
-            "examples": problem.examples, "data_sha256": data, "dtype": DTYPE, "matmul_precision": PRECISION,
+            "problem": problem.name, **({"made_by": asked} if asked != problem.name else {}),
+            **known, "examples": problem.examples, "data_sha256": data, "dtype": DTYPE, "matmul_precision": PRECISION,
             "corners": [[size, lanes] for size in self.alive for lanes in counts],
         }, environment={**device.facts(), "matmul_precision": PRECISION, "dtype": DTYPE})
 
@@ -131,6 +144,8 @@ class Walk(Speaker):
             return
         corner = timing.ready(size, lanes, program, pieces, self.threads, self.request.sample_s)
         self.seen[size] = corner.step_s, corner.begin_s, program.trace_s + program.compile_s
+        if lanes == self.checked:
+            corner = replace(corner, final_losses=losses.final_losses(self.problem, size, program, self.gap))
         left = self._left(held)
         if self._clock_s(corner) > left:
             self._give_up(size, lanes, corners.SKIPPED, _too_long(self._clock_s(corner), left))

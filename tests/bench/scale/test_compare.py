@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bench.analysis import crossover
+from bench.analysis.parity import AGREE, DIFFER, EQUAL
 from bench.scale import compare, corners, crossover_picture
+from bench.scale.parity import UNKNOWN
 from tests.bench.scale.fake_walk import row
 
 MANIFEST = {"schema": 1, "kind": "scale", "problem": "p", "examples": 100, "data_sha256": "a", "dtype": "float32",
             "matmul_precision": "highest", "optimizer": "sgd", "schedule": "constant", "batches": "own",
-            "device": "cpu", "environment": {"cpu_model": "x", "versions": {}, "affinity": [0]}}
+            "initial_loss": 3.0, "optimum": 1.0, "device": "cpu",
+            "environment": {"cpu_model": "x", "versions": {}, "affinity": [0]}}
+LOSSES = [1.5, 2.0, 2.5]  # of three starts
 
 
-def folder(path: Path, step_s, **changed: object) -> Path:
-    """A run folder whose steps take `step_s(batch size, lanes)` seconds, sharp to 1 %."""
+def folder(path: Path, step_s, losses=None, **changed: object) -> Path:
+    """A run folder whose steps take `step_s(batch size, lanes)` seconds, sharp to 1 %; losses by batch size."""
     path.mkdir()
     rows = []
     for size in (1, 8, 100):
         for lanes in (1, 4, 16, 64, 256):
             rate = lanes / step_s(size, lanes)
             rows.append(row(size, lanes, device="cpu", problem="p", examples=100, lane_steps_per_s=rate,
-                            lane_steps_per_s_low=rate * 0.99, lane_steps_per_s_high=rate * 1.01))
+                            lane_steps_per_s_low=rate * 0.99, lane_steps_per_s_high=rate * 1.01,
+                            final_losses=(losses or {}).get(size) if lanes == 16 else None))
     corners.table(rows).to_parquet(path / "scaling.parquet", index=False)
     (path / "run.json").write_text(json.dumps(MANIFEST | changed))
     return path
@@ -62,7 +67,7 @@ def test_a_planted_crossing_is_told_and_drawn(pair, tmp_path):
 
 
 def test_the_map_is_centred_at_one_and_its_line_passes_where_the_devices_are_equal(pair):
-    found = crossover.ratios(*(compare.load(each).table for each in pair))
+    found = compare.map_of(*(compare.load(each) for each in pair))
     axes = crossover_picture.draw(found, ("cpu", "gpu"), "p", 100).axes[0]
     norm = axes.images[0].norm
     assert norm(1.0) == pytest.approx(0.5) and norm.vmax == pytest.approx(320)
@@ -72,11 +77,65 @@ def test_the_map_is_centred_at_one_and_its_line_passes_where_the_devices_are_equ
     assert [text.get_text() for text in axes.texts][:2] == ["0.12×", "0.5×"]
 
 
-@pytest.mark.parametrize(("field", "value"), [("problem", "q"), ("data_sha256", "b"), ("dtype", "float64"),
-                                              ("matmul_precision", "default"), ("optimizer", "adam")])
+def test_a_fast_device_whose_losses_differ_wins_nothing(tmp_path):
+    """At batch 8 the losses are off by 0.04 in a gap of 2; at the full batch by a ten-thousandth of 1e-4 of it."""
+    a = folder(tmp_path / "a", even, dict.fromkeys((1, 8, 100), LOSSES))
+    b = folder(tmp_path / "b", slow_start, {1: LOSSES, 8: [loss + 0.04 for loss in LOSSES],
+                                            100: [loss + 2e-8 for loss in LOSSES]}, device="gpu")
+    lines = compare.write(a, b, tmp_path / "out")
+    assert lines[0] == ("gpu beats cpu from 8 lanes [7.84, 8.16] on at batch 1; at every lane count (1 to 256) at the "
+                        "full batch (100).")
+    assert lines[1].endswith("no difference seen at 0 of 10 corners.")
+    assert lines[2:4] == [
+        "Losses after the same steps of the same starts, at 3 batch sizes: 1 equal, 1 agree, 1 differ.",
+        "No verdict at batch 8: final losses differ by 0.02 of the initial gap (up to 0.0001 is rounding), so a step "
+        "does not do the same work."]
+    table = pd.read_csv(tmp_path / "out" / "crossover.csv")
+    assert table.groupby("batch_size")["parity"].first().to_dict() == {1: EQUAL, 8: DIFFER, 100: AGREE}
+    assert table.groupby("batch_size")["loss_change"].first().to_list() == pytest.approx([0, 0.02, 1e-8])
+    assert table.loc[table["batch_size"] == 8, "verdict"].isna().all() and (table["ratio"] > 0).all()
+    svg = (tmp_path / "out" / "crossover.svg").read_text()
+    assert all(said in svg for said in ("losses: equal", "losses: differ", "≠ losses differ: no verdict"))
+    axes = crossover_picture.draw(compare.map_of(compare.load(a), compare.load(b)), ("cpu", "gpu"), "p", 100).axes[0]
+    assert [text.get_text() for text in axes.texts][5:10] == ["≠ 0.12×", "≠ 0.5×", "≠ 2×", "≠ 8×", "≠ 32×"]
+    assert np.isnan(axes.images[0].get_array().filled(np.nan)).all(axis=1).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(("optimum", "losses", "parity"), [
+    (1.0, [1.5 + 1.9e-4, 2.0 + 1.9e-4, 2.5 + 1.9e-4], AGREE),  # 0.95e-4 of the gap
+    (1.0, [1.5 + 2.1e-4, 2.0 + 2.1e-4, 2.5 + 2.1e-4], DIFFER),
+    (None, [1.5, 2.0 + 1.9e-4, 2.5 + 3e-4], AGREE),  # of the loss of A, which is 2 at the median
+    (1.0, [math.inf] * 3, DIFFER), (1.0, LOSSES[:2], UNKNOWN)])
+def test_losses_are_told_apart_by_a_ten_thousandth_of_the_initial_gap(tmp_path, optimum, losses, parity):
+    a = folder(tmp_path / "a", even, {1: LOSSES}, optimum=optimum)
+    b = folder(tmp_path / "b", slow_start, {1: losses}, device="gpu")
+    found = compare.map_of(compare.load(a), compare.load(b))
+    assert found.drop_duplicates("batch_size")["parity"].tolist() == [parity, UNKNOWN, UNKNOWN]
+
+
+def test_where_all_losses_differ_nothing_is_said_of_speed(tmp_path):
+    a, b = (folder(tmp_path / name, even, dict.fromkeys((1, 8, 100), losses), device=name)
+            for name, losses in (("cpu", LOSSES), ("gpu", [9.0] * 3)))
+    lines = compare.write(a, b, tmp_path / "out")
+    assert len([line for line in lines if line.startswith("No verdict at ")]) == 3
+    assert not any("beats" in line or "no difference seen" in line for line in lines)
+
+
+def test_folders_of_before_there_were_losses_load_and_say_that_none_were_measured(pair, tmp_path):
+    for each in pair:
+        table = pd.read_parquet(each / "scaling.parquet")
+        table.drop(columns="final_losses").to_parquet(each / "scaling.parquet")
+    lines = compare.write(*pair, tmp_path / "out")
+    assert "Losses after the same steps of the same starts, at 3 batch sizes: 3 not measured." in lines
+    assert "losses: not measured" in (tmp_path / "out" / "crossover.svg").read_text()
+
+
+@pytest.mark.parametrize(("field", "value"), [
+    ("problem", "q"), ("made_by", "m:f"), ("data_sha256", "b"), ("dtype", "float64"), ("matmul_precision", "default"),
+    ("optimizer", "adam")])
 def test_row_25_runs_of_something_else_are_refused(pair, tmp_path, field, value):
     (pair[1] / "run.json").write_text(json.dumps(MANIFEST | {field: value}))
-    with pytest.raises(compare.CompareError, match=rf"{field}: differs \(got '{MANIFEST[field]}' and '{value}'\)"):
+    with pytest.raises(compare.CompareError, match=rf"{field}: differs \(got {MANIFEST.get(field)!r} and '{value}'\)"):
         compare.write(*pair, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -8,16 +8,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
 
 import gdjax
 from bench import clock
+from bench.analysis.parity import loss_change, median_change
 from bench.ceilings import Ceilings
-from bench.scale import compare, room, session, timing, worker
+from bench.scale import compare, losses, room, session, timing, worker
 from bench.speaker import Stopped
 
+SQUARE = "tests.bench.user_problem:make_problem"
 COST = gdjax.Cost(flops=200.0, bytes=50.0)
 REACHED = Ceilings(matmul=[1e6], copy=[1e5])
 
@@ -204,32 +207,55 @@ def test_free_memory_is_that_of_the_device_or_of_the_control_group(tmp_path, mon
     assert room.free_bytes(None) > 10**6
 
 
+def test_where_no_gradient_says_a_rate_there_are_no_losses(monkeypatch):
+    flat = SimpleNamespace(start_loss=np.ones(16), grad_norm=np.zeros(16))
+    monkeypatch.setattr(gdjax, "minibatch", lambda *_, **__: flat)
+    assert losses.final_losses(SimpleNamespace(), 1, SimpleNamespace(), 1.0) is None
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
-    """A real run: two lane counts of a problem without data, two samples of 20 ms."""
-    folder = tmp_path_factory.mktemp("scale") / "bowl"
-    assert session.run("bowl", folder, "cpu", 5.0, 4, repeats=2, sample_s=0.02) == session.FINE
+    """A real run: two lane counts of a user's problem without data, two samples of 20 ms."""
+    folder = tmp_path_factory.mktemp("scale") / "square"
+    assert session.run(SQUARE, folder, "cpu", 5.0, 4, repeats=2, sample_s=0.02) == session.FINE
     return folder
 
 
 def test_a_real_run_measures_every_corner(measured):
-    """Two parameters, read and written: 16 bytes a lane-step, as many operations whatever the lanes."""
+    """One parameter, read and written: 8 bytes a lane-step, as many operations whatever the lanes."""
     table = pd.read_parquet(measured / "scaling.parquet").set_index("lanes")
     assert table.index.tolist() == [1, 4] and (table["status"] == "finished").all()
     assert (table["voided"] == 0).all() and (table["samples"] == 2).all()
     assert (table["width"] * table["pieces"] >= table.index).all()
-    assert (table["bytes_per_lane_step"] == 16).all() and table["flops_per_lane_step"].nunique() == 1
+    assert (table["bytes_per_lane_step"] == 8).all() and table["flops_per_lane_step"].nunique() == 1
     assert table["lane_steps_per_s"].tolist() == pytest.approx((table.index / table["step_s"]).tolist())
     assert table["share"].between(0, 10).all()
     manifest = json.loads((measured / "run.json").read_text())
+    assert (manifest["problem"], manifest["made_by"]) == ("square", SQUARE)
     assert manifest["data_sha256"] is None and manifest["environment"]["matmul_precision"] == "highest"
     assert manifest["ceilings"]["matmul_flops"] > 1e9 and manifest["ceilings"]["copy_bytes_s"] > 1e8
+
+
+def test_losses_are_those_of_a_few_steps_and_tell_a_gradient_that_is_wrong_by_a_hundredth(measured):
+    """x²: a step is x ← (1 − 2·rate)·x, rate = 0.1·gap/(16·‖2x‖²); 1.01 times the gradient: ten times the rounding."""
+    manifest = json.loads((measured / "run.json").read_text())
+    table = pd.read_parquet(measured / "scaling.parquet").set_index("lanes")
+    assert table["final_losses"].isna().tolist() == [True, False], "once, at the most lanes up to 16"
+    gap = manifest["initial_loss"] - manifest["optimum"]
+    key = jax.random.fold_in(jax.random.key(0), gdjax.lanes.KEY_STARTS)
+    x = np.array(gdjax.lanes.draw_starts(worker.problem_from(SQUARE, print), key, losses.STARTS))
+    right, wrong = ((x * (1 - 2 * times * 0.1 * gap / (16 * np.median(np.abs(2 * times * x)) ** 2)) ** 16) ** 2
+                    for times in (1.0, 1.01))
+    found = np.array(table["final_losses"][4])
+    assert found == pytest.approx(right, rel=1e-5)
+    assert 3e-4 < abs(median_change(loss_change(found, wrong, gap))) < 3e-3
 
 
 def test_row_25_the_same_folder_twice_is_no_difference(measured, tmp_path):
     lines = compare.write(measured, measured, tmp_path / "out")
     assert lines[0] == "ceilings, B/A: 1× in products, 1× in copies"
-    assert lines[1] == "bowl (B) against bowl (A): no difference seen at any of 2 corners."
+    assert lines[1] == "square (B) against square (A): no difference seen at any of 2 corners."
+    assert lines[2] == "Losses after the same steps of the same starts, at 1 batch size: 1 equal."
     assert (pd.read_csv(tmp_path / "out" / "crossover.csv")["ratio"] == 1).all()
 
 
