@@ -17,7 +17,7 @@ def load(folder: Path | str) -> Tables:
     Also noise_scale and memory; of a study: claims, findings, points.
 
     Raises:
-        ValueError: the folder holds no readable run.json.
+        ValueError: the folder holds no readable run.json, or tables only: its parts were not kept.
 
     Example:
         >>> import pathlib, tempfile

@@ -148,7 +148,11 @@ def report(folder: Path, style: str | None) -> None:
         if style is not None:
             show_table(folder, style, display)
             return
-        modules = modules_of(store.read_run(folder)["config"])
+        known = store.read_run(folder)
+        bare = store.without_parts(folder, known["cells"])
+        if bare is not None:  # the tables that are there would be written over by empty ones
+            raise FolderError(bare)
+        modules = modules_of(known["config"])
         for text in store.collect(folder):
             display.line(f"warning: {text}")
         sys.exit(0 if write_report(folder, modules.report, display) else 1)

@@ -23,12 +23,13 @@ KNOWN = MADE_AGAIN | {store.MANIFEST, store.LOCK, "log.txt", "parts", "corrupt"}
 
 
 def check_run(folder: Path) -> Findings:
-    """A run folder: manifest, cells, parts, tables; exit code 0 whole, 3 cells missing, 4 something damaged."""
+    """A run folder: manifest, cells, parts, tables; exit code 0 whole, 3 cells or all parts missing, 4 damaged."""
     try:
         run = store.read_run(folder)
     except FolderError as error:
         return Findings([f"error: {error}"], 4)
     counts = Counter(cell["status"] for cell in run["cells"])
+    bare = store.without_parts(folder, run["cells"])
     damaged, absent = [*damaged_parts(folder), *damaged_tables(folder)], missing_parts(folder, run)
     extra = list(extra_files(folder, run))
     lines = [f"suite    {run['suite']} on {run['device']}{_shard(run)}",
@@ -37,6 +38,8 @@ def check_run(folder: Path) -> Findings:
     lines += [f"         {count} {status}" for status, count in sorted(counts.items()) if status != "finished"]
     lines += _some("", [f"{cell['status']:<8} {cell_name(cell)}: {cell['note'][:200]}"
                         for cell in run["cells"] if cell["status"] in ("failed", "oom")])
+    if bare is not None:
+        return Findings([*lines, bare], 3)
     lines += [*_some("missing  ", [f"parts/{name}" for name in absent]), *_some("damaged  ", damaged),
               *_some("extra    ", extra)]
     repeats = _repeats(run)

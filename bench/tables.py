@@ -82,7 +82,8 @@ def load(folder: Path | str) -> Tables:
         folder: the run folder, DIR of `python -m bench run SUITE --out DIR`.
 
     Raises:
-        ValueError: the folder holds no readable run.json, or one of another schema.
+        ValueError: the folder holds no readable run.json, or one of another schema, or tables only: its parts were not
+            kept.
 
     Example:
         >>> import tempfile, pathlib
@@ -93,6 +94,10 @@ def load(folder: Path | str) -> Tables:
     """
     folder = Path(folder)
     run = _read_manifest(folder / "run.json")
+    cells = run.get("cells")
+    bare = store.without_parts(folder, cells if isinstance(cells, list) else [])
+    if bare is not None:
+        raise ValueError(bare)
     troubles = {part: store.check_part(part) for part in store.parts_of(folder)}
     unreadable = [f"parts/{part.name}: left out, {trouble}" for part, trouble in troubles.items() if trouble]
     whole = [part for part, trouble in troubles.items() if trouble is None]

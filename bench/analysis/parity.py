@@ -86,8 +86,9 @@ def _row(row: pd.Series, pair: Pair, place: int) -> dict[str, object]:
     return {**{name: row[name] for name in (*CELL, "goal")}, "target": row["target_a"],
             "headline": pair.headlines[str(row["problem"])] == row["goal"], "same_setting": _same_setting(row),
             "starts": len(losses[0]), "final_loss_a": row["final_loss_median_a"],
-            "final_loss_b": row["final_loss_median_b"], "loss_change": median_change(change), "p_loss": wilcoxon_test(change),
-            "steps_a": row["steps_median_a"], "steps_b": row["steps_median_b"], "steps_ratio": ratio,
+            "final_loss_b": row["final_loss_median_b"], "loss_change": median_change(change),
+            "p_loss": wilcoxon_test(change), "steps_a": row["steps_median_a"], "steps_b": row["steps_median_b"],
+            "steps_ratio": ratio,
             "steps_low": low, "steps_high": high, "p_steps": wilcoxon_test(log_differences(*steps)),
             "equal": bool(np.array_equal(*losses) and np.array_equal(*steps))}
 
