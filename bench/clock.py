@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import jax
 
 from bench import together
+from bench.samples import LONGER, WARMUPS
 
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
-WARMUPS = 2  # kept and unused: the first runs of a program are slower
 _compilations = 0
 
 
@@ -112,4 +112,4 @@ def samples(jobs: list[Job], seed: int) -> Iterator[Sample]:
 
 def _enough(count: int, seconds: float, min_sample_s: float) -> int:
     """A count for samples a fifth longer than they are to be, where so many took so long."""
-    return max(count, math.ceil(1.2 * count * min_sample_s / seconds))
+    return max(count, math.ceil(LONGER * count * min_sample_s / seconds))

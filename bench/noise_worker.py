@@ -6,11 +6,12 @@ from multiprocessing.connection import Connection
 
 import pandas as pd
 
-from bench import clock, store, together
+from bench import store, together
 from bench.cells import noise_group, timing_group
 from bench.experiment import Group
 from bench.noise import REPEATS, Pick
 from bench.problems import problem_from
+from bench.samples import sampling_s
 from bench.step_times import Place, step_times_again
 from bench.worker import COMPILE_WEIGHT_S, Worker, at_width, serve
 
@@ -38,7 +39,7 @@ class NoiseWorker(Worker):
         """Steps of every picked group, interleaved, stored as one part."""
         name = noise_group(self.process, self.label)
         repeats = min(self.suite.repeats, REPEATS)
-        expected_s = 2 * len(self.picks) * (COMPILE_WEIGHT_S + self.suite.min_sample_s * (repeats + clock.WARMUPS))
+        expected_s = 2 * len(self.picks) * (COMPILE_WEIGHT_S + sampling_s(self.suite.min_sample_s, repeats))
         self.say(kind="progress", done=float(self.process - 1), total=float(self.processes), group=name,
                  text=f"A/A repeats, process {self.process} of {self.processes}", expected_s=expected_s)
         self.say(kind="quiet", on=True)

@@ -1,4 +1,4 @@
-"""How large a suite is, before it runs: cells, lanes, and rough lower bounds of time, memory and disk."""
+"""How large a suite is, before it runs: cells, lanes, and about how much time, memory and disk it takes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from typing import NamedTuple
 
 import psutil
 
+from bench.noise import REPEATS
+from bench.samples import FEW, sampling_s
 from bench.store import FolderError
 from bench.suite import Settings, Suite
 
 CELL_LIMIT = 5_000
 LANE_LIMIT = 20_000_000
 SECONDS_LIMIT = 7 * 86_400
-LANE_STEP_S = 1e-6  # seconds per lane-step of a small problem on two cores
+EXAMPLES = 1_000  # that a problem is taken to have: data are not read for an estimate
+# seconds on two cores, as in the reference runs: of a lane-step, of each example of its batch beside, of compiling the
+# programs of a group with its range test and its tables, of a process until JAX is ready, of the report
+LANE_STEP_S, EXAMPLE_S, GROUP_S, START_S, REPORT_S = 1e-7, 3e-8, 3.0, 5.0, 10.0
+WIDENED = 0.1  # of what widening may add at most: few grids are widened
 COPIES = 2  # of every row on disk: in its part, and in the table at the top
-COMPILE_S = 3.0  # seconds to trace and compile one program
 ROW_BYTES = 40  # of one row on disk, compressed
 ROW_MEMORY_BYTES = 200  # of one row as a table in memory
 
@@ -44,8 +49,8 @@ class Size:
                     -(-self.disk_bytes // parts), -(-self.memory_bytes // parts))
 
     def __str__(self) -> str:
-        return (f"{self.cells:,} cells, up to {self.lanes:,} lanes, at least {time_text(self.seconds)}, "
-                f"about {_bytes(self.memory_bytes)} of memory, {_bytes(self.disk_bytes)} of disk")
+        return (f"{self.cells:,} cells, up to {self.lanes:,} lanes, about {time_text(self.seconds)}, "
+                f"{_bytes(self.memory_bytes)} of memory, {_bytes(self.disk_bytes)} of disk")
 
 
 @dataclass(frozen=True)
@@ -100,14 +105,15 @@ def lanes_of(suite: Suite, own: Settings) -> CellLanes:
 def size_of(suite: Suite) -> Size:
     """Size of a suite: every lane of the tuning grid, however often widened, and of the settings chosen per target.
 
-    Seconds are those of the first grid, at the least budget.
+    Seconds are rough: within a factor of 1.5 for shipped problems on two cores, else as far off as a problem has more
+    or fewer examples than 1,000, or costs more or less than a small one.
 
     >>> from bench.suite import suite_from
     >>> size_of(suite_from({"name": "x", "problems": ["bowl"], "batch_sizes": [1, 2], "schedules": ["constant"]})).cells
     2
     """
-    cells = lanes = rows = 0
-    seconds = 0.0
+    cells = lanes = rows = all_groups = 0
+    seconds = START_S + REPORT_S
     for problem in suite.problems:
         own = suite.settings_for(problem)
         each = lanes_of(suite, own)
@@ -116,8 +122,30 @@ def size_of(suite: Suite) -> Size:
         cells += here
         lanes += here * sum(each)
         rows += here * (sum(each) * (1 + own.target_count) + each.reported * suite.marks)
-        seconds += groups * COMPILE_S + here * (each.tuned + each.reported) * own.min_steps * LANE_STEP_S
+        all_groups += groups
+        seconds += groups * (GROUP_S + timing_s(suite)) + here * _running_s(own, each)
+    seconds += _noise_s(suite, all_groups)
     return Size(cells, lanes, rows, seconds, rows * ROW_BYTES * COPIES, rows * ROW_MEMORY_BYTES)
+
+
+def timing_s(suite: Suite) -> float:
+    """Seconds of the step times of a group: a one-lane program, one of full width, scoring."""
+    return (2 * sampling_s(suite.min_sample_s, suite.repeats)
+            + sampling_s(suite.min_sample_s, min(suite.repeats, FEW)))
+
+
+def _running_s(own: Settings, lanes: CellLanes) -> float:
+    """Seconds of the lanes of a cell of a problem, the mean over its batch sizes."""
+    sizes = [EXAMPLES if size == "all" else int(size) for size in own.batch_sizes]
+    steps_s = sum(own.budget(EXAMPLES, size) * (LANE_STEP_S + EXAMPLE_S * size) for size in sizes) / len(sizes)
+    return (lanes.tuned + WIDENED * lanes.widened + lanes.reported) * steps_s
+
+
+def _noise_s(suite: Suite, groups: int) -> float:
+    """Seconds of the fresh processes in which a sample of so many groups is timed again."""
+    again = min(suite.noise_groups, groups)
+    each = GROUP_S + 2 * sampling_s(suite.min_sample_s, min(suite.repeats, REPEATS))
+    return suite.noise_processes * (START_S + again * each) if again else 0.0
 
 
 def too_long(seconds: float) -> str | None:

@@ -13,9 +13,9 @@ import jax
 import gdjax
 from bench import clock
 from bench.experiment import Group
+from bench.samples import FEW
 
 SCORING_MARKS = 8  # marks of a run that times scoring
-FEW = 3  # repeats of what needs no interval: scoring, transfer
 Place = tuple[int, str]  # of a program: its group's place, "solo" or "batched"
 
 

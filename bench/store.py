@@ -335,9 +335,8 @@ def parts_of(folder: Path) -> list[Path]:
 def without_parts(folder: Path, cells: Sequence[object]) -> str | None:
     """What a folder is where cells are finished and only CSV files are left of them, or None."""
     finished = sum(isinstance(cell, dict) and cell.get("status") == "finished" for cell in cells)
-    found = parts_of(folder) or [name for name in ("corrupt", *(f"{table}.parquet" for table in TABLES))
-                                 if (folder / name).exists()]
-    return None if found or not finished else (
+    more = any((folder / name).exists() for name in ("corrupt", *(f"{table}.parquet" for table in TABLES)))
+    return None if more or not finished or parts_of(folder) else (
         f"{folder}: holds tables only, its parts were not kept (got none of {finished} finished cells). "
         "Read its CSV files, or run the suite anew in another folder.")
 

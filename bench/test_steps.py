@@ -16,7 +16,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import gdjax
-from bench.clock import WARMUPS, calibrate, compilations
+from bench.clock import calibrate, compilations
+from bench.samples import WARMUPS
 
 LANES = 128
 SAMPLE_S = 0.1  # shorter samples measure the clock

@@ -15,7 +15,7 @@ from typing import NoReturn, TypeVar
 import jax
 import pandas as pd
 
-from bench import clock, device, store, together
+from bench import device, store, together
 from bench.cells import gradient_group, group_name, timing_group
 from bench.experiment import Group, measure
 from bench.gradient_noise import has_noise, noise_scale_rows, references
@@ -23,7 +23,7 @@ from bench.meeting import Host
 from bench.memory import Meter, device_peak_bytes
 from bench.planning import facts_of, groups_of
 from bench.shards import Shard, assigned, too_many
-from bench.size import too_long
+from bench.size import timing_s, too_long
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.step_times import step_times
 from bench.suite import Suite, suite_from
@@ -308,4 +308,4 @@ def _reading_s(group: Group) -> float:
 
 
 def _timing_weight(suite: Suite) -> float:
-    return 3 * suite.min_sample_s * (suite.repeats + clock.WARMUPS) * 1.2 + COMPILE_WEIGHT_S
+    return timing_s(suite) + COMPILE_WEIGHT_S

@@ -28,9 +28,8 @@ def with_parity(found: pd.DataFrame, a: pd.DataFrame, b: pd.DataFrame, facts: Ma
         a, b: tables of the two scaling runs.
         facts: of the problem: initial_loss and optimum.
     """
-    losses = _losses(a), _losses(b)
-    gap = initial_gap(facts)
-    rows = [_row(int(size), *(each.get(int(size)) for each in losses), gap) for size in found["batch_size"].unique()]
+    (before, after), gap = (_losses(a), _losses(b)), initial_gap(facts)
+    rows = [_row(size, before.get(size), after.get(size), gap) for size in map(int, found["batch_size"].unique())]
     both = found.merge(pd.DataFrame(rows, columns=COLUMNS), on="batch_size")
     return both.assign(verdict=both["verdict"].where(both["parity"] != DIFFER, ""))
 

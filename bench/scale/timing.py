@@ -15,6 +15,7 @@ import gdjax
 from bench import clock
 from bench.analysis.intervals import median_interval
 from bench.ceilings import Ceilings
+from bench.samples import WARMUPS
 from bench.scale import corners
 from bench.scale.losses import STILL
 
@@ -119,7 +120,7 @@ def seconds(sample_s: float, begin_s: float, repeats: int) -> float:
     >>> seconds(0.5, 0.0, 10)
     6.0
     """
-    return (repeats + clock.WARMUPS) * sample_s + (BEGIN_REPEATS + clock.WARMUPS) * begin_s
+    return (repeats + WARMUPS) * sample_s + (BEGIN_REPEATS + WARMUPS) * begin_s
 
 
 def row(corner: Corner, taken: Sequence[clock.Sample], begin_s: float, cost: gdjax.Cost,

@@ -15,12 +15,13 @@ import pandas as pd
 import pytest
 
 import gdjax
-from bench import clock, device, environment
+from bench import device, environment
 from bench.analysis.timing import timing_table
 from bench.bad_input import SuiteError
 from bench.environment import DETERMINISTIC, worker_settings
 from bench.executors import run_suite
 from bench.experiment import Group
+from bench.samples import WARMUPS
 from bench.step_times import _transfers
 from bench.suite import Suite, config_hash, suite_from
 from tests.bench import tiny
@@ -194,8 +195,8 @@ def test_transfer_is_timed_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = pd.DataFrame(list(_transfers(groups, lambda: heard.append(None))))
     assert put[0] is problem.data  # the host's arrays, not those that are on the device already
     assert set(rows.quantity) == {"transfer"} and set(rows.program) == {"solo"}
-    assert len(heard) == clock.WARMUPS + 3
-    assert rows.groupby("batch_size").size().to_dict() == {10: clock.WARMUPS + 3, 100: clock.WARMUPS + 3}
+    assert len(heard) == WARMUPS + 3
+    assert rows.groupby("batch_size").size().to_dict() == {10: WARMUPS + 3, 100: WARMUPS + 3}
     assert (rows.steps > 1).all() and (rows.seconds > 0).all()  # a sample holds many puts
     assert list(_transfers([groups[0]], lambda: None)) != []
     bowl = gdjax.problems.get("bowl")
