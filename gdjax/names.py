@@ -20,6 +20,22 @@ def closest(field: str, name: str, known: Iterable[str]) -> str:
     return f"{field}: unknown name (got {str(name)[:100]!r}). {hint}Known: {', '.join(known)}."
 
 
+def free(field: str, name: str, known: Iterable[str]) -> str:
+    """The name, if nothing is registered by it yet."""
+    known = list(known)
+    if name in known:
+        raise ValueError(f"{field}: name is taken (got {name!r}). Choose another; taken: {', '.join(known)}.")
+    return name
+
+
+def own_name(field: str, function: object) -> str:
+    """The name that a function was written with."""
+    name = getattr(function, "__name__", "")
+    if not (callable(function) and name.isidentifier()):
+        raise TypeError(f"{field}: must be a function with a name of its own (got {function!r}). Write it with def.")
+    return name
+
+
 def spelled(field: str, text: str) -> tuple[str, dict[str, float | bool | str]]:
     """A name and the numbers that stand behind it, as a call is written; a word stands for itself.
 

@@ -171,3 +171,32 @@ def test_a_name_with_numbers_is_the_optimizer_with_them():
                        ("adam(0.5)", "optimizer: must be a name, or a name with numbers, each by its name")):
         with pytest.raises(ValueError, match=re.escape(said)):
             gdjax.optimizers.get(text)
+
+
+def test_an_optimizer_of_ones_own_registers_itself(monkeypatch):
+    monkeypatch.setattr("gdjax.optimizers.OPTIMIZERS", dict(gdjax.optimizers.OPTIMIZERS))
+    register = gdjax.optimizers.register
+
+    @register
+    def halved(rate, share=0.5, *, nesterov=False):
+        return optax.sgd(share * rate, nesterov=nesterov)
+
+    assert gdjax.optimizers.names()[-1] == "halved" == gdjax.optimizers.name_of(halved)
+    assert gdjax.optimizers.get("halved") is halved and halved.__name__ == "halved"
+    with pytest.raises(ValueError, match=r"optimizers: name is taken \(got 'halved'\). Choose another; taken: sgd, "):
+        register(halved)
+
+    def without_default(rate, share):
+        return optax.sgd(share * rate)
+
+    def without_rate(*, rate=0.1):
+        return optax.sgd(rate)
+
+    with pytest.raises(ValueError, match=r"every argument but the rate needs a default \(got none for share\)"):
+        register(without_default)
+    with pytest.raises(ValueError, match=r"without_rate: its first argument must be the rate \(got \(\*, rate=0.1\)\)"):
+        register(without_rate)
+    for value in (3, "adam", optax.sgd(0.1), functools.partial(optax.sgd, momentum=0.5), lambda rate: optax.sgd(rate)):
+        with pytest.raises(TypeError, match=r"optimizers: must be a function with a name .* Write it with def"):
+            register(value)
+    assert gdjax.optimizers.names()[-1] == "halved"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gdjax
+from gdjax.optimizers import OPTIMIZERS
 from gdjax.problems.registry import MAKERS
 from gdjax.schedules.registry import KINDS
 from tests.openml_stand_in import iris, openml
@@ -87,9 +88,13 @@ def test_a_registered_schedule_has_its_name_and_formula() -> None:
 
 def test_an_optimizer_of_ones_own_takes_its_numbers_as_lane_data() -> None:
     """A clipped step is as long as rate × norm: from far out on a bowl, one step without momentum."""
-    clipped = run("def clipped")["clipped"]
+    try:
+        run("def clipped")
+        optimizer = gdjax.optimizers.get("clipped")
+    finally:
+        OPTIMIZERS.pop("clipped", None)
     start = np.array([[3.0, 4.0]], np.float32)
-    runs = gdjax.bgd(gdjax.problems.get("bowl"), optimizer=clipped, rates=0.5, starts=start, key=0, max_steps=1,
+    runs = gdjax.bgd(gdjax.problems.get("bowl"), optimizer=optimizer, rates=0.5, starts=start, key=0, max_steps=1,
                      hyper={"norm": [0.1, 2.0], "momentum": 0.0})
     assert runs.params == pytest.approx(np.array([[2.97, 3.96], [2.4, 3.2]]), rel=1e-5)
 

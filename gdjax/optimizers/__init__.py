@@ -11,18 +11,31 @@ from __future__ import annotations
 import functools
 import inspect
 from types import FunctionType
+from typing import TypeVar
 
 import optax
 
-from gdjax.names import closest, spelled
-from gdjax.optimizers.making import NotATransformation, Optimizer, Wrapper, accepted, check_number, defaults, make
+from gdjax.names import closest, free, own_name, spelled
+from gdjax.optimizers.making import (
+    Function,
+    NotATransformation,
+    Optimizer,
+    Wrapper,
+    accepted,
+    check_number,
+    defaults,
+    make,
+)
 from gdjax.optimizers.reacting import backtracking, line_search, newton, plateau
 from gdjax.optimizers.wrappers import averaged, averages, delayed, mixed, scored
 
 __all__ = [
     "NotATransformation", "Optimizer", "Wrapper", "accepted", "averaged", "averages", "backtracking", "check_number",
-    "defaults", "delayed", "get", "line_search", "make", "mixed", "name_of", "names", "newton", "plateau", "scored",
+    "defaults", "delayed", "get", "line_search", "make", "mixed", "name_of", "names", "newton", "plateau", "register",
+    "scored",
 ]
+
+_Function = TypeVar("_Function", bound=Function)
 
 
 def _aliases() -> dict[str, Optimizer]:
@@ -49,6 +62,39 @@ OPTIMIZERS: dict[str, Optimizer] = {
 }
 OPTIMIZERS |= {name: alias for name, alias in _aliases().items() if name not in OPTIMIZERS}
 OPTIMIZERS["noisy_sgd"] = functools.partial(optax.noisy_sgd, key=0)
+
+
+def register(optimizer: _Function) -> _Function:
+    """Decorator that registers a function as the optimizer that bears its name, so that a suite can name it.
+
+    Args:
+        optimizer: function rate -> optax transformation; what else it takes has a default each.
+
+    Raises:
+        TypeError: no function, or one without a name.
+        ValueError: the name is taken, it takes no rate, or another argument has no default.
+
+    Example:
+        >>> @gdjax.optimizers.register
+        ... def docs_clipped(rate, norm=1.0):
+        ...     return optax.chain(optax.clip_by_global_norm(norm), optax.sgd(rate))
+        >>> gdjax.optimizers.get("docs_clipped") is docs_clipped
+        True
+        >>> del gdjax.optimizers.OPTIMIZERS["docs_clipped"]  # an example leaves nothing behind
+    """
+    name = free("optimizers", own_name("optimizers", optimizer), OPTIMIZERS)
+    takes = inspect.signature(optimizer)
+    arguments = list(takes.parameters.values())
+    if not arguments or arguments[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+        raise ValueError(f"optimizers: {name}: its first argument must be the rate (got {takes}). Write def "
+                         f"{name}(rate), and numbers with defaults after it.")
+    bare = [each.name for each in arguments[1:]
+            if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    if bare:
+        raise ValueError(f"optimizers: {name}: every argument but the rate needs a default (got none for "
+                         f"{', '.join(bare)}). A suite names an optimizer without its numbers.")
+    OPTIMIZERS[name] = optimizer
+    return optimizer
 
 
 def names() -> list[str]:

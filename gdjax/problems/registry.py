@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from gdjax.names import closest
+from gdjax.names import closest, free
 from gdjax.problem import Problem
 
 Maker = Callable[[], Problem]
@@ -31,9 +31,7 @@ def register(name: str) -> Callable[[Maker], Maker]:
     """
 
     def keep(maker: Maker) -> Maker:
-        if name in MAKERS:
-            raise ValueError(f"problems: name is taken (got {name!r}). Choose another; taken: {', '.join(names())}.")
-        MAKERS[name] = maker
+        MAKERS[free("problems", name, names())] = maker
         return maker
 
     return keep

@@ -33,6 +33,8 @@ def test_steps_that_32_bits_cannot_count_are_refused() -> None:
 
 def test_names_that_a_users_module_registers_may_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "dome_module.py").write_text("""
+import optax
+
 import gdjax
 
 def formula(t, shape):
@@ -42,17 +44,23 @@ def formula(t, shape):
 def dome():
     return gdjax.schedules.Schedule("dome", formula)
 
+@gdjax.optimizers.register
+def clipped(rate, norm=1.0):
+    return optax.chain(optax.clip_by_global_norm(norm), optax.sgd(rate))
+
 def make():
     return gdjax.Problem(name="square", loss=lambda x: x * x, init=lambda key: 1.0, optimum=0.0)
 """)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     try:
-        groups, errors = planned(problems=["dome_module:make"], batch_sizes=["all"], schedules=["constant", "dome"])
+        groups, errors = planned(problems=["dome_module:make"], batch_sizes=["all"], schedules=["constant", "dome"],
+                                 optimizers=["adam", "clipped"])
     finally:
         gdjax.schedules.KINDS.pop("dome", None)
+        gdjax.optimizers.OPTIMIZERS.pop("clipped", None)
         sys.modules.pop("dome_module", None)
     assert errors == []
-    assert [group.problem.name for group in groups] == ["square"]
+    assert [(group.problem.name, group.optimizer) for group in groups] == [("square", "adam"), ("square", "clipped")]
 
 
 def test_unknown_names_are_told_beside_what_else_is_wrong() -> None:
