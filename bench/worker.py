@@ -71,6 +71,7 @@ class Worker(Speaker):
         self.shards: dict[str, str] = {}  # group -> label of its shard
         self.fresh = True  # no group has run in this process
         self.yes = False  # a very long run is wanted
+        self.warned: set[str] = set()  # what warnings of the library said, without their values
 
     def take(self, payload: dict[str, object]) -> None:
         """What else the parent says at the start."""
@@ -95,6 +96,13 @@ class Worker(Speaker):
         """Tell the parent what is worth a word."""
         self.say(kind="warning", text=text[:MESSAGE_LIMIT])
 
+    def take_up(self, warning: str) -> None:
+        """Tell the parent of a warning of the library, unless only its value is new: each group has its own."""
+        what = warning.partition(" (got ")[0]
+        if what not in self.warned:
+            self.warned.add(what)
+            self.warn(warning)
+
     def run(self, asked: str) -> None:
         """Open the device asked for ("auto", "cpu", "gpu"), then do the work."""
         began = time.perf_counter()
@@ -103,7 +111,7 @@ class Worker(Speaker):
             self.refuse(5, opened.trouble)
         if opened.warning:
             self.warn(opened.warning)
-        warnings.showwarning = lambda message, *_, **__: self.warn(str(message))
+        warnings.showwarning = lambda message, *_, **__: self.take_up(str(message))
         self.work(opened.platform, began)
 
     def work(self, platform: str, began: float) -> None:

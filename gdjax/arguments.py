@@ -18,7 +18,7 @@ from gdjax import schedules as schedule_table
 from gdjax.lanes import Setting
 from gdjax.names import COLUMNS, closest
 from gdjax.optimizers import Optimizer
-from gdjax.problem import Problem, PyTree
+from gdjax.problem import Problem
 from gdjax.reading import Stream
 from gdjax.sampling import SAMPLINGS
 from gdjax.scalars import is_real, is_whole
@@ -237,8 +237,21 @@ def sequence(field: str, value: object) -> list:
     return found
 
 
+def in_dtype(dtype: np.dtype, found: Sequence[Setting], defaults: Mapping[str, float]) -> None:
+    """Raise ValueError where rates or further numbers leave the dtype of the loss, in which lanes hold them."""
+    low, high = (float(end) for end in (np.finfo(dtype).tiny, np.finfo(dtype).max))  # below `low` devices take 0
+    for setting in found:
+        if not low <= setting.rate <= high:
+            raise ValueError(f"rates: must be from {low:.3g} to {high:.3g}, the range of {dtype}, which the loss has "
+                             f"(got {setting.rate:g}). Scale the loss.")
+        for name, value in {**defaults, **setting.numbers}.items():
+            if abs(value) > high:
+                raise ValueError(f"hyper: {name}: must be at most {high:.3g}, the largest {dtype}, which the loss has "
+                                 f"(got {value:g}). Give a smaller one.")
+
+
 def targets(values: object) -> tuple[float, ...]:
-    """Target losses, finite, without repeats, highest first."""
+    """Target losses, finite, highest first; duplicates dropped with a warning."""
     if isinstance(values, Real):
         values = (values,)
     found = []
@@ -246,7 +259,20 @@ def targets(values: object) -> tuple[float, ...]:
         if not is_real(value) or not math.isfinite(value):
             raise ValueError(f"targets: must be finite losses (got {value!r}). gdjax.targets(problem) gives some.")
         found.append(float(value))
-    return tuple(sorted(set(found), reverse=True))
+    unique = set(found)
+    if len(unique) < len(found):
+        warnings.warn(f"targets: {len(found) - len(unique)} duplicates dropped", stacklevel=4)
+    return tuple(sorted(unique, reverse=True))
+
+
+def gaps(values: object) -> list[float]:
+    """Shares of the initial gap."""
+    found = sequence("gaps", values)
+    for value in found:
+        if not is_real(value) or not 0 < value < 1:
+            raise ValueError(f"gaps: must be shares of the initial gap inside (0, 1) (got {value!r}). 0.01 asks for a "
+                             "hundredth of it.")
+    return [float(value) for value in found]
 
 
 def at_least_zero(field: str, value: object) -> float:
@@ -303,34 +329,3 @@ def stream(problem: Problem, rule: Stream, size: int, devices: object = None) ->
     if devices is not None:
         raise ValueError(f"devices: not where examples are streamed (got {devices!r}). Leave it out.")
     return rule.for_data(problem.data, size)
-
-
-def starts(problem: Problem, value: object) -> int | PyTree:
-    """A number of starts, or parameters with a leading (starts,) axis that fit the problem's own."""
-    if is_whole(value):
-        return positive_int("starts", value, "starts")
-    if isinstance(value, bool | float):
-        raise TypeError(f"starts: must be a whole number, or parameters with a leading axis (got {value!r}). "
-                        "Use an int.")
-    wanted = problem.shapes
-    tree: object = jax.tree.structure(wanted)
-    given: object = jax.tree.structure(value)
-    if tree != given:
-        raise ValueError(f"starts: parameters must have the problem's tree (got {given}). "
-                         f"Give them as init does: {tree}.")
-    counts = {}
-    for (path, leaf), want in zip(jax.tree.leaves_with_path(value), jax.tree.leaves(wanted), strict=True):
-        name = f"starts{jax.tree_util.keystr(path)}"
-        leaf = np.asarray(leaf)
-        if leaf.shape[1:] != want.shape or leaf.ndim == 0:
-            shape = ", ".join(map(str, ["starts", *want.shape]))
-            raise ValueError(f"{name}: must have shape ({shape}) (got {leaf.shape}). Stack them along a first axis.")
-        if leaf.dtype.kind not in "fiu" and not jnp.issubdtype(leaf.dtype, jnp.floating):
-            raise TypeError(f"{name}: must hold real numbers (got dtype {leaf.dtype}). Give floats.")
-        counts[name] = leaf.shape[0]
-    if len(set(counts.values())) > 1:
-        raise ValueError(f"starts: leaves must share their leading (starts) axis (got {counts}). "
-                         "Cut them to one length.")
-    if 0 in counts.values():
-        raise ValueError(f"starts: at least one start is needed (got {counts}). Give parameters with rows.")
-    return jax.tree.map(lambda leaf, want: np.asarray(leaf, want.dtype), value, wanted)

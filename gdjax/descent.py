@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax import arguments, compiling, goals, optimizers, tracing
+from gdjax import arguments, compiling, goals, optimizers, parameters, tracing
 from gdjax import schedules as schedule_table
 from gdjax.compiling import Devices, Sampling, Schedules
 from gdjax.engine.program import Program
@@ -53,7 +53,8 @@ def minibatch(
         key: seed in [0, 2³²) or a JAX key. Starts and batches are pure functions of (key, start, step).
         optimizer: a name, or a function rate -> optax transformation such as `optax.adam`.
         schedules: names or schedules; every schedule runs with every rate.
-        targets: losses, or what `target_on` says, whose first hit is looked for at the marks.
+        targets: losses, or what `target_on` says, whose first hit is looked for at the marks; duplicates are dropped
+            with a warning.
         target_on: what targets are on: "loss", that of all data; "held_out_loss"; or "error", 1 − accuracy, of the
             held-out examples (of the data where none are held out), for which 0.05 asks for an accuracy of 95 %.
         tolerance: full-data gradient norm at which a lane has converged (looked at in every step when B = n and
@@ -102,6 +103,7 @@ def minibatch(
     found = arguments.settings(schedules, 1.0 if searched else rates, hyper, settings)
     numbers = arguments.numbers(problem, optimizer, found)
     tracing.preflight(problem, optimizer, tuple(numbers), size)
+    arguments.in_dtype(problem.loss_like.dtype, found, numbers)
     tracing.check_schedules([each.schedule for each in found], steps, problem.examples / size)
     rule = arguments.sampling(sampling)
     arguments.choice("batches", batches, BATCHES)
@@ -113,7 +115,7 @@ def minibatch(
     limits = _limits(steps, tolerance, targets, target_on, stop_at_target, stall)
     arguments.target_on(problem, target_on, limits.targets)
     at = _marks(steps, marks, limits)
-    begin = arguments.starts(problem, starts)
+    begin = parameters.starts(problem, starts)
     if searched:  # only now: nothing runs before every argument is known to be good
         rates = _range_rates(problem, size, optimizer, root, rule, batches, steps, width, found[0].hyper,
                              devices if shard_examples else None)

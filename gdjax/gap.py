@@ -25,12 +25,16 @@ def targets(
     f₀ is the median loss of 1,001 starts of a fixed key; for `losses` see `initial_loss`.
 
     Raises:
-        ValueError: the optimum is not known, or f₀ is not above it.
+        TypeError: no problem, or no sequence of gaps.
+        ValueError: a gap is not inside (0, 1), the optimum is not known, or f₀ is not above it.
 
     Example:
-        >>> [round(t, 6) for t in gdjax.targets(gdjax.problems.get("parabola"), gaps=[0.0])]
-        [0.0]
+        >>> problem = gdjax.problems.get("parabola")  # its optimum is 0
+        >>> gdjax.targets(problem, gaps=[0.5]) == [0.5 * gdjax.initial_loss(problem)]
+        True
     """
+    arguments.problem(problem)
+    shares = arguments.gaps(gaps)
     if problem.optimum is None:
         raise ValueError(f"problem {problem.name!r}: optimum: is not known, so gaps have no meaning (got None). "
                          "Give target losses instead.")
@@ -40,7 +44,7 @@ def targets(
                          f"{problem.optimum:g} for gaps to have a meaning (got {initial:g}, the median of starts). "
                          "Draw other starts, or give target losses instead.")
     gap = initial - problem.optimum
-    return [problem.optimum + float(share) * gap for share in arguments.sequence("gaps", gaps)]
+    return [problem.optimum + share * gap for share in shares]
 
 
 @usual_promotion()
@@ -56,6 +60,8 @@ def initial_loss(problem: Problem, losses: Losses | None = None) -> float:
     >>> gdjax.initial_loss(gdjax.problems.get("bowl")) > 0
     True
     """
+    arguments.problem(problem)
+
     def median() -> float:
         starts = draw_starts(problem, jax.random.key(1001), 1001)
         loss, _ = losses(starts) if losses else measure(problem, starts)

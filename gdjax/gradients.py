@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax import arguments
+from gdjax import arguments, parameters
 from gdjax.lapack import one_by_one
 from gdjax.problem import Problem, PyTree
 from gdjax.promotion import usual_promotion
+from gdjax.scalars import is_real
 
 SCHEMES = ("central", "forward")
 # below this share of the largest coordinate a relative error tells of the rounding in f, not of the gradient
@@ -61,7 +62,7 @@ def numerical_gradient(
 
     Raises:
         ValueError: h not positive and finite, unknown scheme, f returns more than one number.
-        TypeError: x or f(x) is not made of real numbers.
+        TypeError: f is no function; x or f(x) is not made of real numbers.
 
     Example:
         >>> gdjax.numerical_gradient(lambda x: x[0] ** 2 + x[1] ** 2, np.array([3.0, 4.0])).round(6).tolist()
@@ -69,9 +70,12 @@ def numerical_gradient(
 
     Source: Press et al. 2007, "Numerical Recipes", 3rd edition, section 5.7.
     """
+    if not callable(f):
+        raise TypeError(f"f: must be a function x -> number (got {f!r}). Give one of NumPy or JAX arrays.")
     _check_step(h)
     if scheme not in SCHEMES:
-        raise ValueError(f"scheme: must be one of {', '.join(SCHEMES)} (got {scheme!r}).")
+        raise ValueError(f"scheme: must be one of {', '.join(SCHEMES)} (got {scheme!r}). "
+                         "The error of central is O(h²).")
     paths, tree = jax.tree.flatten_with_path(x)
     leaves = [_real(f"x{jax.tree_util.keystr(path)}", leaf) for path, leaf in paths]
     places = list(_places(leaves))
@@ -100,7 +104,7 @@ def check_gradient(
     Args:
         problem: its whole data are used.
         key: an int in [0, 2³²) or a JAX key: draws the start, and the coordinates if there are more than asked for.
-        params: where to check instead of at a random start.
+        params: where to check instead of at a random start; as the problem's `init` gives them.
         h: step of the differences; None takes 1e-5 in float64 and 1e-2 in float32.
         coordinates: how many parameters to check at most; each costs two evaluations of the objective.
 
@@ -108,18 +112,19 @@ def check_gradient(
         The errors. In float64 a correct gradient gives relative errors from 1e-12 (quadratics) to about 1e-7.
 
     Raises:
-        ValueError: key, h or coordinates out of range.
-        TypeError: the parameters are not real numbers.
+        ValueError: key, h or coordinates out of range, or parameters of another tree or shape.
+        TypeError: no problem, key or whole number of coordinates; parameters that are not real numbers.
 
     Example:
         >>> gdjax.check_gradient(gdjax.problems.get("bowl")).max_relative_error < 1e-8
         True
     """
     arguments.problem(problem)
-    if coordinates < 1:
-        raise ValueError(f"coordinates: must be at least 1 (got {coordinates}). It is how many parameters to check.")
-    key_start, key_places = jax.random.split(_as_key(key))
-    start = problem.start(key_start) if params is None else params
+    coordinates = arguments.positive_int("coordinates", coordinates, "parameters to check")
+    if h is not None:
+        _check_step(h)
+    key_start, key_places = jax.random.split(arguments.key(key))
+    start = problem.start(key_start) if params is None else parameters.point(problem, params)
     paths, tree = jax.tree.flatten_with_path(start)
     leaves = [_real(f"params{jax.tree_util.keystr(path)}", leaf) for path, leaf in paths]
     places = list(_places(leaves))
@@ -128,7 +133,6 @@ def check_gradient(
         places = [places[int(index)] for index in drawn]
     dtype = _widest(problem, tree, leaves)
     h = STEPS[dtype] if h is None else h
-    _check_step(h)
     with jax.enable_x64(dtype == "float64"):
         data = jax.tree.map(jnp.asarray, problem.data)
         objective = jax.jit(one_by_one(problem.objective))
@@ -211,13 +215,5 @@ def _is_real(array: np.ndarray, kinds: str = "fiu") -> bool:
 
 
 def _check_step(h: float) -> None:
-    if not (math.isfinite(h) and h > 0):
-        raise ValueError(f"h: must be a finite number above 0 (got {h}). 1e-4 is the usual one.")
-
-
-def _as_key(key: int | jax.Array) -> jax.Array:
-    if isinstance(key, jax.Array):
-        return key
-    if isinstance(key, bool) or not isinstance(key, int | np.integer) or not 0 <= key < 2**32:
-        raise ValueError(f"key: must be a whole number from 0 to 2³² − 1, or a JAX key (got {key!r}).")
-    return jax.random.key(int(key))
+    if not (is_real(h) and math.isfinite(h) and h > 0):
+        raise ValueError(f"h: must be a finite number above 0 (got {h!r}). 1e-4 is the usual one.")

@@ -38,7 +38,7 @@ class Problem:
         init: `init(key) -> params`, one random start (any pytree of arrays).
         data: pytree of arrays sharing their leading (examples) axis, or None. They are not copied: leave them as they
             are.
-        optimum: the smallest value of J, or None when it is not known.
+        optimum: the smallest value of J, or None when it is not known; runs that come below it warn.
         batch_loss: `batch_loss(params, batch) -> scalar`, for a loss that does not split into examples; or beside
             `loss` the same mean in a layout that is faster for many examples (`loss` then serves batches of one).
         optimum_tolerance: how far above the true minimum `optimum` may be, in units of J (0 for a closed form).
@@ -305,7 +305,8 @@ def _are_finite(numbers: object) -> bool:
 def check_dtype(name: str, dtype: str | None) -> None:
     """Raise when a dtype is not one of float32 and float64, or is float64 while JAX would silently give float32."""
     if dtype not in (None, "float32", "float64"):
-        raise ValueError(f"problem {name!r}: dtype: must be 'float32', 'float64' or None (got {dtype!r}).")
+        raise ValueError(f"problem {name!r}: dtype: must be 'float32', 'float64' or None (got {dtype!r}). "
+                         "None leaves JAX's default.")
     if dtype == "float64" and not jax.config.read("jax_enable_x64"):
         raise ValueError(f"problem {name!r}: dtype: float64 needs JAX's x64 mode, which is off (got 'float64'). "
                          "Call jax.config.update('jax_enable_x64', True) before the first array, or use float32.")

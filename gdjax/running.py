@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gdjax import goals, optimizers, stopping
@@ -23,6 +24,8 @@ from gdjax.runs import Runs
 from gdjax.stopping import BUDGET, CONVERGED, DIVERGED, DIVERGENCE, Rules
 
 ROUNDING = 1e-6  # of the optimum: an initial gap below it is one of float32's last digits
+ROUNDINGS = 8  # of the coarsest arithmetic in a loss: what sums and differences of its parts may come to
+PRODUCTS = {"highest": 0.0, "float32": 0.0, "bfloat16": 2.0**-7}  # a GPU's own, if not these: TensorFloat-32
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,11 @@ class Limits:
     stop_at_target: bool
     stall: float | None
 
-    def rules(self, program: Program, number: type[np.floating]) -> Rules:
-        """The same as numbers of the loss's dtype for the device."""
+    def rules(self, divergence: float, number: type[np.floating]) -> Rules:
+        """The same, and the loss above which a lane has diverged, as numbers of the loss's dtype for the device."""
         goal = goals.level(self.target_on, self.targets[-1]) if self.stop_at_target else -math.inf
         stall = -math.inf if self.stall is None else self.stall
-        return Rules(number(self.tolerance), number(goal), number(_divergence_limit(program)), number(stall),
+        return Rules(number(self.tolerance), number(goal), number(divergence), number(stall),
                      np.int32(self.max_steps))
 
 
@@ -66,10 +69,12 @@ def descend(
     pace = problem.examples / size
     numbers = optimizers.defaults(optimizer, problem, shape.numbers)
     hyper = lane_tables.hyper_table(settings, shape.formulas, numbers, limits.max_steps, pace, begun.loss.dtype)
-    rules = limits.rules(program, begun.loss.dtype.type)
+    gap = _initial_gap(program)
+    rules = limits.rules(_divergence_limit(problem, gap), begun.loss.dtype.type)
     inner = np.where(marks < limits.max_steps, marks, NEVER).astype(np.int32)  # the last one is scored by `_ends`
     outcome, ran = program.run_lanes(lanes, begun, seeds, hyper, inner, rules)
     ends = _ends(program, outcome, rules, begun.loss[lanes.start])
+    _warn_of_optimum(problem, gap, ends.best)
     return Runs(
         problem=problem.name, optimizer=optimizers.name_of(optimizer), batch_size=size, examples=problem.examples,
         max_steps=limits.max_steps, schedules=tuple(each.schedule.label for each in settings),
@@ -130,12 +135,15 @@ def _ends(program: Program, outcome: Outcome, rules: Rules, start_loss: np.ndarr
                  {name: np.where(diverged, lost.get(name, np.nan), each) for name, each in scores.items()})
 
 
-def _divergence_limit(program: Program) -> float:
+def _initial_gap(program: Program) -> float:
+    """f₀ − f*; ∞ where the optimum is not known."""
     optimum = program.problem.optimum
-    if optimum is None:
-        return math.inf
-    gap = initial_loss(program.problem, program.measure) - optimum
-    return optimum + DIVERGENCE * gap if gap > ROUNDING * abs(optimum) else math.inf
+    return math.inf if optimum is None else initial_loss(program.problem, program.measure) - optimum
+
+
+def _divergence_limit(problem: Problem, gap: float) -> float:
+    optimum = problem.optimum
+    return math.inf if optimum is None or not gap > ROUNDING * abs(optimum) else optimum + DIVERGENCE * gap
 
 
 def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> None:
@@ -145,3 +153,24 @@ def _warn_of_starts(problem: Problem, loss: np.ndarray, norm: np.ndarray) -> Non
         warnings.warn(f"problem {problem.name!r}: the {what} is not finite at {bad.sum()} of {len(bad)} starts "
                       f"(first: start {bad.argmax()}); these lanes are diverged at step 0", stacklevel=3)
 
+
+def _warn_of_optimum(problem: Problem, gap: float, best: np.ndarray) -> None:
+    """Warn where a loss, by more than rounding, came below what is said to be the smallest."""
+    if problem.optimum is None:
+        return
+    lowest = float(np.min(best, initial=np.inf, where=np.isfinite(best)))
+    size = max(abs(problem.optimum), gap if math.isfinite(gap) else 0.0)  # of the numbers that a loss is made of
+    if lowest < problem.optimum - problem.optimum_tolerance - _rounding(problem) * size:
+        objective = "minus the mean utility" if problem.maximise else "the mean over the examples, not their sum"
+        warnings.warn(f"problem {problem.name!r}: optimum: must be the smallest loss, but a lane came below it (got "
+                      f"{lowest:.3g}, the optimum is {problem.optimum:.6g}). The objective is {objective}: correct the "
+                      "optimum, or leave it out; targets by gaps, hits and the limit of divergence follow from it.",
+                      stacklevel=3)
+
+
+def _rounding(problem: Problem) -> float:
+    """Share of a loss that its last digits are: float32's, or those of coarser parameters or products of matrices."""
+    coarsest = max(float(jnp.finfo(leaf.dtype).eps) for leaf in jax.tree.leaves(problem.shapes))
+    if jax.default_backend() != "cpu":
+        coarsest = max(coarsest, PRODUCTS.get(jax.default_matmul_precision.value or "", 2.0**-10))
+    return max(ROUNDING, ROUNDINGS * coarsest)

@@ -15,6 +15,7 @@ from gdjax.optimizers import Optimizer
 from gdjax.problem import Problem, PyTree, check_dtype
 from gdjax.promotion import usual_promotion
 from gdjax.reading import Stream
+from gdjax.scalars import is_real
 from gdjax.schedules import Schedule
 
 TRACEABLE = "Write it with jax.numpy, without branches on values."
@@ -44,7 +45,8 @@ def preflight(
     Example:
         >>> gdjax.preflight(gdjax.problems.get("bowl"))
     """
-    check_dtype(problem.name, problem.dtype)
+    check_dtype(arguments.problem(problem).name, problem.dtype)
+    size = None if batch_size is None else arguments.batch_size(problem, batch_size)
     problem.once("preflight", lambda: _trace_problem(problem))
     make = optimizers.get(optimizer)
     names = tuple(optimizers.defaults(make, problem, hyper))
@@ -52,9 +54,9 @@ def preflight(
         problem.once(("preflight", make, names), lambda: _trace_step(problem, make, names))
     rule = arguments.sampling(sampling)
     if isinstance(rule, Stream):
-        arguments.stream(problem, rule, 1 if batch_size is None else batch_size)
-    if batch_size is not None:
-        problem.once(("preflight", batch_size), lambda: _trace_batch(problem, batch_size))
+        arguments.stream(problem, rule, size or 1)
+    if size is not None:
+        problem.once(("preflight", size), lambda: _trace_batch(problem, size))
 
 
 def _trace_problem(problem: Problem) -> None:
@@ -106,24 +108,32 @@ def _trace_batch(problem: Problem, batch_size: int) -> None:
         jax.eval_shape(problem.batch_loss, problem.shapes, batch)
 
 
-def check_schedules(schedules: Sequence[Schedule], max_steps: int, steps_per_epoch: float) -> None:
+def check_schedules(
+    schedules: str | Schedule | Sequence[str | Schedule], max_steps: int, steps_per_epoch: float
+) -> None:
     """Look at schedules over their whole budget: a factor must be one real number, finite and not negative.
 
     At 4,096 steps from the first to the last, so at every step of a shorter budget; as the engine computes them.
 
     Args:
-        schedules: to look at.
+        schedules: to look at, or their names.
         max_steps: budget of a lane, in steps.
         steps_per_epoch: examples of the problem / batch size, for schedules that count in epochs.
 
     Raises:
-        ValueError: it names the schedule, and the step with the first bad factor.
+        ValueError: it names the schedule, and the step with the first bad factor; a name or number out of range.
+        TypeError: what is no schedule, or no number.
 
     Example:
         >>> gdjax.check_schedules([gdjax.schedules.linear(), gdjax.schedules.cosine()], 300, 4.5)
     """
+    found = arguments.schedules_of(schedules)
+    arguments.positive_int("max_steps", max_steps, "steps")
+    if not is_real(steps_per_epoch) or not 0 < steps_per_epoch < np.inf:
+        raise ValueError(f"steps_per_epoch: must be above 0 and finite (got {steps_per_epoch!r}). It is examples / "
+                         "batch size.")
     steps = np.linspace(0, max_steps - 1, LOOKS).round().astype(np.int64)
-    for schedule in dict.fromkeys(schedules):
+    for schedule in dict.fromkeys(found):
         with _errors_of_the_user(f"schedules: {schedule.label}"):
             result = jax.eval_shape(schedule.formula, jnp.float32(0), jnp.zeros(schedule_table.SHAPE_SIZE))
         if not _is_scalar(result, jnp.integer, jnp.floating):

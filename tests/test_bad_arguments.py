@@ -11,7 +11,7 @@ import optax
 import pytest
 
 import gdjax
-from gdjax import schedules
+from gdjax import arguments, schedules
 from gdjax.names import COLUMNS
 from tests.refusals import BOWL, batches, bowl, refused
 
@@ -60,6 +60,24 @@ def test_row_02_duplicates_are_removed_with_a_note():
         runs = bowl(rates=[0.1, 0.2, 0.1], schedules=["constant", schedules.constant()])
     assert runs.rates == (0.1, 0.2)
     assert len(runs.frame()) == 4
+
+
+def test_row_02_duplicate_targets_are_removed_with_a_note():
+    with pytest.warns(UserWarning, match="targets: 2 duplicates dropped"):
+        assert arguments.targets([0.1, 1.0, 0.1, 0.1]) == (1.0, 0.1)
+
+
+@pytest.mark.parametrize(("given", "error", "parts"), [
+    ((["linaer"], 10, 1.0), ValueError, ("schedules: unknown name (got 'linaer')", "'linear'")),
+    (([3], 10, 1.0), TypeError, ("schedules: must be names or schedules (got 3)",)),
+    ((["linear"], "a", 1.0), TypeError, ("max_steps: must be a whole number of steps (got 'a')", "Give an int")),
+    ((["linear"], 10, 0.0), ValueError, ("steps_per_epoch: must be above 0 and finite (got 0.0)", "batch size")),
+    ((["linear"], 10, "a"), ValueError, ("steps_per_epoch: must be above 0 and finite (got 'a')",)),
+])
+def test_row_07_what_is_no_schedule_or_budget_to_look_at(given, error, parts):
+    with refused(error, *parts):
+        gdjax.check_schedules(*given)
+    gdjax.check_schedules(["linear", schedules.cosine()], 10, 1.0)
 
 
 def test_row_03_a_batch_size_that_does_not_divide_is_fine_and_says_how():

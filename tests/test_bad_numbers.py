@@ -12,6 +12,7 @@ import optax
 import pytest
 
 import gdjax
+from gdjax import arguments
 from gdjax.optimizers import averaged, delayed, mixed
 from tests.refusals import batches, bowl, refused
 
@@ -39,6 +40,24 @@ def test_row_06_a_number_without_a_default_is_needed_by_every_setting():
     settings = [gdjax.Setting("constant", 0.1, {"accumulator_dtype": 1.0}), gdjax.Setting("constant", 0.2)]
     with refused(ValueError, "hyper: accumulator_dtype: every setting needs it", "(got none at rate 0.2)"):
         batches(rates=None, settings=settings)
+
+
+@pytest.mark.parametrize(("changed", "parts"), [
+    *(({"rates": [0.1, rate]}, ("rates: must be from 1.18e-38 to 3.4e+38, the range of float32", f"(got {rate:g})"))
+      for rate in (1e39, 1e-46, 1e-40)),
+    ({"rates": None, "settings": [gdjax.Setting("constant", 1e39)]}, ("rates: must be from 1.18e-38", "(got 1e+39)")),
+    *(({"hyper": {"momentum": value}}, ("hyper: momentum: must be at most 3.4e+38, the largest float32",
+                                        f"(got {value:g})", "smaller")) for value in (1e39, -1e39)),
+])
+def test_row_07_numbers_beyond_the_dtype_of_the_loss(changed, parts):
+    """Lanes would hold inf, or a rate of 0: devices take what is below the smallest normal number for 0."""
+    with refused(ValueError, *parts):
+        batches(**changed)
+
+
+def test_numbers_that_only_float64_holds_are_fine_there_and_a_0_stays_one():
+    arguments.in_dtype(np.dtype("float64"), [gdjax.Setting("constant", 1e39, {"momentum": 1e-46})], {"eps": math.nan})
+    arguments.in_dtype(np.dtype("float32"), [gdjax.Setting("constant", 0.1, {"momentum": 0.0, "eps": 1e-46})], {})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, True, "0.9"])

@@ -83,6 +83,11 @@ def test_standardise_rejects_what_it_cannot_scale():
         data.standardise(np.zeros((0, 2)))
     with pytest.raises(ValueError, match="nan at row 1 column 0"):
         data.standardise(np.array([[1.0], [np.nan]]))
+    for like in (3, (np.zeros(1),), np.zeros(3)):
+        with pytest.raises(TypeError, match=r"like: must be \(mean, spread\) \(got .*\). Use scaling\(X_train\)"):
+            data.standardise(np.zeros((2, 1)), like=like)
+    with pytest.raises(TypeError, match="like: spread: must hold real numbers"):
+        data.standardise(np.zeros((2, 1)), like=(np.zeros(1), ["a"]))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import gdjax
+from gdjax import running
 from tests.refusals import refused
 
 NEAR = gdjax.Problem(name="near", loss=lambda w, e: (w - e) ** 2, init=lambda key: jax.random.normal(key, ()),
@@ -60,3 +62,50 @@ def test_gaps_without_a_meaning_are_refused() -> None:
             replace(NEAR, initial_loss=value)
     with refused(TypeError, "gaps: must be one value or a sequence"):
         gdjax.targets(NEAR, 0.1)
+    for value in (np.nan, 0.0, 1.0, 2.0, -0.1, "a", None, True):
+        with refused(ValueError, "gaps: must be shares of the initial gap inside (0, 1)", f"(got {value!r})", "0.01"):
+            gdjax.targets(NEAR, [0.1, value])
+    for ask in (gdjax.targets, gdjax.initial_loss, gdjax.preflight):
+        with refused(TypeError, "problem: must be a gdjax.Problem (got 'bowl')", "gdjax.problems.get"):
+            ask("bowl")
+
+
+@pytest.mark.parametrize("changed", [
+    {"batch_size": 32, "rates": 0.3},
+    {"batch_size": 1, "rates": 0.02, "max_steps": 200},
+    {"batch_size": 2, "rates": 0.3, "sampling": gdjax.Stream(buffer=8)},
+])
+def test_a_loss_below_the_optimum_is_told(changed: dict[str, object]) -> None:
+    """(w − x)², x = ±1: the mean is 1 + w², its smallest value 1."""
+    wrong = replace(NEAR, data=np.tile([-1.0, 1.0], 16), optimum=1.1)
+    with pytest.warns(UserWarning, match=r"problem 'near': optimum: must be the smallest loss, .* \(got 1") as told:
+        gdjax.minibatch(wrong, **{"starts": 4, "key": 0, "max_steps": 20, **changed})
+    assert len(told) == 1
+    assert "the optimum is 1.1). The objective is the mean over the examples, not their sum: " in str(told[0].message)
+
+
+def told_of(gap: float, lowest: float, **changed: object) -> str:
+    """What is said of a problem whose initial gap and lowest loss are these, beside a lane that diverged."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        running._warn_of_optimum(replace(NEAR, **changed), gap, np.array([lowest, np.inf, -np.inf], np.float32))
+    return str(told[0].message) if told else ""
+
+
+def test_what_is_told_of_a_loss_below_the_optimum() -> None:
+    """Roundings are a millionth of the optimum or of the initial gap, whichever is larger."""
+    assert told_of(1.0, 1.0, optimum=1.0 + 5e-7) == told_of(1e4, 0.0, optimum=1e-3) == ""
+    assert told_of(1.0, 0.995, optimum=1.0, optimum_tolerance=0.005) == told_of(1.0, 0.5, optimum=None) == ""
+    assert told_of(1.0, np.nan, optimum=1.0) == ""
+    assert told_of(1.0, 1.0, optimum=1.0 + 1e-5) and told_of(1e4, 0.0, optimum=0.1)
+    assert told_of(np.inf, 0.9, optimum=1.0)
+    assert "(got 1.4, the optimum is 2)" in told_of(-0.5, 1.4, optimum=2.0), "above the initial loss too"
+    assert "is minus the mean utility: " in told_of(0.5, -1.0, optimum=1.0, maximise=True)
+
+
+def test_coarser_arithmetic_has_coarser_last_digits() -> None:
+    def rounding(kind: jnp.dtype) -> float:
+        return running._rounding(replace(NEAR, init=lambda key: jnp.zeros((), kind)))
+
+    assert rounding(jnp.float32) == 1e-6
+    assert rounding(jnp.bfloat16) == 8 * 2**-7

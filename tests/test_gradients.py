@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gdjax
+from tests.refusals import refused
 
 BOWL = gdjax.problems.get("bowl")
 
@@ -68,7 +69,9 @@ def test_f_may_change_its_argument_without_harm():
     [
         ({"h": 0.0}, ValueError, r"h: must be a finite number above 0 \(got 0.0\)"),
         ({"h": np.nan}, ValueError, r"h: .*got nan"),
-        ({"scheme": "backward"}, ValueError, r"scheme: must be one of central, forward \(got 'backward'\)"),
+        ({"h": "a"}, ValueError, r"h: must be a finite number above 0 \(got 'a'\)"),
+        ({"f": 3}, TypeError, r"f: must be a function x -> number \(got 3\). Give"),
+        ({"scheme": "backward"}, ValueError, r"scheme: must be one of central, forward \(got 'backward'\). The error"),
         ({"f": lambda x: x}, ValueError, r"f: must return one number \(got shape \(2,\)\)"),
         ({"f": lambda x: None}, TypeError, r"f: must return a real number \(got None\)"),
         ({"f": lambda x: 1j * x[0]}, TypeError, "f: must return a real number"),
@@ -131,12 +134,19 @@ def test_a_loss_given_per_batch_is_checked_too():
     assert found.max_relative_error < 1e-9
 
 
-@pytest.mark.parametrize("key", [-1, 2**32, 1.5, True, "0"])
-def test_keys_out_of_range_are_rejected(key):
-    with pytest.raises(ValueError, match="key: must be a whole number from 0"):
-        gdjax.check_gradient(BOWL, key)
-
-
-def test_no_coordinates_are_rejected():
-    with pytest.raises(ValueError, match=r"coordinates: must be at least 1 \(got 0\)"):
-        gdjax.check_gradient(BOWL, coordinates=0)
+@pytest.mark.parametrize(("changed", "error", "parts"), [
+    *(({"key": key}, ValueError, ("key: must be in [0, 2**32)", f"(got {key})")) for key in (-1, 2**32)),
+    *(({"key": key}, TypeError, ("key: must be a whole number", f"(got {key!r})")) for key in (1.5, True, "0")),
+    ({"coordinates": 0}, ValueError, ("coordinates: must be at least 1 (got 0)",)),
+    *(({"coordinates": many}, TypeError, ("coordinates: must be a whole number of parameters", f"(got {many!r})"))
+      for many in (2.5, "a", True)),
+    *(({"h": h}, ValueError, ("h: must be a finite number above 0", f"(got {h!r})")) for h in ("a", -1.0, True)),
+    ({"params": np.zeros(7)}, ValueError, ("params: must have shape (2,) (got (7,))", "as init does")),
+    ({"params": {"w": np.zeros(2)}}, ValueError, ("params: parameters must have the problem's tree", "'w'", "as init")),
+    ({"problem": gdjax.problems.get("line-fit"), "params": {"w": np.zeros(1)}}, ValueError,
+     ("params: parameters must have the problem's tree (got PyTreeDef({'w': *}))", "{'b': *, 'w': *}")),
+    ({"problem": "bowl"}, TypeError, ("problem: must be a gdjax.Problem (got 'bowl')",)),
+])
+def test_bad_arguments_of_the_check_are_refused(changed, error, parts):
+    with refused(error, *parts):
+        gdjax.check_gradient(**{"problem": BOWL, **changed})

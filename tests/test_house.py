@@ -40,7 +40,8 @@ ARROWS: dict[str, set[str]] = {
     "examples": {"reading"},
     "problem": {"examples", "precision", "sizes", "tiles", "windows"},
     "data": LOW | {"problem", "reading"},
-    "gradients": {"arguments", "lapack", "problem", "promotion"},
+    "parameters": LOW | {"arguments", "problem"},
+    "gradients": LOW | {"arguments", "lapack", "parameters", "problem", "promotion"},
     "problems": LOW | {"problem", "data", "problems"},
     "schedules": LOW,
     "optimizers": LOW | {"precision", "problem", "sampling"},
@@ -51,7 +52,7 @@ ARROWS: dict[str, set[str]] = {
     "engine": {"blocks", "goals", "lapack", "precision", "problem", "promotion", "schedules", "optimizers", "sampling",
                "stopping", "lanes", "engine", "reading", "rewriting", "threads", "tiles", "xla"},
     "arguments": LOW | {"goals", "problem", "reading", "sampling", "schedules", "optimizers", "lanes"},
-    "tracing": {"arguments", "problem", "promotion", "reading", "schedules", "optimizers", "lanes"},
+    "tracing": LOW | {"arguments", "problem", "promotion", "reading", "schedules", "optimizers", "lanes"},
     "compiling": {"arguments", "goals", "problem", "reading", "sampling", "schedules", "optimizers", "lanes", "engine",
                   "promotion", "tracing"},
     "newton": {"lapack", "problem"},
@@ -61,8 +62,8 @@ ARROWS: dict[str, set[str]] = {
     "gap": {"arguments", "problem", "promotion", "lanes", "engine"},
     "running": {"gap", "goals", "optimizers", "lanes", "engine", "problem", "runs", "stopping"},
     "descent": {
-        "arguments", "compiling", "goals", "tracing", "optimizers", "lanes", "schedules", "engine", "problem",
-        "promotion", "running", "runs", "reading", "stopping",
+        "arguments", "compiling", "goals", "tracing", "optimizers", "lanes", "schedules", "engine", "parameters",
+        "problem", "promotion", "running", "runs", "reading", "stopping",
     },
 }
 LATE_ONLY = {"pandas", "sklearn", "matplotlib", "plotly", "scipy", "bench", "torch"}  # not at gdjax's module level

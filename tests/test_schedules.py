@@ -292,6 +292,14 @@ def test_labels_say_what_is_not_the_default(schedule, label):
         (lambda: schedules.cosine().over(1.5), r"schedule cosine: horizon: must be in \(0, 1.0\] .*\(got 1.5\)"),
         (lambda: schedules.cosine().over(0.0), r"schedule cosine: horizon: .*\(got 0.0\)"),
         (lambda: schedules.warmup("cosine", share=1.0), r"schedule cosine: warmup: must be in \[0, 1\).*\(got 1.0\)"),
+        *((lambda value=value: schedules.linear().over(value), r"schedule linear: horizon: must be in \(0, 1.0\]")
+          for value in ("a", None, True)),
+        (lambda: schedules.linear().in_epochs("a"), r"horizon: must be in \(0, inf\] .*\(got 'a'\)"),
+        (lambda: schedules.warmup("linear", "x"), r"warmup: must be in \[0, 1\).*\(got 'x'\). 0.1 climbs"),
+        (lambda: schedules.Schedule("own", math.exp, ("x",)), r"schedule own: its numbers must be .*'x'.*Have the"),
+        (lambda: schedules.Schedule("own", math.exp, (1.0,) * 5), r"shape: at most 4 numbers \(got 5\). Write the oth"),
+        (lambda: schedules.Schedule("own", math.exp, unit="steps"), r"unit: must be one of .*\(got 'steps'\). in_epo"),
+        (lambda: schedules.polynomial(power="a"), r"power: .*\(got 'a'\). Give one such as 1, or leave it out"),
         (lambda: schedules.get("cosin"), r"schedules: unknown name \(got 'cosin'\). Did you mean 'cosine'\? Known"),
         (lambda: schedules.get("cosin(end=0.1)"), r"schedules: unknown name \(got 'cosin'\). Did you mean 'cosine'\?"),
         (lambda: schedules.get("cosine(ende=1)"), r"schedules: cosine: unknown name \(got 'ende'\). Did you mean"),
@@ -340,8 +348,15 @@ def test_a_new_schedule_is_one_function_that_registers_itself(monkeypatch):
     assert factors(schedules.get("sawtooth"), [0, 200]).tolist() == [1, 0.75]
     with pytest.raises(ValueError, match=r"schedules: name is taken \(got 'sawtooth'\). Choose another"):
         schedules.register(sawtooth)
+
+    def low_one(low: float) -> schedules.Schedule:
+        return schedules.linear(low)
+
     with pytest.raises(ValueError, match=r"needs a default \(got none for low\)"):
-        schedules.register(lambda low: schedules.constant())
+        schedules.register(low_one)
+    for value in (3, "cosine", lambda: schedules.constant()):
+        with pytest.raises(TypeError, match=r"schedules: must be a function with a name .* Write it with def"):
+            schedules.register(value)
 
 
 @pytest.mark.parametrize("name", schedules.names())

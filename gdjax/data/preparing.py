@@ -59,7 +59,7 @@ def standardise(X: np.ndarray, *, like: tuple[np.ndarray, np.ndarray] | None = N
         The same shape in float64.
 
     Raises:
-        TypeError: X does not hold real numbers.
+        TypeError: X does not hold real numbers; `like` is no pair of them.
         ValueError: X is not finite, or has no rows; `like` has other columns, or a spread that is not above 0.
 
     Example:
@@ -69,7 +69,7 @@ def standardise(X: np.ndarray, *, like: tuple[np.ndarray, np.ndarray] | None = N
         [2.0]
     """
     X = _rows(X)
-    mean, spread = scaling(X) if like is None else map(np.asarray, like)
+    mean, spread = scaling(X) if like is None else _pair(like)
     if mean.shape != X.shape[1:] or spread.shape != X.shape[1:]:
         raise ValueError(f"like: mean and spread must have one number per column of X (got {mean.shape} and "
                          f"{spread.shape} for features {X.shape}). Use scaling(X_train) of the same columns.")
@@ -109,6 +109,13 @@ def with_intercept(X: np.ndarray) -> np.ndarray:
         raise ValueError(f"features: must not have an intercept yet (got ones in column {ones[0]}). "
                          "Give the features without it.")
     return np.column_stack([X, np.ones(len(X))])
+
+
+def _pair(like: object) -> Scaling:
+    pair = list(np.atleast_1d(like)) if isinstance(like, np.ndarray) else like
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise TypeError(f"like: must be (mean, spread) (got {like!r}). Use scaling(X_train).")
+    return Scaling(numbers("like: mean", pair[0]), numbers("like: spread", pair[1]))
 
 
 def _rows(X: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ def register(optimizer: _Function) -> _Function:
             if each.default is each.empty and each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
     if bare:
         raise ValueError(f"optimizers: {name}: every argument but the rate needs a default (got none for "
-                         f"{', '.join(bare)}). A suite names an optimizer without its numbers.")
+                         f"{', '.join(bare)}). A suite may name it without its numbers.")
     OPTIMIZERS[name] = optimizer
     return optimizer
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from gdjax.names import closest, spelled
+from gdjax.names import closest, free, own_name, spelled
 from gdjax.scalars import is_real
 from gdjax.schedules.schedule import Formula, Schedule
 
@@ -27,6 +27,7 @@ def register(maker: _Maker) -> _Maker:
             docstring is "what it is: formula.", which lists and plots show.
 
     Raises:
+        TypeError: no function, or one without a name.
         ValueError: the name is taken, or an argument has no default.
 
     Example:
@@ -38,13 +39,11 @@ def register(maker: _Maker) -> _Maker:
         (0.0,)
         >>> del gdjax.schedules.KINDS["docs_dome"]  # an example leaves nothing behind
     """
-    name = maker.__name__
-    if name in KINDS:
-        raise ValueError(f"schedules: name is taken (got {name!r}). Choose another; taken: {', '.join(KINDS)}.")
+    name = free("schedules", own_name("schedules", maker), KINDS)
     bare = [each.name for each in inspect.signature(maker).parameters.values() if each.default is each.empty]
     if bare:
         raise ValueError(f"schedules: {name}: every argument needs a default (got none for {', '.join(bare)}). "
-                         "A suite names a schedule without its numbers.")
+                         "A suite may name it without its numbers.")
     KINDS[name] = maker
     return maker
 
@@ -99,26 +98,31 @@ def build(maker: Maker, formula: Formula, *shape: float) -> Schedule:
 def at_least(low: float, name: str, value: float) -> float:
     """The number if it is finite and at least `low`."""
     if not (is_real(value) and math.isfinite(value) and value >= low):
-        raise ValueError(f"schedules: {name}: must be a finite number of at least {low} (got {value!r}).")
+        raise _wrong(name, f"a finite number of at least {low}", value, low + 1)
     return value
 
 
 def above_zero(name: str, value: float) -> float:
     """The number if it is a share above 0."""
     if not (is_real(value) and 0 < value <= 1):
-        raise ValueError(f"schedules: {name}: must be a number in (0, 1] (got {value!r}).")
+        raise _wrong(name, "a number in (0, 1]", value, 0.5)
     return value
 
 
 def below_one(name: str, value: float) -> float:
     """The number if it is a share below 1."""
     if not (is_real(value) and 0 <= value < 1):
-        raise ValueError(f"schedules: {name}: must be a number in [0, 1) (got {value!r}).")
+        raise _wrong(name, "a number in [0, 1)", value, 0.25)
     return value
 
 
 def whole(name: str, value: int) -> int:
     """The number if it is whole and at least 1."""
     if not (is_real(value) and math.isfinite(value) and value >= 1 and value == int(value)):
-        raise ValueError(f"schedules: {name}: must be a whole number of at least 1 (got {value!r}).")
+        raise _wrong(name, "a whole number of at least 1", value, 4)
     return int(value)
+
+
+def _wrong(name: str, wanted: str, value: object, example: float) -> ValueError:
+    return ValueError(f"schedules: {name}: must be {wanted} (got {value!r}). Give one such as {example}, or leave it "
+                      "out for the default.")

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax.scalars import is_real
+
 Formula = Callable[[jax.Array, jax.Array], jax.Array]
 LARGEST = 1e30  # so that products of a few numbers stay within float32
 SHAPE_SIZE = 4  # numbers a formula may take: wide enough for every kind, and lanes of all kinds share one array
@@ -51,19 +53,21 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
-            raise ValueError(f"schedule {self.name}: unit: must be one of {UNITS} (got {self.unit!r}).")
+            raise ValueError(f"schedule {self.name}: unit: must be one of {UNITS} (got {self.unit!r}). "
+                             "in_epochs() sets the second.")
         longest = 1.0 if self.unit == "budget" else math.inf
-        if not 0 < self.horizon <= longest or not math.isfinite(self.horizon):
+        if not (is_real(self.horizon) and 0 < self.horizon <= longest and math.isfinite(self.horizon)):
             raise ValueError(f"schedule {self.name}: horizon: must be in (0, {longest}] for unit {self.unit!r} "
-                             f"(got {self.horizon}). It is where the decay is complete.")
-        if not 0 <= self.warmup < 1:
+                             f"(got {self.horizon!r}). It is where the decay is complete.")
+        if not (is_real(self.warmup) and 0 <= self.warmup < 1):
             raise ValueError(f"schedule {self.name}: warmup: must be in [0, 1), a share of the horizon "
-                             f"(got {self.warmup}).")
+                             f"(got {self.warmup!r}). 0.1 climbs over its first tenth.")
         if len(self.shape) > SHAPE_SIZE:
-            raise ValueError(f"schedule {self.name}: shape: at most {SHAPE_SIZE} numbers (got {len(self.shape)}).")
-        if any(abs(number) > LARGEST for number in (self.horizon, *self.shape)):
+            raise ValueError(f"schedule {self.name}: shape: at most {SHAPE_SIZE} numbers (got {len(self.shape)}). "
+                             "Write the others into the formula.")
+        if not all(is_real(number) and abs(number) <= LARGEST for number in (self.horizon, *self.shape)):
             raise ValueError(f"schedule {self.name}: its numbers must be at most {LARGEST:g}, or float32 overflows "
-                             f"(got {(self.horizon, *self.shape)}).")
+                             f"(got {(self.horizon, *self.shape)}). Have the formula multiply them.")
 
     @property
     def label(self) -> str:

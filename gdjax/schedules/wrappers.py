@@ -30,7 +30,8 @@ def custom(function: Callable[[jax.Array], jax.Array], name: str | None = None) 
     'dome'
     """
     if not callable(function):
-        raise TypeError(f"schedule: function: must be callable, t -> factor (got {function!r}).")
+        raise TypeError(f"schedule: function: must be callable, t -> factor (got {function!r}). "
+                        "Give one such as lambda t: 1 - t.")
     own_name: str = getattr(function, "__name__", "custom")
     return Schedule(name or own_name, _Custom(function))
 

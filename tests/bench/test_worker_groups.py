@@ -142,3 +142,11 @@ def test_a_narrowed_width_is_that_of_the_step_times_of_a_resume_too(tmp_path: Pa
     timing = pd.read_parquet(folder / "timing.parquet")
     assert set(timing[(timing["program"] == "batched") & (timing["quantity"] == "step")]["width"]) == {8}
     assert set(pd.read_parquet(folder / "parts" / store.part_name(SMALL) / "memory.parquet")["width"]) == {8}
+
+
+def test_a_warning_of_the_library_is_taken_up_once_whatever_its_value(tmp_path: Path) -> None:
+    told = Told()
+    made = worker.Worker(told, _suite(), tmp_path, set())  # type: ignore[arg-type]
+    for text in ("x: too high (got 0.5).", "x: too high (got 0.4).", "y: too high (got 0.4)."):
+        made.take_up(text)
+    assert [message["text"] for message in told.of("warning")] == ["x: too high (got 0.5).", "y: too high (got 0.4)."]
