@@ -112,8 +112,8 @@ class Runs:
         """One row per (lane, target): lane, target, hit, steps_before, steps, steps_after, examples; NaN where missed.
 
         A lane hits a target between the mark before and the first mark at or below it (a lane's end counts as a mark);
-        `steps` is log-interpolated between the two. A target met at the start is hit at step 0. Targets are on the
-        loss, or on what `target_on` says.
+        `steps` is log-interpolated between the two, one update after the mark before at least. A target met at the
+        start is hit at step 0. Targets are on the loss, or on what `target_on` says.
         """
         import pandas as pd
 

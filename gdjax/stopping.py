@@ -113,10 +113,12 @@ def mark_steps(max_steps: int, marks: int | None, targets: int) -> np.ndarray:
 def interpolate(
     before: np.ndarray, after: np.ndarray, loss_before: np.ndarray, loss_after: np.ndarray, target: float, floor: float
 ) -> np.ndarray:
-    """Step at which the loss crossed the target between two marks, log-interpolated, same shape as the inputs.
+    """Steps to a hit between two marks, log-interpolated where the loss crosses the target, same shape as the inputs.
 
     log s is linear in log(loss − floor) between the marks (both power laws and geometric decay are near-straight over
-    one mark ratio); from step 0, where log s does not exist, s is linear in log(loss − floor).
+    one mark ratio); from step 0, where log s does not exist, s is linear in log(loss − floor). Steps are updates
+    applied, and at the mark before the target is not met: a hit takes one more at least, so that between marks one
+    step apart it is at the mark after.
 
     Args:
         before, after: steps of the mark above the target and of the first mark at or below it.
@@ -138,4 +140,4 @@ def interpolate(
         share = np.clip(np.where(top > bottom, (top - goal) / np.where(top > bottom, top - bottom, 1.0), 1.0), 0.0, 1.0)
     share = np.where(np.isfinite(share), share, 1.0)
     geometric = np.maximum(before, 1) * (after / np.maximum(before, 1)) ** share
-    return np.where(before > 0, geometric, after * share)
+    return np.maximum(np.where(before > 0, geometric, after * share), np.minimum(before + 1, after))

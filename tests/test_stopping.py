@@ -162,18 +162,29 @@ def test_a_target_below_the_optimum_is_a_miss_at_the_budget():
 
 def test_geometric_decay_is_interpolated_exactly_from_the_start_and_nearly_between_marks():
     """The loss is away²·4⁻ˢ: the target is crossed at s = log₄(away²/target), wherever the marks lie."""
-    runs = descend(targets=[0.9, 1e-2, 1e-6], marks=40, max_steps=1000)
+    runs = descend(targets=[0.9, 1e-2, 1e-6], marks=28, max_steps=6000)  # the first at 6, 8, 10, 13 and 17
     hits = runs.hits()
     away = np.array([1.0, 10.0, 100.0])[hits.lane]
     crossed = np.log(away**2 / hits.target) / np.log(4)
     assert hits.hit.all()
     assert (hits.steps_before <= crossed).all() and (crossed <= hits.steps_after).all()
-    assert (hits.steps_before <= hits.steps).all() and (hits.steps <= hits.steps_after).all()
     assert np.array_equal(hits.examples, hits.steps), "without data one step is one example"
     # between marks of ratio R straight in log s and straight in s differ by a ratio of 1 + (ln R)²/8 at most
     ratio = np.where(hits.steps_before > 0, hits.steps_after / hits.steps_before.clip(1), 1.0)
-    assert (np.abs(hits.steps - crossed) <= crossed * (np.log(ratio) ** 2 / 8 + 1e-5)).all()
-    assert 1.0 in ratio and ratio.max() < 2.01 and 1.1 < np.median(ratio) < 1.4
+    least = np.maximum(crossed, hits.steps_before + 1)  # a hit takes one update more than the mark before it
+    assert (np.abs(hits.steps - least) <= crossed * (np.log(ratio) ** 2 / 8 + 1e-5)).all()
+    assert 1.0 in ratio and 1.2 < ratio.max() < 1.5 and (least > crossed).any() and (least == crossed).sum() > 4
+
+
+def test_between_marks_one_step_apart_a_hit_is_the_first_update_that_meets_the_target():
+    """(x − 3)² times (1 − 2r)² in an update: rate 0.5 ends at f* = 0 in one, others take ⌈log_(1−2r)²(target/away²)⌉."""
+    rates, targets = [0.5, 0.45, 0.25], [0.9, 0.09, 1e-3]
+    hits = descend(rates=rates, targets=targets, max_steps=15, marks=400).hits().to_numpy()[:, 2:6].astype(float)
+    away, rate, target = (grid.ravel() for grid in np.meshgrid([1.0, 10.0, 100.0], rates, targets, indexing="ij"))
+    order = np.argsort(-target, kind="stable")  # of `hits`: by target, then lane
+    needed = [1 if each == 0.5 else math.ceil(math.log(goal / start**2, (1 - 2 * each) ** 2))
+              for start, each, goal in zip(away[order], rate[order], target[order], strict=True)]
+    assert hits.tolist() == [[1, after - 1, after, after] for after in needed]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +195,10 @@ def test_geometric_decay_is_interpolated_exactly_from_the_start_and_nearly_betwe
         (10, 40, 4.0, 2.0, 2.0, 0.0, 40.0),  # at the mark itself
         (0, 40, 4.0, 1.0, 2.0, 0.0, 20.0),  # from the start s itself is straight
         (10, 40, 3.0, 1.0, 2.0, -math.inf, 20.0),  # floor unknown: the loss is straight
-        (10, 40, 4.0, 0.0, 2.0, 0.0, 10 * 4 ** (1 / 128)),  # the floor counts as 2⁻¹²⁶, 128 halvings below 4
+        (100, 400, 4.0, 0.0, 2.0, 0.0, 100 * 4 ** (1 / 128)),  # the floor counts as 2⁻¹²⁶, 128 halvings below 4
+        (10, 40, 4.0, 0.0, 2.0, 0.0, 11.0),  # 10 · 4^(1/128) = 10.1, but a hit takes one more update at least
+        (0, 40, 4.0, 0.0, 2.0, 0.0, 1.0),
+        (10, 11, 4.0, 1.0, 2.0, 0.0, 11.0),
         (10, 40, math.inf, 1.0, 2.0, 0.0, 40.0),  # nothing is known of the way: the mark itself
     ],
 )

@@ -77,7 +77,7 @@ def test_hits_are_looked_for_in_what_targets_are_on(problem, target_on):
             share = (before - row.target) / (before - after)  # linear in the score, geometric in the steps
             first = max(row.steps_before, 1)
             wanted = first * (row.steps_after / first) ** share if row.steps_before else row.steps_after * share
-            assert row.steps == pytest.approx(wanted, rel=1e-5)
+            assert row.steps == pytest.approx(max(wanted, row.steps_before + 1), rel=1e-5)  # one update more at least
 
 
 @pytest.mark.parametrize("target_on", ["held_out_loss", "error"])

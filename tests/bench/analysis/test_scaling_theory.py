@@ -27,7 +27,8 @@ ENDLESS = 10**12  # examples: drawn with replacement, the variance of a batch is
 def theory() -> tuple[np.ndarray, np.ndarray]:
     """The soonest rate of every batch size by the recursion, and its steps to the target, (sizes,) each.
 
-    sᵢ ← (1 − αhᵢ)² sᵢ + α² cᵢ/B, from sᵢ = 1; the expected loss ½ Σ hᵢ sᵢ is log-interpolated between two steps.
+    sᵢ ← (1 − αhᵢ)² sᵢ + α² cᵢ/B, from sᵢ = 1; the expected loss ½ Σ hᵢ sᵢ is log-interpolated between two steps: a
+    start of its own takes one or the other.
 
     Source: Zhang et al. 2019, arXiv 1907.04164, section 3.
     """
