@@ -16,7 +16,8 @@ def curve_quantiles(reported: Reported, row: pd.Series) -> pd.DataFrame:
     """Loss at each mark over the reported starts of a summary row's setting, or what its target is on.
 
     A lane that ended early keeps its last loss, unless it diverged: then its loss is ∞ from there on, so that the
-    quantiles speak of all starts at every mark.
+    quantiles speak of all starts at every mark. Where the end of another lane adds a mark, a lane keeps the loss of the
+    mark before.
 
     Args:
         reported: of the run.
@@ -33,9 +34,8 @@ def curve_quantiles(reported: Reported, row: pd.Series) -> pd.DataFrame:
     named = pd.DataFrame({name: curves[name] for name in ("step", "start", shown)})
     losses = named.pivot(index="step", columns="start", values=shown)
     diverged = losses.columns.isin(lanes["start"][lanes["diverged"]])
-    values = losses.to_numpy(float).copy()
-    values[:, diverged] = np.where(np.isnan(values[:, diverged]), np.inf, values[:, diverged])
-    filled = pd.DataFrame(values, index=losses.index).ffill().fillna(np.inf).to_numpy()
+    over = losses.bfill().isna().to_numpy() & diverged  # after its last mark
+    filled = losses.ffill().mask(over).fillna(np.inf).to_numpy(float)
     low, median, high = np.quantile(filled, QUANTILES, axis=1, method="inverted_cdf")
     steps = losses.index.to_numpy(float)
     epochs = steps * float(row["batch_size"]) / float(row["problem_examples"])
