@@ -21,9 +21,10 @@ class Crossover(NamedTuple):
     """From how many lanes on the second device wins at a batch size.
 
     Attributes:
-        kind: "always", "from", "never" (each as far as it was measured), "between" (it wins, and loses again), or
-            "no difference seen" (at no lane count).
-        lanes, low, high: where the ratio passes 1 for good, with the interval; 0 for always, ∞ for never.
+        kind: of the verdicts at the lanes measured, "always" (all are faster), "from" (the last is, not all),
+            "between" (some are, not the last), "never" (none is) or "no difference seen" (at any).
+        lanes, low, high: where the ratio passes 1 for good, with the interval: 0 where it is above at all lanes, ∞ where
+            the last verdict is not faster.
     """
 
     batch_size: int
@@ -113,13 +114,8 @@ def passes_one(lanes: np.ndarray, ratio: np.ndarray) -> float:
 def _crossover(size: int, rows: pd.DataFrame) -> Crossover:
     lanes = rows["lanes"].to_numpy(float)
     at, early, late = (passes_one(lanes, rows[name].to_numpy(float)) for name in ("ratio", "ratio_high", "ratio_low"))
-    verdicts = set(rows["verdict"])
-    if verdicts == {SAME}:
-        kind = SAME
-    elif at == 0:
-        kind = ALWAYS
-    elif math.isfinite(at):
-        kind = FROM
-    else:
-        kind = BETWEEN if FASTER in verdicts else NEVER
-    return Crossover(size, kind, at, early, late)
+    verdicts = rows["verdict"].tolist()
+    if verdicts[-1] == FASTER:
+        return Crossover(size, ALWAYS if set(verdicts) == {FASTER} else FROM, at, early, late)
+    kind = BETWEEN if FASTER in verdicts else SAME if set(verdicts) == {SAME} else NEVER
+    return Crossover(size, kind, math.inf, early, math.inf)

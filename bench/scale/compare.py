@@ -149,11 +149,11 @@ def sentences(found: pd.DataFrame, names: tuple[str, str], examples: int) -> lis
 def _kind(each: crossover.Crossover, found: pd.DataFrame) -> str:
     most = int(found.loc[found["batch_size"] == each.batch_size, "lanes"].max())
     if each.kind == crossover.FROM:
-        low = "1" if each.low == 0 else number(each.low)
-        high = f"more than {most:,}" if each.high == float("inf") else number(each.high)
-        return f"from {number(each.lanes)} lanes [{low}, {high}] on"
-    return {crossover.ALWAYS: f"at every lane count (1 to {most:,})", crossover.NEVER: f"never (up to {most:,} lanes)",
-            crossover.BETWEEN: f"at some lane counts, not at {most:,},",
+        at, low, high = (number(max(lanes, 1.0)) for lanes in (each.lanes, each.low, each.high))
+        return f"from {at} lane{'s' * (at != '1')} [{low}, {high}] on"
+    return {crossover.ALWAYS: f"at every lane count (1 to {most:,})",
+            crossover.NEVER: f"never as far as seen (up to {most:,} lanes)",
+            crossover.BETWEEN: f"at some lane counts, not seen to at {most:,},",
             SAME: "nowhere (no difference seen)"}[each.kind]
 
 

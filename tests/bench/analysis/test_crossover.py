@@ -65,6 +65,28 @@ def test_a_lead_that_is_lost_again_is_no_crossing():
     assert (one.kind, one.lanes) == ("between", math.inf)
 
 
+@pytest.mark.parametrize(("last", "spread", "kind", "lanes"), [
+    (1300.0, 0.1, "from", 1.0),  # the last alone leaves out 1 (1.3 · 0.9/1.1 = 1.06), though all ratios are above it
+    (1050.0, 0.1, SAME, math.inf),  # nor does the last (0.86)
+    (1010.0, 0.001, SAME, math.inf),  # left out, but below the floor of 2 %
+])
+def test_a_win_is_told_of_where_a_corner_shows_it(last, spread, kind, lanes):
+    """B leads by 0.5 % at every lane count but the last."""
+    ahead = run(lambda size, lanes: last if lanes == LANES[-1] else 1005.0, spread=spread)
+    one = crossovers(ratios(run(flat, spread=spread), ahead))[0]
+    assert (one.kind, max(one.lanes, 1.0)) == (kind, lanes)
+    assert LANES[-2] < one.high < LANES[-1] if kind == "from" else one.high == math.inf
+
+
+@pytest.mark.parametrize(("before", "kind"), [(500.0, "never"), (1995.0, "between")])
+def test_a_lead_that_the_last_corner_does_not_show_is_none(before, kind):
+    """B does 5 % more than A with the most lanes, both known to ±10 %; with fewer it does half, or twice as much."""
+    a = run(lambda size, lanes: 1900.0 if lanes == LANES[-1] else 1000.0, spread=0.1)
+    b = run(lambda size, lanes: 1995.0 if lanes == LANES[-1] else before, spread=0.1)
+    one = crossovers(ratios(a, b))[0]
+    assert (one.kind, one.lanes, one.high) == (kind, math.inf, math.inf) and one.low < LANES[-1]
+
+
 def test_a_job_runs_in_waves_where_fewer_lanes_are_faster():
     """Past its best width of 16 lanes a device loses nothing: the job runs 16 lanes at a time."""
     peak = run(lambda size, lanes: 100.0 * min(lanes, 16) / max(1, lanes / 16))

@@ -66,6 +66,18 @@ def test_a_planted_crossing_is_told_and_drawn(pair, tmp_path):
     assert "gpu faster" in svg and "cpu faster" in svg
 
 
+@pytest.mark.parametrize(("ratios", "said"), [
+    ([0.5, 1.05], "never as far as seen (up to 4 lanes)"),
+    ([1.2, 1.5], "from 1 lane [1, 1.79] on"),  # 0.8 to 1.36 passes 1 at 4 ** (ln 0.8 / ln (0.8 · 1.1 / 1.5))
+    ([1.6, 1.05], "at some lane counts, not seen to at 4,"),
+])
+def test_a_win_that_no_corner_shows_is_not_told(ratios, said):
+    found = pd.DataFrame({"batch_size": 1, "lanes": [1, 4], "ratio": ratios, "ratio_low": np.divide(ratios, [1.5, 1.1]),
+                          "ratio_high": np.multiply(ratios, 1.1)})
+    found["verdict"] = [crossover.verdict(*row) for row in found[["ratio", "ratio_low", "ratio_high"]].to_numpy()]
+    assert compare.sentences(found, ("cpu", "gpu"), 100)[0] == f"gpu beats cpu {said} at batch 1."
+
+
 def test_the_map_is_centred_at_one_and_its_line_passes_where_the_devices_are_equal(pair):
     found = compare.map_of(*(compare.load(each) for each in pair))
     axes = crossover_picture.draw(found, ("cpu", "gpu"), "p", 100).axes[0]
