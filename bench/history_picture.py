@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.markers import CARETDOWN
+from matplotlib.markers import CARETDOWN, CARETUP
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from bench.analysis.intervals import Estimate
@@ -26,6 +26,8 @@ NARROWEST = 1.5  # a panel spans at least this factor up and down: less would ma
 SHORTEST = timedelta(hours=12)  # around the first and the last run
 MISSED = "×: a problem's targets were reached by no cell in half of its starts. "
 AT_ONCE = "▾, or a bar down to the axis: 0 s, the target is met at the start.\n"
+ENDLESS = "▴: the bar has no upper end: hardly half of the starts reached the target.\n"
+_FAR = 1e9  # times the median: above every axis
 HOW = ("One training with the soonest batch size and schedule (solo), median over its starts; bars: 95 % interval over "
        "starts and step times.\nA line joins runs of one suite, device, machine, configuration and set of targets; "
        "another line may have other targets. The scale of seconds is logarithmic; lower is better.")
@@ -73,8 +75,9 @@ def history_figure(series: Mapping[str, Sequence[Entry]]) -> Figure:
     hidden = f"{len(problems) - len(shown)} more problems have no panel. " if len(problems) > len(shown) else ""
     missed = any(math.isinf(run.headline) for runs in series.values() for run in runs)
     at_once = any(0 in winner.seconds for runs in series.values() for run in runs for winner in run.winners)
-    figure.text(left, 0.1 / height, AT_ONCE * at_once + hidden + MISSED * missed + HOW, fontsize=8, color=INK,
-                va="bottom")
+    endless = any(_endless(winner.seconds) for runs in series.values() for run in runs for winner in run.winners)
+    figure.text(left, 0.1 / height, AT_ONCE * at_once + ENDLESS * endless + hidden + MISSED * missed + HOW, fontsize=8,
+                color=INK, va="bottom")
     return figure
 
 
@@ -83,6 +86,10 @@ def value_of(run: Entry, problem: str | None) -> Estimate | None:
     if problem is None:
         return Estimate(run.headline, run.headline, run.headline)
     return next((winner.seconds for winner in run.winners if winner.problem == problem), None)
+
+
+def _endless(value: Estimate) -> bool:
+    return math.isfinite(value.value) and math.isinf(value.high)
 
 
 def _panel(axes: Axes, series: Mapping[str, Sequence[Entry]], styles: Mapping[str, tuple[str, str]],
@@ -94,16 +101,17 @@ def _panel(axes: Axes, series: Mapping[str, Sequence[Entry]], styles: Mapping[st
             continue
         when = np.array(mdates.date2num([moment for moment, _ in points]))
         middle, low, high = np.array([value for _, value in points]).T
-        missed, at_once = ~np.isfinite(middle), middle == 0
-        for which, height, sign in ((missed, 0.95, "x"), (at_once, 0.05, CARETDOWN)):
+        missed, at_once, endless = ~np.isfinite(middle), middle == 0, np.array([_endless(value) for _, value in points])
+        for which, height, sign in ((missed, 0.95, "x"), (at_once, 0.05, CARETDOWN), (endless, 0.97, CARETUP)):
             axes.plot(when[which], np.full(which.sum(), height), marker=sign, color=colour, linestyle="none",
                       transform=axes.get_xaxis_transform())
         drawn = ~(missed | at_once)
         middle = np.where(drawn, middle, np.nan)  # the line breaks where there is no place for a point
         bars = np.array([np.where(np.isfinite(end), end, middle) for end in (low, high)])
+        ends += [end for end in (*middle[drawn], *bars[:, drawn].flat) if end > 0]
+        bars[1] = np.where(endless, middle * _FAR, bars[1])
         axes.errorbar(when, middle, yerr=np.abs(bars - middle), color=colour, marker=marker, markersize=5,
                       linewidth=1.4, elinewidth=0.9, capsize=2)
-        ends += [end for end in (*middle[drawn], *bars[:, drawn].flat) if end > 0]
     goals = {goal for runs in series.values() for name, goal in runs[0].key.goals if name == problem}
     title = ("all problems together" if problem is None else
              f"{plain(problem)}\n{goals.pop() if len(goals) == 1 else 'targets: see the lines'}")

@@ -6,22 +6,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from bench.report.style import grid, heading, log_axis, new_figure, plain, tick_places
+from bench.report.style import INK, grid, heading, log_axis, new_figure, plain, tick_places
 from bench.study.claim import Picture
 from bench.study.lines import Line, panel_of
 
 _MANY = 40  # points: markers would hide the line
 _NAME = 44  # characters of a legend's entry
+_NO_END = "interval without an end"
 
 
 def picture_figure(picture: Picture) -> Figure:
     """One panel with its title, axes with their units, and a legend beside it."""
     panel = panel_of(picture)
-    longest = max((len(line.name) for line in panel.lines), default=0)
+    longest = max((len(name) for name in (*(line.name for line in panel.lines), _NO_END * panel.endless)), default=0)
     figure, axes = new_figure((5.4, 3.5), 1, 1, left=0.9, right=0.7 + 0.07 * min(longest, _NAME), bottom=0.65, top=0.5)
     place: Axes = axes[0][0]
     for line in panel.lines:
         _draw(place, line)
+    if panel.endless:
+        place.plot([], [], "^", color=INK, fillstyle="none", linestyle="none", label=_NO_END)
     for which, log in (("x", panel.x_log), ("y", panel.y_log)):
         if log:
             _log(place, which)
@@ -44,6 +47,7 @@ def _draw(axes: Axes, line: Line) -> None:
               linestyle="-" if line.joined else "none")
     if line.low is None or line.high is None:
         return
+    axes.plot(line.x[line.endless], line.high[line.endless], "^", color=line.colour, fillstyle="none", markersize=6)
     if line.joined:
         axes.fill_between(line.x, line.low, line.high, color=line.colour, alpha=0.15, linewidth=0)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.report.plots.parts import Json, Plot, axis, banded, layout, line, text
+from bench.report.plots.parts import Json, Plot, axis, banded, layout, line, open_markers, text
 from bench.study.claim import Picture
 from bench.study.lines import Line, note_of, panel_of
 
@@ -17,7 +17,9 @@ def picture_plot(picture: Picture, identity: str) -> Plot:
     kinds = [("x", panel.x_log), ("y", panel.y_log)]
     axes = [axis(label, kind="log" if log else "linear")
             for label, (_, log) in zip((picture.x_label, picture.y_label), kinds, strict=True)]
-    view: Json = {"data": [_trace(each, picture) for each in panel.lines], "layout": layout(*axes)}
+    data = [_trace(each, picture) for each in panel.lines]
+    data += [_ends(each) for each in panel.lines if each.endless.any()]
+    view: Json = {"data": data, "layout": layout(*axes)}
     return Plot(identity, picture.title, note_of(panel), {"": view}, scales=[name for name, log in kinds if log],
                 picture=identity, height=400)
 
@@ -37,6 +39,14 @@ def _trace(drawn: Line, picture: Picture) -> Json:
     return trace | {"error_y": {"type": "data", "symmetric": False, "color": drawn.colour, "thickness": 1.3, "width": 3,
                                 "array": np.maximum(drawn.high - drawn.y, 0.0),
                                 "arrayminus": np.maximum(drawn.y - drawn.low, 0.0)}}
+
+
+def _ends(drawn: Line) -> Json:
+    """A triangle where an interval without an upper end stops."""
+    assert drawn.high is not None
+    name, here = text(drawn.name), drawn.endless
+    return open_markers(name, drawn.colour, "^", drawn.x[here], drawn.high[here],
+                        [f"{name}: the interval has no upper end"] * int(here.sum()))
 
 
 def _marker(trace: Json) -> Json:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.markers import CARETUP
 
 from bench import history, history_picture
 from tests.bench.history_folders import TWO, make, row, times
@@ -43,6 +44,22 @@ def test_every_panel_shows_its_own_numbers_at_the_time_of_the_run(drawn: Figure)
         assert 2 <= len([tick for tick in axes.get_yticks() if low <= tick <= high]) <= 8
     bars = drawn.axes[1].containers[0].lines[2][0].get_segments()
     assert np.allclose([bars[0][0][1], bars[0][1][1]], [0.36, 0.48])
+
+
+def test_a_bar_without_an_upper_end_goes_to_the_top_and_is_said(tmp_path: Path) -> None:
+    make(tmp_path / "one", "2026-01-01", [row("a", 0.1, 0.4, seconds_solo_high=math.inf)])
+    make(tmp_path / "two", "2026-01-11", [row("a", 0.1, 0.5)])
+    figure = history_picture.history_figure(history.read(tmp_path).series())
+    (axes,) = figure.axes
+    tops = [segment[1][1] for segment in axes.containers[0].lines[2][0].get_segments()]
+    assert tops[0] > axes.get_ylim()[1] > tops[1] == pytest.approx(0.6)
+    assert axes.get_ylim()[1] < 1.0, "the scale is that of the figures"
+    [sign] = [line for line in axes.lines if line.get_marker() == CARETUP and len(line.get_xdata())]
+    assert sign.get_xdata() == mdates.date2num([datetime(2026, 1, 1, 10, tzinfo=UTC)])
+    assert "▴: the bar has no upper end" in figure.texts[-1].get_text()
+    make(tmp_path / "other" / "one", "2026-01-01", TWO)
+    whole = history_picture.history_figure(history.read(tmp_path / "other").series())
+    assert "no upper end" not in whole.texts[-1].get_text()
 
 
 def test_markers_at_the_ends_of_a_wide_scale_are_whole(tmp_path: Path) -> None:

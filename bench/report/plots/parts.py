@@ -100,7 +100,7 @@ def banded(trace: Json, low: np.ndarray, high: np.ndarray) -> Json:
 
 
 def open_markers(name: str, colour: str, marker: str, x: np.ndarray, y: np.ndarray, hover: Sequence[str]) -> Json:
-    """Hollow markers, for misses; they go and come with the line of their name."""
+    """Hollow markers, for misses and for intervals without an end; they go and come with the line of their name."""
     return {"type": "scatter", "mode": "markers", "legendgroup": name, "showlegend": False, "name": name, "x": x,
             "y": y, "marker": {"symbol": f"{_SYMBOLS[marker]}-open", "size": 9, "color": colour, "line": {"width": 2}},
             "text": list(hover), "hovertemplate": "%{text}<extra></extra>"}

@@ -7,13 +7,16 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.legend import Legend
 
 import bench
 from bench import store
 from bench.cells import claim_group
 from bench.report.style import COLOURS, INK
 from bench.study.claim import Claim, Finding, Outcome, Picture, Series
+from bench.study.figures import picture_figure
 from bench.study.lines import note_of, panel_of
+from bench.study.plots import picture_plot
 from bench.study.tables import frames_of, outcomes_of
 from bench.study.words import expected_words, figure_words, ratio_words
 from tests.bench.study.fake_claims import claims
@@ -55,6 +58,27 @@ def test_a_logarithmic_axis_leaves_out_what_it_cannot_show_and_says_how_much():
     assert panel.left_out == 3 and "3 of the points" in note_of(panel)
     linear = panel_of(Picture("t", "x", "y", [series], x_log=False, y_log=False))
     assert list(linear.lines[0].low) == [1.0, 0.0, -1.0] and linear.left_out == 1
+
+
+@pytest.mark.parametrize(("log", "edge"), [(True, 10.0), (False, 6.0)])  # twice the greatest; a quarter of the span above
+@pytest.mark.parametrize("joined", [True, False])
+def test_an_interval_without_an_upper_end_goes_to_the_edge_and_has_a_triangle_there(log, edge, joined):
+    series = Series("s", [1.0, 2.0], [3.0, 4.0], [1.0, 3.0], [math.inf, 5.0], line=joined)
+    picture = Picture("t", "x", "y", [series], x_log=log, y_log=log)
+    (line,) = panel_of(picture).lines
+    assert line.high.tolist() == [edge, 5.0] and line.endless.tolist() == [True, False]
+    figure = picture_figure(picture)
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    assert [each.get_xydata().tolist() for each in axes.lines if each.get_marker() == "^"][0] == [[1.0, edge]]
+    assert axes.get_ylim()[1] > edge
+    [legend] = [each for each in axes.get_children() if isinstance(each, Legend)]
+    assert [each.get_text() for each in legend.get_texts()] == ["s", "interval without an end"]
+    assert legend.get_window_extent().x1 <= figure.bbox.x1
+    drawn = picture_plot(picture, "p")
+    assert "a hollow triangle where one has no end" in drawn.note
+    assert [list(each["y"]) for each in drawn.views[""]["data"]] == [[3.0, 4.0], [edge]]
+    assert "end" not in note_of(panel_of(Picture("t", "x", "y", [Series("s", [1.0], [3.0], [1.0], [5.0])])))
 
 
 def test_an_axis_without_a_positive_point_is_linear():
