@@ -82,7 +82,7 @@ def crossed(runs: gdjax.Runs) -> list[Estimate]:
 @claim(10, "saddles and plateaus",
        statement="A zero gradient may be a saddle or a plateau: descent stalls there.",
        method="A saddle entered exactly along its stable direction, from random starts, and beside it at distances "
-              "from 1e-2 to 1e-12 (steps to leave beside log(0.1/ε)/log(1 + η|λ|)); a plain with one hole. A lane "
+              "from 1e-2 to 1e-12 (steps to leave beside ⌈log(0.1/ε)/log(1 + η|λ|)⌉); a plain with one hole. A lane "
               "stops at a gradient norm of 1e-4.")
 def saddles_and_plateaus(seed: int) -> Outcome:
     """Shares of starts that stop at a saddle or on a plain, and the steps that leaving a saddle takes."""
@@ -99,7 +99,7 @@ def saddles_and_plateaus(seed: int) -> Outcome:
         verdict=judge_flat(exactly, random, plateau, ratio),
         sentence=f"Descent stopped at the saddle from {percent(exactly)} of the starts on its stable axis but from "
                  f"{percent(random)} of random ones: a start ε beside it left in {precise(ratio)} times "
-                 f"log(0.1/ε)/log(1 + η|λ|) steps; on a plateau it stopped from {percent(plateau)}.",
+                 f"⌈log(0.1/ε)/log(1 + η|λ|)⌉ steps; on a plateau it stopped from {percent(plateau)}.",
         findings=[
             finding("random starts that stop at the saddle", random, "share", 0.0),
             finding("starts on the stable axis that stop at the saddle", exactly, "share", 1.0),
@@ -124,13 +124,13 @@ def stopped(problem: gdjax.Problem, begin: Array, height: float, seed: int) -> E
 
 
 def escape_formula(offset: float, rate: float) -> float:
-    """Steps that y takes from `offset` to 0.1 where y ← (1 + rate)·y: log(0.1/offset)/log(1 + rate).
+    """Steps that y takes from `offset` to 0.1 where y ← (1 + rate)·y: ⌈log(0.1/offset)/log(1 + rate)⌉.
 
     Example:
-        >>> round(escape_formula(1e-2, 1.0), 6)
-        3.321928
+        >>> escape_formula(1e-2, 1.0)
+        4.0
     """
-    return float(np.log(REACH / offset) / np.log1p(rate))
+    return float(np.ceil(np.log(REACH / offset) / np.log1p(rate)))
 
 
 def escape_steps(along: Array, seed: int) -> Array:
@@ -147,6 +147,6 @@ def _escape_picture(steps: Array, expected: Array) -> Picture:
     lines = []
     for place, rate in enumerate(ESCAPE_RATES):
         lines.append(series(f"rate {rate:g}", OFFSETS, medians(steps[:, place]), line=False))
-        lines.append(theory(f"log(0.1/ε)/log(1 + {rate:g})", OFFSETS, expected[place]))
+        lines.append(theory(f"⌈log(0.1/ε)/log(1 + {rate:g})⌉", OFFSETS, expected[place]))
     return Picture("Steps to leave a saddle against how near it one starts", "distance ε from the saddle's stable axis",
                    "steps until the distance is 0.1", lines, y_log=False)
