@@ -35,7 +35,7 @@ class Answer:
         ratio: how many times as long the runner-up takes, with its interval.
         ratios: the same of every other cell, soonest first (headline only: each costs a bootstrap of its own).
         optimism: share by which the winner's time looks too short for being chosen on these starts (headline only).
-        diverged: every start of every cell diverged.
+        diverged: every start of every cell diverged, none of them after it had reached the target.
         batched_winner: the soonest cell by seconds per lane of a sweep, where it is not the winner.
         untimed: cells that reached the target but have no step time, so that they could not be ranked.
         mark_ratio: how far apart the marks around the winner's hits are, in the median.
@@ -154,7 +154,7 @@ def _answer(rows: pd.DataFrame, headline: bool, statuses: Counter[str], ratios: 
         headline=headline, measure=measure, untimed=tuple(standing(row, measure) for _, row in untimed.iterrows()),
         budget_steps=float(lead["budget_steps"]), budget_epochs=float(lead["budget_epochs"]),
         problem_examples=int(lead["problem_examples"]), several_optimizers=rows["optimizer"].nunique() > 1,
-        diverged=bool((rows["diverged"] == rows["lanes"]).all())), statuses)
+        diverged=bool(((rows["diverged"] == rows["lanes"]) & (rows["hits"] == 0)).all())), statuses)
     if timed.empty:
         return replace(common, closest=standing(lead, measure))
     others = timed.iloc[1:] if headline else timed.iloc[1:2]

@@ -167,6 +167,13 @@ def test_a_run_in_which_everything_diverged_names_no_closest_cell() -> None:
         "p on cpu: every start of every cell diverged, so none got the loss within 10 % of the initial gap; budget")
 
 
+def test_starts_that_reached_the_target_before_they_diverged_are_told_of() -> None:
+    made = tables([cell(10, "constant", [5, 6, 7, *[INF] * 5], diverged=range(8))], [timing(10, [0.1], [0.1])])
+    assert sentence(_answer(made)).startswith(
+        "p on cpu: no batch size and schedule got the loss within 10 % of the initial gap in half of the starts; "
+        "closest was batch 10 with a constant rate (3 of 8 starts); budget")
+
+
 def test_shares_of_outcomes_sum_to_one() -> None:
     made = tables([cell(10, "constant", [10, 20, INF, INF], diverged=[1, 2])])
     shares = outcome_shares(summarise(made)).iloc[0]
