@@ -70,22 +70,35 @@ def test_without_a_noise_scale_the_scaling_table_has_empty_columns() -> None:
     assert np.isnan(found[COLUMNS].to_numpy()).all()
 
 
+def many(scales: dict[int, list[float]], times: int = 2) -> pd.DataFrame:
+    """The table with every start so many times over."""
+    return pd.concat([rows(scales)] * times, ignore_index=True)
+
+
 @pytest.mark.parametrize(("several", "name"), [(False, "p on cpu"), (True, "p (sgd) on cpu")])
 def test_the_sentence_says_from_where_to_where_and_what_was_fitted(several: bool, name: str) -> None:
-    table = pd.concat([rows(), rows().assign(optimizer="adam")]) if several else rows()
+    table = many(SCALES, 4)
+    table = pd.concat([table, table.assign(optimizer="adam")]) if several else table
     said = noise_sentences(noise_along(table, FITS).values())[-1]
     assert said == (f"{name}: the gradient noise scale grows from 2 [1, 4] to 600 [500, 700] examples along the run "
-                    "(batch 8 with linear decay, 100 steps, 3 starts, exact); the fitted critical batch size to get "
-                    "the loss within 10 % of the initial gap is 40 [5, ∞].")
+                    "(batch 8 with linear decay, 100 steps, 12 starts, 8 at the end, exact); the fitted critical batch "
+                    "size to get the loss within 10 % of the initial gap is 40 [5, ∞].")
 
 
 def test_the_sentence_says_where_it_falls_and_where_nothing_was_fitted() -> None:
-    said = noise_sentences(noise_along(rows({0: [9.0] * 3, 10: [3.0] * 3}), FITS.iloc[:0]).values())
+    said = noise_sentences(noise_along(many({0: [9.0] * 3, 10: [3.0] * 3}), FITS.iloc[:0]).values())
     assert "falls from 9 [9, 9] to 3 [3, 3]" in said[0] and "no critical batch size could be fitted" in said[0]
 
 
+@pytest.mark.parametrize(("times", "starts"), [(1, "3 starts, 1 at the end"), (2, "6 starts, 2 at the end")])
+def test_few_starts_at_an_end_tell_of_no_change(times: int, starts: str) -> None:
+    said = noise_sentences(noise_along(many({0: [1.0] * 3, 10: [9.0, math.nan, math.nan]}, times), FITS).values())
+    assert ("goes from 1 [1, 1] to 9 [9, 9] examples (whether that is a change takes 6 starts at both ends) along the "
+            f"run (batch 8 with linear decay, 10 steps, {starts}, exact)") in said[0]
+
+
 def test_the_sentence_tells_of_no_change_that_the_intervals_do_not_show() -> None:
-    said = noise_sentences(noise_along(rows({0: [9.0, 5.0, 13.0], 10: [8.0, 4.0, 12.0]}), FITS).values())
+    said = noise_sentences(noise_along(many({0: [9.0, 5.0, 13.0], 10: [8.0, 4.0, 12.0]}), FITS).values())
     assert "goes from 9 [5, 13] to 8 [4, 12] examples (no change seen: the intervals overlap) along the run" in said[0]
-    said = noise_sentences(noise_along(rows({0: [9.0] * 3, 10: [math.nan] * 3}), FITS).values())
+    said = noise_sentences(noise_along(many({0: [9.0] * 3, 10: [math.nan] * 3}), FITS).values())
     assert "is 9 [9, 9] examples at the start, and none at the end (no start has one there) along the run" in said[0]
