@@ -9,6 +9,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from bench.analysis.intervals import wilson
+
 Array = np.ndarray
 RESAMPLES = 1000
 START = 0.5  # steps: a logarithmic axis has no zero, what holds at the start is shown at half a step
@@ -18,7 +20,8 @@ COLUMNS = ["time", "share", "low", "high"]
 def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
     """Share of (start, target) pairs reached by each time: share(t) = mean over pairs of [time ≤ t].
 
-    Starts are resampled whole, with all their targets, for a pointwise 95 % band.
+    Starts are resampled whole, with all their targets, for a pointwise 95 % band. Where all have the same share, which
+    resampling can't tell from certainty, the band is of the Wilson intervals of 0 and of all starts.
 
     Args:
         times: (starts, targets) steps, ∞ for a miss; what the start meets already is met at `shown_start`.
@@ -40,8 +43,11 @@ def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
     # the last time is the last hit itself, whatever rounding geomspace does
     grid = np.unique(np.append(np.geomspace(finite.min(), finite.max(), points)[:-1], finite.max()))
     shares = (times[:, :, None] <= grid).mean(axis=1)
+    share, alike = shares.mean(axis=0), (shares == shares[0]).all(axis=0)
     low, high = np.quantile(_draws(len(times)) @ shares / len(times), (0.025, 0.975), axis=0)
-    return pd.DataFrame({"time": grid, "share": shares.mean(axis=0), "low": low, "high": high})
+    none, every = wilson(0, len(times)), wilson(len(times), len(times))
+    return pd.DataFrame({"time": grid, "share": share, "low": np.where(alike, share * every.low, low),
+                         "high": np.where(alike, share + (1 - share) * none.high, high)})
 
 
 def shown_start(steps: Array) -> float:

@@ -113,7 +113,8 @@ def hit_interval(before: Array, steps: Array, after: Array, scale: Array | None 
 
     Bootstrap interval of the median of the interpolated steps, widened where needed to reach from the median of the
     marks before to the median of the marks after: lanes that all hit between the same two marks would otherwise give
-    an interval of no width. With `scale` (seconds per step) steps and step time are resampled together.
+    an interval of no width. With `scale` (seconds per step) steps and step time are resampled together, and the mark
+    before is taken at the low end of the step time, the mark after at its high end.
 
     Args:
         before, steps, after: (lanes,) the mark before the hit, the interpolated hit, the mark after; ∞ for a miss.
@@ -127,11 +128,12 @@ def hit_interval(before: Array, steps: Array, after: Array, scale: Array | None 
     if len(steps) == 0 or (scale is not None and len(scale) == 0):
         return NOTHING
     factor = 1.0 if scale is None else float(np.median(scale))
-    factors = 1.0 if scale is None else median_resamples(scale, seed=seed)
+    factors = np.ones(1) if scale is None else median_resamples(scale, seed=seed)
     low, high = percentile_interval(median_resamples(steps, censored=True) * factors)
     value = censored_median(steps) * factor
     if math.isfinite(value):
-        low, high = min(low, censored_median(before) * factor), max(high, censored_median(after) * factor)
+        fast, slow = percentile_interval(factors)
+        low, high = min(low, censored_median(before) * fast), max(high, censored_median(after) * slow)
     return Estimate(value, low, high)
 
 

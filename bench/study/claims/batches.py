@@ -11,7 +11,14 @@ import numpy as np
 
 import gdjax
 from bench import clock
-from bench.analysis.intervals import Estimate, censored_median, hit_interval, median_interval, ratio_of_medians
+from bench.analysis.intervals import (
+    Estimate,
+    censored_median,
+    hit_interval,
+    median_interval,
+    percentile_interval,
+    scaled_ratio,
+)
 from bench.analysis.scaling import Fit, fit_hyperbola, flat_from
 from bench.analysis.words import batch_label, estimate_words, seconds_words
 from bench.study.claim import Outcome, Picture, claim
@@ -51,13 +58,13 @@ class Reach:
 
     def over(self, other: Reach, seconds: tuple[Array, Array] | None = None) -> Estimate:
         """Median steps (or seconds) over another's at common starts, with an interval no narrower than the brackets."""
-        ratio = ratio_of_medians(self.steps, other.steps, paired=True, scales=seconds)
-        if not np.isfinite([ratio.value, censored_median(self.steps), censored_median(other.steps)]).all():
-            return ratio
-        scale = ratio.value * censored_median(other.steps) / censored_median(self.steps)
-        low, high = (scale * np.divide(censored_median(mine), max(censored_median(its), 1.0))
-                     for mine, its in ((self.before, other.after), (self.after, other.before)))
-        return Estimate(ratio.value, min(ratio.low, float(low)), max(ratio.high, float(high)))
+        ratio = scaled_ratio(self.steps, other.steps, paired=True, scales=seconds)
+        low, high = percentile_interval(ratio.resamples)
+        if np.isfinite([ratio.value, censored_median(self.steps), censored_median(other.steps)]).all():
+            fast, slow = percentile_interval(ratio.of_steps)
+            low = min(low, fast * censored_median(self.before) / max(censored_median(other.after), 1.0))
+            high = max(high, slow * censored_median(self.after) / max(censored_median(other.before), 1.0))
+        return Estimate(ratio.value, low, high)
 
 
 @claim(5, "batches past which more buys nothing",

@@ -84,6 +84,16 @@ def test_seconds_interval_is_wider_than_either_part_alone() -> None:
     assert both.high / both.low > alone.high / alone.low
 
 
+def test_interval_in_seconds_covers_hits_anywhere_in_the_bracket_with_step_times_that_vary() -> None:
+    """All starts hit between marks 20 and 27 at a step that only the truth knows; 10 step times vary by 20 %."""
+    random, covered, trials = np.random.default_rng(0), 0, 400
+    before, middle, after = (np.full(32, step) for step in (20.0, 23.2, 27.0))
+    for _ in range(trials):
+        found = hit_interval(before, middle, after, random.lognormal(0, 0.2, 10))
+        covered += found.low <= random.uniform(20, 27) <= found.high
+    assert covered >= 0.95 * trials
+
+
 def test_missing_step_times_give_nan() -> None:
     assert all(math.isnan(part) for part in hit_interval(np.ones(3), np.ones(3), np.ones(3), np.array([])))
 
