@@ -177,7 +177,7 @@ def test_geometric_decay_is_interpolated_exactly_from_the_start_and_nearly_betwe
 
 
 def test_between_marks_one_step_apart_a_hit_is_the_first_update_that_meets_the_target():
-    """(x − 3)² times (1 − 2r)² in an update: rate 0.5 ends at f* = 0 in one, others take ⌈log_(1−2r)²(target/away²)⌉."""
+    """(x − 3)² times (1 − 2r)² in an update: rate 0.5 ends at f* in one, others take ⌈log_(1−2r)²(target/away²)⌉."""
     rates, targets = [0.5, 0.45, 0.25], [0.9, 0.09, 1e-3]
     hits = descend(rates=rates, targets=targets, max_steps=15, marks=400).hits().to_numpy()[:, 2:6].astype(float)
     away, rate, target = (grid.ravel() for grid in np.meshgrid([1.0, 10.0, 100.0], rates, targets, indexing="ij"))

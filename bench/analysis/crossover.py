@@ -23,8 +23,8 @@ class Crossover(NamedTuple):
     Attributes:
         kind: of the verdicts at the lanes measured, "always" (all are faster), "from" (the last is, not all),
             "between" (some are, not the last), "never" (none is) or "no difference seen" (at any).
-        lanes, low, high: where the ratio passes 1 for good, with the interval: 0 where it is above at all lanes, ∞ where
-            the last verdict is not faster.
+        lanes, low, high: where the ratio passes 1 for good, with the interval; 0 where it is above at all lanes, ∞
+            where the last verdict is not faster.
     """
 
     batch_size: int

@@ -101,7 +101,7 @@ def _line(series: Series, colour: str, marker: str, x_log: bool, y_log: bool, ed
 
 
 def _edges(series: Sequence[Series], y_log: bool) -> tuple[float, float]:
-    """Where intervals end that the axis can't hold: at the smallest figure above zero, and above all without an upper end."""
+    """Where intervals end that the axis can't hold: at the smallest figure above zero, and above the greatest."""
     y, low, high = (np.concatenate([np.asarray(getattr(each, name), float) for each in series])
                     for name in ("y", "low", "high"))
     below, above = (values[np.isfinite(values) & ((values > 0) | (not y_log))]

@@ -165,6 +165,8 @@ def test_a_ratio_of_steps_is_no_surer_than_the_marks_around_the_hits() -> None:
     assert far.over(near) == pytest.approx((5.0, 4.0, 6.25))  # 40/10 to 50/8, though every start hits alike
     seconds = far.over(near, (np.full(5, 3.0), np.full(5, 2.0)))
     assert seconds == pytest.approx((7.5, 6.0, 9.375))
+    random = np.array([1.0, 2.0, 3.0, 4.0, 5.0])  # of the medians of five the middle 95 % reach from end to end
+    assert far.over(near, (random, np.ones(5))) == pytest.approx((15.0, 4.0, 31.25)), "not for lack of repeats either"
     assert batches.exponent(far.over(near), 5.0) == pytest.approx((-1.0, -math.log(6.25, 5), -math.log(4, 5)))
     never = batches.Reach(*[np.full(4, np.inf)] * 3, 0.1, False)
     assert never.over(near).value == math.inf
@@ -213,7 +215,7 @@ def test_a_start_beside_a_saddle_leaves_when_the_formula_says() -> None:
     steps = flat.escape_steps(np.array([0.0, 0.005]), seed=0)
     expected = np.array([[flat.escape_formula(offset, rate) for offset in flat.OFFSETS] for rate in flat.ESCAPE_RATES])
     assert steps.shape == (2, *expected.shape)
-    assert steps / expected == pytest.approx(np.ones_like(steps), rel=0.03)
+    assert steps / expected == pytest.approx(np.ones_like(steps), rel=0.01)
 
 
 def test_steps_at_the_best_rate_grow_with_the_condition_number() -> None:

@@ -60,7 +60,7 @@ def test_a_logarithmic_axis_leaves_out_what_it_cannot_show_and_says_how_much():
     assert list(linear.lines[0].low) == [1.0, 0.0, -1.0] and linear.left_out == 1
 
 
-@pytest.mark.parametrize(("log", "edge"), [(True, 10.0), (False, 6.0)])  # twice the greatest; a quarter of the span above
+@pytest.mark.parametrize(("log", "edge"), [(True, 10.0), (False, 6.0)])  # twice the greatest; a quarter of the span on
 @pytest.mark.parametrize("joined", [True, False])
 def test_an_interval_without_an_upper_end_goes_to_the_edge_and_has_a_triangle_there(log, edge, joined):
     series = Series("s", [1.0, 2.0], [3.0, 4.0], [1.0, 3.0], [math.inf, 5.0], line=joined)
@@ -70,7 +70,7 @@ def test_an_interval_without_an_upper_end_goes_to_the_edge_and_has_a_triangle_th
     figure = picture_figure(picture)
     figure.canvas.draw()
     (axes,) = figure.axes
-    assert [each.get_xydata().tolist() for each in axes.lines if each.get_marker() == "^"][0] == [[1.0, edge]]
+    assert next(each.get_xydata().tolist() for each in axes.lines if each.get_marker() == "^") == [[1.0, edge]]
     assert axes.get_ylim()[1] > edge
     [legend] = [each for each in axes.get_children() if isinstance(each, Legend)]
     assert [each.get_text() for each in legend.get_texts()] == ["s", "interval without an end"]
