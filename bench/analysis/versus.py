@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +11,13 @@ import pandas as pd
 
 from bench.analysis.comparisons import holm
 from bench.analysis.intervals import NOTHING, RESAMPLES, Estimate, percentile_interval, tied, two_sided_p
-from bench.analysis.parity import DIFFER
+from bench.analysis.parity import DIFFER, UNKNOWN
 from bench.analysis.repeats import Noise, Program, log_step_resamples, process_noise
 from bench.analysis.sides import CELL, Pair
 from bench.analysis.verdicts import Verdict, verdict
 
 Array = np.ndarray
+NoSpeed = Mapping[tuple[object, ...], str]  # (cell, goal) -> why its seconds to target get no verdict
 TO_TARGET = ("seconds_solo", "seconds_batched")
 PER_STEP = ("step_s_solo", "step_s_batched")
 ONCE = {"trace_s": "trace", "compile_s": "compile", "first_run_s": "first_run", "transfer_s": "transfer"}
@@ -26,6 +28,8 @@ OVERALL = ["quantity", "cells", "ratio", "low", "high", "verdict", "note", "fast
            "too noisy"]
 _SEEDS = {"a": 11, "b": 12}  # of what is resampled on each side: independent, but for one run compared with itself
 _MISSED, _BOTH = "no median: missed by most starts of ", "A and B"
+_NO_SPEED = {DIFFER: "losses or steps differ: not a matter of speed",
+             UNKNOWN: "too few starts to know whether losses and steps agree"}
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,9 @@ def versus(pair: Pair, parity: pd.DataFrame) -> Versus:
     between processes (`process_noise`). What is measured in one process only (trace, compile, first run, transfer) has
     no interval in one cell, only over all of them, with the noise between processes that steps have. Over all cells:
     geometric mean; cells, samples and processes are resampled, and what a process does to one cell it does to all. p is
-    corrected by Holm over all cells of a quantity. A cell whose losses differ gets no verdict in seconds to target: it
-    is not a matter of speed.
+    corrected by Holm over all cells of a quantity. A cell whose losses differ, or may for all that is known, gets no
+    verdict in seconds to target: it is not a matter of speed. Samples are repeats of a step, in seconds to target the
+    common starts where they are fewer.
 
     Args:
         pair: the two runs.
@@ -77,8 +82,9 @@ def versus(pair: Pair, parity: pd.DataFrame) -> Versus:
     found = {quantity: _to_target(pair, step, quantity) for quantity in TO_TARGET}
     found |= {quantity: _per_step(pair, step, quantity) for quantity in PER_STEP}
     found |= {quantity: _once(pair, step, quantity) for quantity in ONCE}
-    differ = {tuple(row) for row in parity.loc[parity["parity"] == DIFFER, [*CELL, "goal"]].itertuples(index=False)}
-    frames = [_judged(quantity, ratios, noise, differ, pair.same_run) for quantity, ratios in found.items()]
+    no_speed = {tuple(row): _NO_SPEED[word] for *row, word in
+                parity.loc[parity["parity"].isin(_NO_SPEED), [*CELL, "goal", "parity"]].itertuples(index=False)}
+    frames = [_judged(quantity, ratios, noise, no_speed, pair.same_run) for quantity, ratios in found.items()]
     overall = [_overall(quantity, found[quantity], frame, noise, pair.same_run)
                for quantity, frame in zip(found, frames, strict=True) if len(frame)]
     filled = [frame.dropna(axis="columns", how="all") for frame in frames if len(frame)]
@@ -108,11 +114,11 @@ class _StepRatios:
         """What two single processes may be apart by chance: logs, (10 000,)."""
         return self._noise["a"][0] - self._noise["b"][0]
 
-    def counts(self, program: Program) -> dict[str, object]:
-        """Samples and processes of both sides."""
+    def counts(self, program: Program, most: float = math.inf) -> dict[str, object]:
+        """Samples, at most so many, and processes of both sides."""
         sides = {"a": self._pair.a, "b": self._pair.b}
         return {f"{name}_{end}": count for end, side in sides.items()
-                for name, count in (("samples", sum(map(len, side.steps[program]))),
+                for name, count in (("samples", min(sum(map(len, side.steps[program])), most)),
                                     ("processes", len(side.steps[program])))}
 
 
@@ -137,7 +143,7 @@ def _to_target(pair: Pair, step: _StepRatios, quantity: str) -> _Ratios:
                 value = float(tied(np.log(ratio) + log_step, 0.0))
                 drawn = tied(np.log(resamples) + log_steps, 0.0)
         note = _MISSED + " and ".join(missed) if missed else ""
-        found.add({**named, **values, **step.counts(program), "note": note}, value, drawn)
+        found.add({**named, **values, **step.counts(program, len(steps[0])), "note": note}, value, drawn)
     return found
 
 
@@ -167,7 +173,7 @@ def _named(program: Program) -> dict[str, object]:
     return {**dict(zip(CELL, program[:3], strict=False)), "schedule": "", "goal": "", "headline": True}
 
 
-def _judged(quantity: str, ratios: _Ratios, noise: Noise, differ: set[tuple[object, ...]], same: bool) -> pd.DataFrame:
+def _judged(quantity: str, ratios: _Ratios, noise: Noise, no_speed: NoSpeed, same: bool) -> pd.DataFrame:
     once = quantity in ONCE
     rows = []
     for row, value, drawn in zip(ratios.rows, ratios.values, ratios.resamples, strict=True):
@@ -177,7 +183,7 @@ def _judged(quantity: str, ratios: _Ratios, noise: Noise, differ: set[tuple[obje
                      "ratio": math.exp(value), "low": low, "high": high, "p": p})
     frame = pd.DataFrame(rows, columns=[name for name in COLUMNS if name not in ("p_holm", "verdict")])
     frame["p_holm"] = holm(frame["p"].to_numpy(float))
-    said = [_cell_verdict(row, noise, differ) for _, row in frame.iterrows()]
+    said = [_cell_verdict(row, noise, no_speed) for _, row in frame.iterrows()]
     frame["verdict"] = [each.word for each in said]
     frame["note"] = ["; ".join(filter(None, (row, each.note))) for row, each in zip(frame["note"], said, strict=True)]
     return frame
@@ -189,16 +195,16 @@ def _interval(logs: Array) -> tuple[float, float]:
         return percentile_interval(np.exp(logs))
 
 
-def _cell_verdict(row: pd.Series, noise: Noise, differ: set[tuple[object, ...]]) -> Verdict:
-    if row["quantity"] in TO_TARGET and tuple(row[[*CELL, "goal"]]) in differ:
-        return Verdict("", "losses or steps differ: not a matter of speed")
+def _cell_verdict(row: pd.Series, noise: Noise, no_speed: NoSpeed) -> Verdict:
+    if row["quantity"] in TO_TARGET and (why := no_speed.get(tuple(row[[*CELL, "goal"]]))) is not None:
+        return Verdict("", why)
     estimate = Estimate(float(row["ratio"]), float(row["low"]), float(row["high"]))
     samples = min(int(row["samples_a"]), int(row["samples_b"]))
     return verdict(estimate, float(row["p_holm"]), noise.floor, samples)
 
 
 def _overall(quantity: str, ratios: _Ratios, frame: pd.DataFrame, noise: Noise, same: bool) -> dict[str, object]:
-    """The geometric mean over the cells at their headline target that both reach and whose losses agree."""
+    """The geometric mean over the cells at their headline target that both reach, of those known to agree."""
     neither = (frame["note"] == _MISSED + _BOTH).to_numpy()
     measured = ~np.isnan(np.array(ratios.values, dtype=float))
     told = frame["headline"].astype(bool).to_numpy() & (frame["verdict"] != "").to_numpy() & ~neither & measured

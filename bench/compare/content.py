@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.intervals import Estimate
-from bench.analysis.parity import AGREE, DIFFER, EQUAL
+from bench.analysis.parity import AGREE, DIFFER, EQUAL, UNKNOWN
 from bench.analysis.sides import Pair, Side
 from bench.analysis.verdicts import FASTER, NOISY, SAME, SLOWER
 from bench.analysis.versus import TO_TARGET, Versus
@@ -26,6 +26,8 @@ PARITY = ["problem", "optimizer", "batch size", "schedule", "target", "final los
           "change (initial gaps)", "steps A / B [95 % interval]", "same setting", "parity"]
 PAIR = "(cell, target) pair"
 _LISTED = 40  # cells named one by one
+_WORST = (DIFFER, UNKNOWN, AGREE, EQUAL)
+_NO_SPEED = {DIFFER: "of other losses or steps", UNKNOWN: "of too few starts to know whether losses and steps agree"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def content(pair: Pair, found: Versus, parity: pd.DataFrame) -> dict[str, object
 def _headline(found: Versus) -> str:
     rows = found.overall[found.overall["quantity"] == TO_TARGET[0]]
     if rows.empty or not int(rows["cells"].iloc[0]):
-        return "No cell reaches its target on both sides with the same losses: there is no speed to tell of."
+        return ("No cell reaches its target on both sides with losses known to be the same: there is no speed to tell "
+                "of.")
     row = rows.iloc[0]
     beside = [f"{row[word]} {word}" for word in (SLOWER if row["ratio"] >= 1 else FASTER,) if row[word]]
     over = f"geometric mean over {count_words(row['cells'], 'cell')}{''.join(f'; {each}' for each in beside)}"
@@ -79,11 +82,10 @@ def _remarks(pair: Pair, found: Versus, parity: pd.DataFrame) -> list[str]:
         "Noise between processes was measured in neither run: changes below "
         f"{100 * noise.floor:.0f} % are not told."]
     counts = parity["parity"].value_counts()
-    said = ", ".join(f"{counts[word]} {word}" for word in (EQUAL, AGREE, DIFFER) if word in counts)
+    said = ", ".join(f"{counts[word]} {word}" for word in _WORST[::-1] if word in counts)
     remarks.append(f"Losses and steps to target of {count_words(len(parity), PAIR)}: {said}.")
-    if DIFFER in counts:
-        remarks.append(f"No verdict on seconds to target: {count_words(counts[DIFFER], PAIR)} of other losses or "
-                       "steps, see parity.csv.")
+    remarks += [f"No verdict on seconds to target: {count_words(counts[word], PAIR)} {why}, see parity.csv."
+                for word, why in _NO_SPEED.items() if word in counts]
     remarks += [f"Only {side} reaches the target in half of its starts: {_counted(names, PAIR)}"
                 for side, names in zip("AB", _reached_alone(parity), strict=True) if names]
     remarks += [f"Only in {side}: {_counted(names, 'cell')}"
@@ -129,7 +131,7 @@ def _parity_row(row: pd.Series) -> Row:
 
 
 def _worst_first(parity: pd.Series) -> pd.Series:
-    return parity.map({DIFFER: 0, AGREE: 1, EQUAL: 2})
+    return parity.map({word: place for place, word in enumerate(_WORST)})
 
 
 def _sort_key(value: float) -> str:
