@@ -10,13 +10,14 @@ import pandas as pd
 from scipy.stats import binomtest, norm, permutation_test, rankdata, wilcoxon
 
 from bench.analysis.answer import Answer
+from bench.analysis.intervals import fewest_pairs
 from bench.analysis.ranking import Compared, Standing
 from bench.analysis.reported import Reported, Rows, common_starts
 from bench.analysis.timing import Times
 
 Array = np.ndarray
 FEW = 13  # pairs: as scipy does, all signs are gone through up to here
-FEWEST = 6  # pairs: with fewer no two-sided test can reach 5 %
+FEWEST = fewest_pairs()  # 6: with fewer no two-sided test can reach 5 %
 POWER, LEVEL = 0.8, 0.05
 DIFFERENCE = 1.1
 COLUMNS = ["problem", "device", "target", "gap", "optimizer", "batch_size", "schedule", "pairs", "slower", "faster",
@@ -35,9 +36,9 @@ def comparison_table(reported: Reported, times: Times, answers: Sequence[Answer]
     Returns:
         columns `COLUMNS`: slower, faster, ties count starts at which the cell was slower than the winner, …; p_sign and
         p_wilcoxon are of these starts, at the median step times; p_ratio is of the ratio of medians, step times
-        resampled too; p_holm is p_ratio corrected for all pairs of cells of all problems, since which cell is the
-        winner is found on the same starts; the intervals of the ratios of a problem hold all at once;
-        starts_for_10_percent: `starts_needed` of the pair.
+        resampled too, and at least 2^(1 − pairs); p_holm is p_ratio corrected for all pairs of cells of all problems,
+        since which cell is the winner is found on the same starts; the intervals of the ratios of a problem hold all at
+        once, [0, ∞] where there are too few pairs for that; starts_for_10_percent: `starts_needed` of the pair.
     """
     rows, pairs = [], 0
     for answer in (answer for answer in answers if answer.headline and answer.winner is not None):
@@ -131,7 +132,7 @@ def starts_needed(compared: Compared, comparisons: int = 1, ratio: float = DIFFE
 
     n = pairs·s² / ((log ratio/(z_c + z₀.₈))² − t²), with s and t the spreads of the log ratio that come from starts and
     from step times, and z_c the quantile of an interval that holds with `comparisons` of them at once; at least as many
-    as such an interval of a median needs, 1 + log₂(comparisons/5 %). ∞ where the step times alone are not sure enough;
+    as such an interval of a median needs (`fewest_pairs`). ∞ where the step times alone are not sure enough;
     NaN where the starts have no finite spread, since too many miss, or are fewer than 6.
 
     Source: the sample size of a normal mean, with the bootstrap's spread for its standard error.
@@ -140,8 +141,9 @@ def starts_needed(compared: Compared, comparisons: int = 1, ratio: float = DIFFE
         return math.nan
     quantiles = norm.ppf(1 - LEVEL / (2 * comparisons)) + norm.ppf(POWER)
     room = (math.log(ratio) / quantiles) ** 2 - compared.step_spread**2
-    fewest = math.ceil(1 + math.log2(comparisons / LEVEL))
-    return math.inf if room <= 0 else float(max(math.ceil(compared.pairs * compared.starts_spread**2 / room), fewest))
+    if room <= 0:
+        return math.inf
+    return float(max(math.ceil(compared.pairs * compared.starts_spread**2 / room), fewest_pairs(comparisons)))
 
 
 def _hits(reported: Reported, times: Times, answer: Answer, cell: Standing) -> tuple[Rows, float]:

@@ -96,6 +96,18 @@ def percentile_interval(resamples: Array, comparisons: int = 1) -> tuple[float, 
     return float(ordered[math.floor(tail)]), float(ordered[len(ordered) - 1 - math.floor(tail)])
 
 
+def fewest_pairs(comparisons: int = 1) -> int:
+    """Pairs from which so many intervals of medians can hold at once, in 95 of 100 runs: 1 + log₂(comparisons/5 %).
+
+    A median is beyond all n values with probability 2^(1 − n), so that no interval within them is surer than that.
+
+    Example:
+        >>> fewest_pairs(), fewest_pairs(24)
+        (6, 10)
+    """
+    return math.ceil(1 + math.log2(comparisons / (1 - CONFIDENCE)))
+
+
 def median_interval(values: Array, *, seed: int = 0) -> Estimate:
     """Plain median with its percentile bootstrap interval, ∞ allowed.
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench.analysis.intervals import (
     Estimate,
+    fewest_pairs,
     median_resamples,
     paired_medians,
     percentile_interval,
@@ -76,8 +77,8 @@ class Compared(NamedTuple):
     """How many times as long a cell takes as another, and how sure that is.
 
     Args:
-        ratio: of medians, with its interval.
-        p: two-sided, that the ratio is 1; of this pair alone.
+        ratio: of medians, with its interval; [0, ∞] where there are too few starts for one (`fewest_pairs`).
+        p: two-sided, that the ratio is 1; of this pair alone, and no less than that all starts are on one side.
         pairs: starts that both have.
         starts_spread, step_spread: standard deviations of the log ratio that come from starts and from step times.
     """
@@ -109,10 +110,13 @@ class Ratios:
         above, below = common.T if len(common) else [each["steps"] for each in hits]
         same_program = _program(slower) == _program(faster)
         scales = None if same_program else (self._scale(slower, measure), self._scale(faster, measure))
-        found = scaled_ratio(above, below, paired=len(common) > 0, scales=scales)
+        found, starts = scaled_ratio(above, below, paired=len(common) > 0, scales=scales), min(len(above), len(below))
+        ends = 0.0, math.inf
+        if starts >= fewest_pairs(comparisons):
+            ends = percentile_interval(found.resamples, comparisons)
         with np.errstate(divide="ignore"):
-            return Compared(Estimate(found.value, *percentile_interval(found.resamples, comparisons)),
-                            two_sided_p(float(np.log(found.value)), np.log(found.resamples)), len(common),
+            p = two_sided_p(float(np.log(found.value)), np.log(found.resamples))
+            return Compared(Estimate(found.value, *ends), min(max(p, 2.0 ** (1 - starts)), 1.0), len(common),
                             spread(np.log(found.of_starts)), spread(np.log(found.of_steps)))
 
     def optimism(self, rows: pd.DataFrame, measure: str) -> float:

@@ -22,6 +22,7 @@ from bench.analysis.timing import Times
 from bench.analysis.waiting import waiting_curve
 from bench.tables import load
 from tests.bench.synthetic import Plan, write_run
+from tests.bench.tiny import cell, tables, timing
 
 
 def test_a_miss_is_a_loss_and_two_misses_are_a_tie() -> None:
@@ -93,6 +94,32 @@ def test_starts_needed_are_endless_where_step_times_alone_leave_more_than_ten_pe
 
 def _compared(pairs: int, starts_spread: float, step_spread: float = 0.0) -> Compared:
     return Compared(NOTHING, 1.0, pairs, starts_spread, step_spread)
+
+
+@pytest.mark.parametrize("starts", [6, 8])
+def test_few_starts_are_no_surer_than_their_signs_and_their_range(starts: int) -> None:
+    """Ten cells, one of them slower at every start: a p of 6e-11 was told of six starts that all went one way."""
+    luck = np.exp(np.random.default_rng(starts).normal(0, 0.01, (10, starts)))
+    luck[0] *= 0.5
+    made = tables([cell(10, f"s{place}", list(20 * steps)) for place, steps in enumerate(luck)],
+                  [timing(10, [0.1] * 5, [0.1] * 5)])
+    [answer] = answers(made, summarise(made))
+    compared = comparison_table(Reported(made), Times(made.timing), [answer])
+    assert len(compared) == 9 and (compared["slower"] == starts).all()
+    assert (compared["p_ratio"] == 2.0 ** (1 - starts)).all() and (compared["p_sign"] == compared["p_ratio"]).all()
+    assert (compared["p_holm"] == min(1, math.comb(10, 2) * 2.0 ** (1 - starts))).all()
+    # the range of n starts holds a median with 1 − 2^(1 − n): nine at once take 1 + log₂(9/0.05) = 8.5
+    assert (compared["ratio_low"] == 0).all() and np.isinf(compared["ratio_high"]).all()
+    assert len(answer.not_told_apart) == 9
+
+
+def test_as_many_starts_as_intervals_of_all_cells_take_tell_them_apart() -> None:
+    luck = np.exp(np.random.default_rng(1).normal(0, 0.01, (10, 9)))
+    luck[0] *= 0.5
+    made = tables([cell(10, f"s{place}", list(20 * steps)) for place, steps in enumerate(luck)],
+                  [timing(10, [0.1] * 5, [0.1] * 5)])
+    [answer] = answers(made, summarise(made))
+    assert answer.not_told_apart == () and 1.8 < answer.ratio.low < 2 < answer.ratio.high < 2.2
 
 
 def test_profile_is_one_at_the_best_and_counts_what_all_miss_for_none() -> None:
