@@ -29,10 +29,12 @@ class Fit:
     """A fitted hyperbola: steps = s_min · (1 + b_crit · (1/B − 1/n)), with examples per target e_min = s_min · b_crit.
 
     Args:
-        s_min: steps of an endless batch; e_min: examples of the smallest; b_crit: in examples.
+        s_min: steps of an endless batch; e_min: examples of the smallest; b_crit: in examples, where it is beyond all
+            that was tried the farthest candidate.
         residual: typical factor between fit and median, exp(root mean square of log residuals); 1 is exact.
         one_sided: too few batch sizes hit, so b_crit and e_min have no upper end and s_min no lower one.
-        resamples: b_crit of each bootstrap resample, for ratios over common starts.
+        lows, highs: what each bootstrap resample leaves for b_crit, for ratios over common starts: a number twice, from
+            the farthest candidate to ∞, from 0 to the nearest, or from 0 to ∞ where fewer than two batch sizes hit.
     """
 
     b_crit: Estimate
@@ -40,47 +42,66 @@ class Fit:
     e_min: Estimate
     residual: float
     one_sided: bool
-    resamples: Array
+    lows: Array
+    highs: Array
 
-    def steps(self, sizes: Array, examples: int) -> Array:
+    def steps(self, sizes: Array, examples: int, sampling: str = "shuffle") -> Array:
         """Steps to target of batch sizes by the fit."""
-        return self.s_min.value * (1 + self.b_crit.value * noise_share(sizes, examples))
+        return self.s_min.value * (1 + self.b_crit.value * noise_share(sizes, examples, sampling))
 
 
-NO_FIT = Fit(NOTHING, NOTHING, NOTHING, math.nan, True, np.full(RESAMPLES, np.nan))
+NO_FIT = Fit(NOTHING, NOTHING, NOTHING, math.nan, True, *np.full((2, RESAMPLES), np.nan))
 
 
-def noise_share(sizes: Array, examples: int) -> Array:
+def noise_share(sizes: Array, examples: int, sampling: str = "shuffle") -> Array:
     """Variance of a batch mean in units of one example's: 1/B − 1/n, as a batch holds no example twice; 0 for BGD.
 
+    With replacement 1/B, and 0 for all examples at once, which are not drawn.
+
     Example:
-        >>> noise_share(np.array([1.0, 10.0]), 10).tolist()
-        [0.9, 0.0]
+        >>> [noise_share(np.array([1.0, 10.0]), 10, sampling).tolist() for sampling in ("shuffle", "replacement")]
+        [[0.9, 0.0], [1.0, 0.0]]
     """
-    return np.maximum(1 / np.asarray(sizes, float) - 1 / examples, 0.0)
+    sizes = np.asarray(sizes, float)
+    return np.where(sizes < examples, 1 / sizes - _saved(examples, sampling), 0.0)
 
 
-def flat_from(b_crit: float, examples: int) -> float:
+def _saved(examples: int, sampling: str) -> float:
+    """By how much drawing no example twice lowers the variance of a batch mean, in units of one example's: 1/n."""
+    return 0.0 if sampling == "replacement" else 1 / examples
+
+
+def flat_from(b_crit: float, examples: int, sampling: str = "shuffle") -> float:
     """Batch size from which steps are at most 20 % above those of all n examples: 1 + b_crit · (1/B − 1/n) = 1.2.
 
+    With replacement 5·b_crit, at most n.
+
     Example:
-        >>> flat_from(20.0, 100)
-        50.0
+        >>> flat_from(20.0, 100), flat_from(0.0, 100)
+        (50.0, 0.0)
     """
-    return 1 / (REGIME / b_crit + 1 / examples)
+    if b_crit == 0:
+        return 0.0
+    share = REGIME / b_crit + _saved(examples, sampling)
+    return min(1 / share, float(examples)) if share else float(examples)
 
 
-def fit_hyperbola(sizes: Array, steps: Array, budgets: Array, examples: int, *, seed: int = 0) -> Fit:
+def fit_hyperbola(sizes: Array, steps: Array, budgets: Array, examples: int, *, sampling: str = "shuffle",
+                  seed: int = 0) -> Fit:
     """Fit (S/S_min − 1)(E/E_min − 1) = 1 to the median steps to target, with bootstrap intervals over starts.
 
     Least squares of log steps, every batch size counting the same. A batch size whose median is a miss enters as a
-    lower bound: it costs only where the fit is below its budget. Starts are resampled together for all batch sizes.
+    lower bound: it costs only where the fit is below its budget. Starts are resampled together for all batch sizes. An
+    interval reaches from the low quantile of what resamples leave to the high one of it: a resample in which the
+    critical batch size is beyond all candidates bounds it, and S_min or E_min, on one side; one in which fewer than two
+    batch sizes hit bounds nothing.
 
     Args:
         sizes: (sizes,) batch sizes, in examples.
         steps: (starts, sizes) steps to target, ∞ for a miss; a row is the same start at every batch size.
         budgets: (sizes,) steps a lane had.
         examples: of the problem.
+        sampling: how they are drawn, see `gdjax.minibatch`.
         seed: fits with one seed and as many starts are resampled alike.
 
     Source: McCandlish et al. 2018, arXiv 1812.06162, equation 2.11; Shallue et al. 2018, arXiv 1811.03600.
@@ -91,28 +112,29 @@ def fit_hyperbola(sizes: Array, steps: Array, budgets: Array, examples: int, *, 
     draws = np.random.default_rng([seed, len(steps)]).integers(0, len(steps), (RESAMPLES, len(steps)))
     medians = np.concatenate([_medians(steps[None]), _medians(steps[draws])])
     grid = np.geomspace(min(sizes) / _BEYOND, max(sizes) * _BEYOND, _GRID)
-    shape = np.log1p(grid[:, None] * noise_share(sizes, examples))
+    shape = np.log1p(grid[:, None] * noise_share(sizes, examples, sampling))
     # in blocks that a processor's cache holds: with 100 batch sizes a tenth of the time
     blocks = np.array_split(medians, math.ceil(medians.shape[0] * shape.size / _BLOCK))
     found = [_best(block, np.log(budgets), shape, grid) for block in blocks]
-    b_crit, s_min, rms = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    b_crit[np.isfinite(medians).sum(axis=1) < 2] = np.inf  # a resample that says nothing rules nothing out
+    at, b_crit, s_min, rms = (np.concatenate(parts) for parts in zip(*found, strict=True))
     e_min, one_sided = b_crit * s_min, hit_sizes < FEWEST
-    b_interval = _interval(b_crit, one_sided)
-    # at the ends of the grid the critical batch size is only known to be beyond
-    low = 0.0 if b_interval[0] <= grid[0] else b_interval[0]
-    high = math.inf if b_interval[1] >= grid[-1] else b_interval[1]
-    s_interval = (0.0, _interval(s_min, False)[1]) if one_sided else _interval(s_min, False)
-    return Fit(Estimate(b_crit[0], low, high), Estimate(s_min[0], *s_interval),
-               Estimate(e_min[0], *_interval(e_min, one_sided)), math.exp(rms[0]), one_sided, b_crit[1:])
+    silent = (np.isfinite(medians).sum(axis=1) < 2)[1:]
+    # at an end of the grid b_crit is only known to be beyond: steps that go as 1/B tell E_min alone, level ones S_min
+    below, above = silent | (at == 0)[1:], silent | (at == len(grid) - 1)[1:] | one_sided
+    b_lows, b_highs = np.where(below, 0.0, b_crit[1:]), np.where(above, np.inf, b_crit[1:])
+    s_lows, s_highs = np.where(above, 0.0, s_min[1:]), np.where(silent, np.inf, s_min[1:])
+    e_lows, e_highs = np.where(below, 0.0, e_min[1:]), np.where(silent | one_sided, np.inf, e_min[1:])
+    return Fit(Estimate(b_crit[0], *_interval(b_lows, b_highs)), Estimate(s_min[0], *_interval(s_lows, s_highs)),
+               Estimate(e_min[0], *_interval(e_lows, e_highs)), math.exp(rms[0]), one_sided, b_lows, b_highs)
 
 
 def scaling_table(reported: Reported, summary: pd.DataFrame) -> pd.DataFrame:
     """One row per (problem, optimizer, schedule, target): critical batch size, regimes, ratio to the constant schedule.
 
     Perfect scaling ends where examples are 20 % above E_min, B = 0.2/(1/b_crit − 1/n), at most n; steps are flat, 20 %
-    above S_min, from B = 5·b_crit on (with 1/B − 1/n for 1/B). `ratio` is the critical batch size over that of the
-    constant schedule at the same target; its interval resamples the starts of both together.
+    above S_min, from B = 5·b_crit on (with 1/B − 1/n for 1/B, unless examples are drawn with replacement). `ratio` is
+    the critical batch size over that of the constant schedule at the same target; its interval resamples the starts of
+    both together.
 
     Args:
         reported: of the run.
@@ -141,19 +163,22 @@ def fit_cells(reported: Reported, cells: pd.DataFrame) -> Fit:
     steps = reported.steps(cells)
     if (cells["steps_median"].to_numpy(float) == 0).any():
         return NO_FIT
+    first = cells.iloc[0]
     return fit_hyperbola(cells["batch_size"].to_numpy(float), np.maximum(steps, 1.0),
-                         cells["budget_steps"].to_numpy(float), int(cells["problem_examples"].iloc[0]))
+                         cells["budget_steps"].to_numpy(float), int(first["problem_examples"]),
+                         sampling=str(first["sampling"]))
+
+
+def critical_ratio(fit: Fit, other: Fit) -> Estimate:
+    """A critical batch size over another one, with an interval over resamples of the starts of both together."""
+    with np.errstate(divide="ignore"):
+        ends = _interval(fit.lows / other.highs, fit.highs / other.lows)
+    return Estimate(fit.b_crit.value / other.b_crit.value, *ends)
 
 
 def _row(cells: pd.DataFrame, fit: Fit, constant: Fit, schedule: str) -> dict[str, object]:
     first = cells.iloc[0]
-    ratio = NOTHING
-    if schedule != "constant" and not (math.isnan(fit.b_crit.value) or math.isnan(constant.b_crit.value)):
-        with np.errstate(invalid="ignore"):
-            ratios = fit.resamples / constant.resamples
-        low, high = percentile_interval(np.where(np.isnan(ratios), 1.0, ratios))
-        ratio = Estimate(fit.b_crit.value / constant.b_crit.value, 0.0 if constant.one_sided else low,
-                         math.inf if fit.one_sided else high)
+    ratio = NOTHING if schedule == "constant" else critical_ratio(fit, constant)
     timed = cells[np.isfinite(cells["seconds_solo_median"].to_numpy(float))]
     fastest = float(timed.sort_values("seconds_solo_median")["batch_size"].iloc[0]) if len(timed) else math.nan
     row: dict[str, object] = {name: first[name] for name in (*_GROUP, "gap")}
@@ -163,19 +188,21 @@ def _row(cells: pd.DataFrame, fit: Fit, constant: Fit, schedule: str) -> dict[st
             "one_sided": fit.one_sided, "residual": fit.residual, "fastest_batch": fastest}
     for name, value in (("b_crit", fit.b_crit), ("s_min", fit.s_min), ("e_min", fit.e_min), ("ratio", ratio)):
         row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-    examples = int(first["problem_examples"])
-    return row | {"perfect_until": perfect_until(fit.b_crit.value, examples),
-                  "flat_from": flat_from(fit.b_crit.value, examples)}
+    drawn = int(first["problem_examples"]), str(first["sampling"])
+    return row | {"perfect_until": perfect_until(fit.b_crit.value, *drawn),
+                  "flat_from": flat_from(fit.b_crit.value, *drawn)}
 
 
-def perfect_until(b_crit: float, examples: int) -> float:
+def perfect_until(b_crit: float, examples: int, sampling: str = "shuffle") -> float:
     """Batch size up to which examples are at most 20 % above E_min: E(B)/E_min = 1 + B·(1/b_crit − 1/n).
+
+    With replacement 1 + B/b_crit.
 
     Example:
         >>> perfect_until(100.0, 200), perfect_until(900.0, 1000)
         (40.0, 1000.0)
     """
-    rise = 1 / b_crit - 1 / examples
+    rise = 1 / b_crit - _saved(examples, sampling)
     return float(examples) if rise * examples <= REGIME else REGIME / rise
 
 
@@ -186,8 +213,8 @@ def _medians(steps: Array) -> Array:
     return np.where(np.isinf(upper), lower, (lower + upper) / 2)
 
 
-def _best(medians: Array, bounds: Array, shape: Array, grid: Array) -> tuple[Array, Array, Array]:
-    """For each resample the best critical batch size, S_min, and root mean square of the log residuals."""
+def _best(medians: Array, bounds: Array, shape: Array, grid: Array) -> tuple[Array, Array, Array, Array]:
+    """For each resample the best candidate's place, critical batch size, S_min, root mean square of log residuals."""
     found = np.isfinite(medians)
     told = np.where(found, np.log(np.where(found, medians, 1.0)), bounds)
     count = np.maximum(found.sum(axis=1), 1)[:, None]
@@ -210,7 +237,7 @@ def _best(medians: Array, bounds: Array, shape: Array, grid: Array) -> tuple[Arr
     # the level between two candidates, as far between them as the critical batch size is
     near = level[lane, inner] + shift * (level[lane, inner + 1] - level[lane, inner - 1]) / 2
     rms = np.sqrt(np.maximum(middle - 0.25 * (left - right) * shift, 0.0) / medians.shape[1])
-    return grid[inner] * np.exp(shift * pace), np.exp(near), rms
+    return at, grid[inner] * np.exp(shift * pace), np.exp(near), rms
 
 
 def _lifted(level: Array, gap: Array, hit: Array) -> Array:
@@ -228,8 +255,6 @@ def _lifted(level: Array, gap: Array, hit: Array) -> Array:
     return lifted.reshape(shape)
 
 
-def _interval(values: Array, one_sided: bool) -> tuple[float, float]:
-    """The middle 95 % of the resamples, values[1:]; one-sided from their 5 % quantile on."""
-    if one_sided:
-        return float(np.quantile(values[1:], 0.05, method="inverted_cdf")), math.inf
-    return percentile_interval(values[1:])
+def _interval(lows: Array, highs: Array) -> tuple[float, float]:
+    """The middle 95 % of what resamples leave, from lows to highs."""
+    return percentile_interval(lows)[0], percentile_interval(highs)[1]

@@ -25,7 +25,7 @@ FIXED = ["problem", "optimizer", "batch_size", "schedule", "rate", "device", "la
          "step_s_batched", "edge_of_grid"]
 EXTRA = ["target_on", "gap", "horizon", "ert_low", "ert_high", "best_loss_median",
          "final_gap_median", "final_gap_low", "final_gap_high", "held_out_loss_median", "accuracy_median",
-         "diverged_hits", "budget_steps", "budget_epochs", "problem_examples", "tuning_ert", "tuning_hits"]
+         "diverged_hits", "budget_steps", "budget_epochs", "problem_examples", "sampling", "tuning_ert", "tuning_hits"]
 COLUMNS = FIXED + EXTRA
 
 __all__ = ["COLUMNS", "ProblemFacts", "Tables", "problem_facts", "several_optimizers", "summarise"]
@@ -33,11 +33,19 @@ __all__ = ["COLUMNS", "ProblemFacts", "Tables", "problem_facts", "several_optimi
 
 @dataclass(frozen=True)
 class ProblemFacts:
-    """What the manifest says of a problem: its examples, its optimum (NaN if not known), what its targets are on."""
+    """What the manifest says of a problem.
+
+    Args:
+        examples: how many it has.
+        optimum: NaN if not known.
+        target_on: what its targets are on.
+        sampling: "shuffle", "replacement" or "stream".
+    """
 
     examples: int
     optimum: float
     target_on: str
+    sampling: str
 
     @property
     def floor(self) -> float:
@@ -60,8 +68,8 @@ def summarise(tables: Tables, *, reported: Reported | None = None, times: Times 
         columns `COLUMNS`: those of design section 6, then target_on (what the target is on), gap, horizon (share of
         the budget), ert_low, ert_high, best_loss_median, final_gap_* (final loss above the optimum),
         held_out_loss_median and accuracy_median (of the final parameters, NaN where the problem has none),
-        diverged_hits (lanes that diverged after their hit), budget_steps, budget_epochs, problem_examples,
-        tuning_ert, tuning_hits. What was not measured is NaN.
+        diverged_hits (lanes that diverged after their hit), budget_steps, budget_epochs, problem_examples, sampling
+        (how examples were drawn), tuning_ert, tuning_hits. What was not measured is NaN.
 
     Example:
         >>> from bench.tables import empty
@@ -79,14 +87,15 @@ def summarise(tables: Tables, *, reported: Reported | None = None, times: Times 
 
 
 def problem_facts(run: Mapping[str, object], name: str) -> ProblemFacts:
-    """Facts of a problem from the manifest; one example, NaN and the loss where it does not say."""
+    """Facts of a problem from the manifest; one example, NaN, the loss and "shuffle" where it does not say."""
     problems = run.get("problems")
     entry = problems.get(name) if isinstance(problems, Mapping) else None
     entry = entry if isinstance(entry, Mapping) else {}
-    examples, optimum = entry.get("examples"), entry.get("optimum")
+    examples, optimum, sampling = (entry.get(name) for name in ("examples", "optimum", "sampling"))
     return ProblemFacts(examples=max(1, int(examples)) if isinstance(examples, int | float) else 1,
                         optimum=float(optimum) if isinstance(optimum, int | float) else math.nan,
-                        target_on=str(entry.get("target_on") or LOSS))
+                        target_on=str(entry.get("target_on") or LOSS),
+                        sampling="stream" if isinstance(sampling, Mapping) else str(sampling or "shuffle"))
 
 
 def several_optimizers(tables: Tables) -> bool:
@@ -103,7 +112,7 @@ def _row(choice: Mapping[Hashable, Any], reported: Reported, times: Times, facts
             "edge_of_grid", "tuning_ert", "tuning_hits"]
     bracket = hits["steps_before"], hits["steps"], hits["steps_after"]
     row = {column: choice[column] for column in same} | _hit_columns(hits, bracket, facts)
-    row["target_on"] = facts.target_on
+    row |= {"target_on": facts.target_on, "sampling": facts.sampling}
     row |= _seconds_columns(bracket, times, (key[0], key[1], key[2], key[4]))
     return row | _lane_columns(lanes, hits, key[2], facts)
 

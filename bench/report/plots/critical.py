@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.intervals import Estimate
+from bench.analysis.scaling import noise_share
 from bench.analysis.words import estimate_words, number
 from bench.report.plots.parts import (
     Json,
@@ -51,12 +52,13 @@ def critical_plots(rows: pd.DataFrame, scaling: pd.DataFrame, looks: Looks, firs
                  "left of which twice the batch nearly halves the steps.", fits, choice, ("y",)),
             Plot(f"{identity}-critical", "Critical batch size by schedule",
                  "Bars are 95 % intervals over starts; a bar to the edge has no end there (fewer than four hit, "
-                 "or it is beyond what was tried).", values, choice, ("x",), "critical",
+                 "it is beyond what was tried, or too many starts miss).", values, choice, ("x",), "critical",
                  120 + 40 * fitted["schedule"].nunique())]
 
 
 def _fit_view(rows: pd.DataFrame, fits: pd.DataFrame, looks: Looks) -> Json:
     sizes, examples = sorted(rows["batch_size"].unique()), int(rows["problem_examples"].iloc[0])
+    sampling = str(rows["sampling"].iloc[0])
     grid = np.geomspace(min(sizes), max(sizes), _CURVE_POINTS)
     data: list[Json] = []
     for _, fit in fits.iterrows():
@@ -69,12 +71,12 @@ def _fit_view(rows: pd.DataFrame, fits: pd.DataFrame, looks: Looks) -> Json:
         points = line(name, colour, marker, cells["batch_size"].to_numpy(float), np.where(np.isfinite(median), median,
                                                                                          np.nan), hover)
         b_crit, s_min = float(fit["b_crit"]), float(fit["s_min"])
-        steps = s_min * (1 + b_crit * np.maximum(1 / grid - 1 / examples, 0))
+        steps = s_min * (1 + b_crit * noise_share(grid, examples, sampling))
         fitted = line(name, colour, marker, grid, steps, f"{name}, fit<br>%{{y:.3s}} steps<extra></extra>", dash="dash",
                       markers=False)
         data += [points | {"mode": "markers"}, fitted | {"showlegend": False}]
         if min(sizes) <= b_crit <= max(sizes):
-            at = s_min * (1 + b_crit * max(1 / b_crit - 1 / examples, 0))
+            at = s_min * (1 + b_crit * float(noise_share(np.array(b_crit), examples, sampling)))
             data.append({"type": "scatter", "mode": "markers", "x": [b_crit], "y": [at], "legendgroup": name,
                          "showlegend": False, "marker": {"symbol": "diamond-tall-open", "size": 16, "color": colour,
                                                          "line": {"width": 2}},

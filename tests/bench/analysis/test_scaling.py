@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,18 @@ import pytest
 from bench.analysis import scaling
 from bench.analysis.noise import noise_scale
 from bench.analysis.reported import Reported
-from bench.analysis.scaling import fit_hyperbola, noise_share, perfect_until, scaling_table
+from bench.analysis.scaling import (
+    critical_ratio,
+    fit_hyperbola,
+    flat_from,
+    noise_share,
+    perfect_until,
+    scaling_table,
+)
 from bench.analysis.summary import summarise
+from bench.report.plots.critical import critical_plots
 from bench.tables import load
+from tests.bench import tiny
 from tests.bench.report.folders import change, met_at_the_start
 from tests.bench.synthetic import Plan, write_run
 
@@ -67,7 +77,7 @@ def test_a_fit_does_not_depend_on_the_blocks_it_is_made_in(monkeypatch: pytest.M
     steps[:5, 1] = steps[1:, 3] = np.inf
     whole = fit_hyperbola(SIZES, steps, np.full(len(SIZES), 200.0), EXAMPLES)
     monkeypatch.setattr(scaling, "_BLOCK", scaling._GRID * len(SIZES))  # a resample at a time
-    assert np.array_equal(fit_hyperbola(SIZES, steps, np.full(len(SIZES), 200.0), EXAMPLES).resamples, whole.resamples)
+    assert np.array_equal(fit_hyperbola(SIZES, steps, np.full(len(SIZES), 200.0), EXAMPLES).highs, whole.highs)
 
 
 def test_bounds_lift_the_level_until_no_further_one_is_above_it() -> None:
@@ -92,6 +102,71 @@ def test_flat_steps_have_a_critical_batch_size_below_what_was_tried() -> None:
     fit = fit_hyperbola(SIZES, _steps(32, 0.05, b_crit=0.0), ENOUGH, EXAMPLES)
     assert fit.b_crit.low == 0
     assert fit.b_crit.high < 1
+
+
+def _beyond(sizes: np.ndarray, b_crit: float, s_min: float, starts: int = 16, seed: int = 0) -> scaling.Fit:
+    """A fit to starts that differ by their luck, the same at all sizes but for 2 %, of endless examples."""
+    luck, rest = (np.random.default_rng([seed, part]) for part in (0, 1))
+    noise = 0.2 * luck.normal(size=(starts, 1)) + 0.02 * rest.normal(size=(starts, len(sizes)))
+    steps = s_min * (1 + b_crit * noise_share(sizes, 10**9)) * np.exp(noise)
+    return fit_hyperbola(sizes, steps, np.full(len(sizes), 1e12), 10**9)
+
+
+@pytest.mark.parametrize("sizes", [(1, 4, 16, 64, 256), (1, 8, 32, 128, 1797), (8, 64, 512, 1797)])
+def test_beyond_the_candidates_an_interval_has_no_end_and_what_hangs_on_it_has_none(sizes: tuple[int, ...]) -> None:
+    """The guard compared a candidate that rounding had moved with itself: [7680, 7680] for a truth of a million."""
+    tried = np.array(sizes, float)
+    perfect = _beyond(tried, 1e7, 1.0)
+    assert perfect.b_crit.low <= 1e7 and math.isinf(perfect.b_crit.high)
+    assert perfect.s_min.low == 0 and perfect.s_min.high >= 1.0
+    assert perfect.e_min.value == pytest.approx(1e7, rel=0.2)
+    assert perfect.e_min.low > 0 and math.isfinite(perfect.e_min.high)
+    level = _beyond(tried, 1e-3, 100.0)
+    assert level.b_crit.low == 0 and level.b_crit.high >= 1e-3
+    assert level.s_min.low <= 100.0 <= level.s_min.high
+    assert level.e_min.low == 0 and level.e_min.high >= 0.1
+
+
+def test_a_ratio_to_a_critical_batch_size_that_is_beyond_has_no_end() -> None:
+    """Truths of 10, 10,000 and 1/10,000: the first was told as 1 [1, 1.57]."""
+    tried = np.array([1.0, 4, 16, 64, 256])
+    far, near, inside = (_beyond(tried, b_crit, 1.0, seed=seed) for seed, b_crit in enumerate((1e6, 1e5, 1e2)))
+    both, above, below = critical_ratio(far, near), critical_ratio(far, inside), critical_ratio(inside, far)
+    assert both.low <= 10 and math.isinf(both.high)
+    assert 1 < above.low <= 1e4 and math.isinf(above.high)
+    assert below.low == 0 and 1e-4 <= below.high < 1
+    assert math.isnan(critical_ratio(far, scaling.NO_FIT).low)
+
+
+def test_resamples_in_which_nothing_hits_leave_an_interval_without_ends() -> None:
+    """Half of the starts miss at every size, so half of the resamples say nothing, of neither end."""
+    steps = _steps(32, 0.1)
+    steps[:16] = np.inf
+    fit = fit_hyperbola(SIZES, steps, np.full(len(SIZES), 1e4), EXAMPLES)
+    assert not fit.one_sided
+    for estimate in (fit.b_crit, fit.s_min, fit.e_min, critical_ratio(fit, fit)):
+        assert estimate[1:] == (0, math.inf) and 0 < estimate.value < math.inf
+
+
+@pytest.mark.parametrize("b_crit", [20.0, 50.0, 200.0])
+def test_examples_drawn_with_replacement_have_noise_of_one_over_b_up_to_all_of_them(b_crit: float) -> None:
+    examples, shares = 100, {4: 1 / 4, 8: 1 / 8, 16: 1 / 16, 64: 1 / 64, 100: 0.0}  # all at once are not drawn
+    cells = [tiny.cell(size, "constant", [10 * (1 + b_crit * share)] * 8) for size, share in shares.items()]
+    facts = {"examples": examples, "optimum": 1.0, "sampling": "replacement"}
+    made = replace(tiny.tables(cells), run=tiny.RUN | {"problems": {"p": facts}})
+    summary = summarise(made)
+    found = scaling_table(Reported(made), summary)
+    row = found.iloc[0]
+    assert row["b_crit"] == pytest.approx(b_crit, rel=5e-3) and row["residual"] == pytest.approx(1, abs=5e-3)
+    assert row["perfect_until"] == pytest.approx(b_crit / 5, rel=5e-3)
+    assert row["flat_from"] == pytest.approx(min(5 * b_crit, examples), rel=5e-3)
+    [fit, _] = critical_plots(summary, found, {"constant": ("#000000", "o")}, tiny.TARGET, "p")
+    points, line, *_ = fit.views["0"]["data"]
+    assert line["y"][[0, -1]] == pytest.approx(points["y"][[0, -1]], rel=5e-3)
+
+
+def test_steps_that_are_level_are_flat_from_the_first_example_on() -> None:
+    assert flat_from(0.0, 100) == 0 and flat_from(math.inf, 100) == flat_from(math.inf, 100, "replacement") == 100
 
 
 def test_the_table_has_a_row_per_schedule_and_target_and_a_ratio_to_the_constant_one(
