@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -90,13 +90,26 @@ class Group:
                              target_on=gdjax.goals.LOSS if solo else self.settings.target_on)
 
 
+class Work(NamedTuple):
+    """What runs computed: lane-marks scored, lane-steps that their slots computed, and those that lanes needed."""
+
+    scored: int = 0
+    lane_steps_run: int = 0
+    lane_steps_needed: int = 0
+
+    def and_of(self, runs: gdjax.Runs) -> Work:
+        """The sum of this and of one more call."""
+        return Work(self.scored + int(np.isfinite(runs.curve).sum()), self.lane_steps_run + runs.lane_steps_run,
+                    self.lane_steps_needed + runs.lane_steps_needed)
+
+
 @dataclass(frozen=True)
 class Result:
-    """Tables of a finished group, and what its clock needs to know."""
+    """Tables of a finished group, and what its clock needs to know; its range test is not in the work."""
 
     tables: dict[str, pd.DataFrame]
     run_s: float
-    scored: int
+    work: Work
     mark_ratio: float
     widened: int
 
@@ -161,7 +174,7 @@ def measure(group: Group) -> Result:
                               "horizon", "tuning_ert", "tuning_hits", "edge_of_grid"]],
         },
         run_s=run_s,
-        scored=tuned.scored + int(np.isfinite(reported.curve).sum()),
+        work=tuned.work.and_of(reported),
         mark_ratio=float(np.median(reported.marks[1:] / reported.marks[:-1])) if len(reported.marks) > 1 else math.nan,
         widened=tuned.widened,
     )
@@ -181,13 +194,13 @@ def _centre(group: Group, program: gdjax.Program, key: jax.Array) -> float:
 
 @dataclass(frozen=True)
 class _Tuned:
-    """What tuning tried, in which tables, and chose; how often it widened the grid, and lane-marks scored."""
+    """What tuning tried, in which tables, and chose; how often it widened the grid, and what it computed."""
 
     grid: dict[str, list[gdjax.Setting]]
     tables: dict[str, pd.DataFrame]
     chosen: pd.DataFrame
     widened: int
-    scored: int
+    work: Work
 
 
 def _tune(group: Group, program: gdjax.Program, settings: dict[str, list[gdjax.Setting]],
@@ -198,13 +211,14 @@ def _tune(group: Group, program: gdjax.Program, settings: dict[str, list[gdjax.S
     """
     tried: dict[str, list[gdjax.Setting]] = {name: [] for name in settings}
     parts: list[dict[str, pd.DataFrame]] = []
-    widened = scored = lanes = 0
+    widened = lanes = 0
+    work = Work()
     while True:
         named = _named(settings)
         runs = _run(group, program, named, group.suite.tuning_starts, key)
         part = _tables(group, runs, named, "tuning", targets)
         parts.append({name: table.assign(lane=table.lane + lanes) for name, table in part.items()})
-        scored += int(np.isfinite(runs.curve).sum())
+        work = work.and_of(runs)
         lanes += len(part["lanes"])
         for name, each in settings.items():
             tried[name] += each
@@ -212,7 +226,7 @@ def _tune(group: Group, program: gdjax.Program, settings: dict[str, list[gdjax.S
         chosen = choose(tables["lanes"], tables["hits"], group.settings.target_on)
         settings = wider(group.suite, tried, chosen) if widened < group.suite.widenings else {}
         if not settings:
-            return _Tuned(tried, tables, chosen, widened, scored)
+            return _Tuned(tried, tables, chosen, widened, work)
         widened += 1
 
 

@@ -34,7 +34,8 @@ COLUMNS: dict[str, dict[str, str]] = {
                "width": "int64", "quantity": "str", "repeat": "int64", "warmup": "bool", "voided": "bool",
                "order": "int64", "steps": "int64", "seconds": "float64", "process": "int64"},
     "memory": {"problem": "str", "optimizer": "str", "batch_size": "int64", "device": "str", "width": "int64",
-               "fresh": "bool", "before_bytes": "int64", "peak_bytes": "int64", "device_peak_bytes": "Int64"},
+               "fresh": "bool", "before_bytes": "int64", "peak_bytes": "int64", "device_peak_bytes": "Int64",
+               "lane_steps_run": "Int64", "lane_steps_needed": "Int64"},
     "noise_scale": {"problem": "str", "optimizer": "str", "batch_size": "int64", "schedule": "str",
                     "horizon": "float64", "rate": "float64", "device": "str", "start": "int64", "step": "int64",
                     "loss": "float64", "signal": "float64", "noise": "float64", "b_simple": "float64", "method": "str",
@@ -48,7 +49,9 @@ COLUMNS: dict[str, dict[str, str]] = {
                "y": "float64", "low": "float64", "high": "float64"},
 }
 # columns that older parts lack, and what they hold there
-LATER: dict[str, dict[str, float]] = {"timing": {"process": 0}, "curves": {"score": math.nan}}
+LATER: dict[str, dict[str, float | None]] = {
+    "timing": {"process": 0}, "curves": {"score": math.nan},
+    "memory": {"lane_steps_run": None, "lane_steps_needed": None}}
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from bench.size import timing_s, too_long
 from bench.speaker import MESSAGE_LIMIT, Speaker, Stopped
 from bench.step_times import step_times
 from bench.suite import Suite, suite_from
+from bench.tables import COLUMNS
 from bench.watch import ran_out_of_memory
 
 COMPILE_WEIGHT_S = 3.0  # guess of a group's compile time, for the progress bar only
@@ -178,9 +179,11 @@ class Worker(Speaker):
                 result, width = done
                 memory = {**group.key, "device": group.device, "width": width, "fresh": self.fresh,
                           "before_bytes": meter.before_bytes, "peak_bytes": meter.peak_bytes(),
-                          "device_peak_bytes": device_peak_bytes(jax.local_devices()[0].memory_stats())}
-                table = pd.DataFrame([memory]).astype({"device_peak_bytes": "Int64"})
-                self.results[name] = (result.run_s, result.scored)
+                          "device_peak_bytes": device_peak_bytes(jax.local_devices()[0].memory_stats()),
+                          "lane_steps_run": result.work.lane_steps_run,
+                          "lane_steps_needed": result.work.lane_steps_needed}
+                table = pd.DataFrame([memory]).astype(COLUMNS["memory"])
+                self.results[name] = (result.run_s, result.work.scored)
                 self._forget_times(timing_group(group.problem.name, self.shards.get(name)))
                 self.keep(name, {**result.tables, "memory": table}, mark_ratio={name: result.mark_ratio},
                           widened={name: result.widened}, note=_narrowed(width, self.suite.width),

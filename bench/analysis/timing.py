@@ -16,7 +16,7 @@ COLUMNS = [*PROGRAM, "width", "trace_s", "compile_s", "first_run_s", "transfer_s
            "step_s_solo", "step_s_solo_low", "step_s_solo_high",
            "step_s_batched", "step_s_batched_low", "step_s_batched_high", "repeats", "voided", "scoring_share"]
 _NOTHING = np.empty(0)
-MEMORY = ["fresh", "peak_bytes", "device_peak_bytes"]
+OF_GROUP = ["fresh", "peak_bytes", "device_peak_bytes", "lane_steps_run", "lane_steps_needed"]
 
 
 class Times:
@@ -92,12 +92,13 @@ def timing_table(tables: Tables, times: Times | None = None) -> pd.DataFrame:
         times: of the same tables, where the caller has them.
 
     Returns:
-        columns `COLUMNS`, seconds, then `MEMORY`: of the group's run, bytes; NaN where something was not measured.
+        columns `COLUMNS`, seconds, then `OF_GROUP`: of the group's run, bytes of memory, and lane-steps (counts) that
+        slots of the full-width program computed and that its lanes needed; NaN where something was not measured.
     """
     times = Times(tables.timing) if times is None else times
     found = pd.DataFrame([times.row(key) for key in times.programs()], columns=COLUMNS)
-    return found.merge(tables.memory[[*PROGRAM, *MEMORY]], how="left", on=PROGRAM) if len(found) else found.assign(
-        **dict.fromkeys(MEMORY, math.nan))
+    return found.merge(tables.memory[[*PROGRAM, *OF_GROUP]], how="left", on=PROGRAM) if len(found) else found.assign(
+        **dict.fromkeys(OF_GROUP, math.nan))
 
 
 def seed_of(key: Program, program: str) -> int:

@@ -213,7 +213,15 @@ def _timing_row(row: pd.Series, several: bool) -> Row:
     return [name, str(row["batch_size"]), str(row["device"]),
             *(seconds_number(float(row[name])) for name in ("trace_s", "compile_s", "first_run_s", "transfer_s")),
             seconds_words(solo), seconds_words(batched), str(row["width"]), str(row["repeats"]), str(row["voided"]),
-            "–" if math.isnan(share) else f"{share:.1%}", _memory(row)]
+            "–" if math.isnan(share) else f"{share:.1%}", _lane_steps(row), _memory(row)]
+
+
+def _lane_steps(row: pd.Series) -> str:
+    """Lane-steps that slots computed over those that lanes needed; older runs did not keep them."""
+    run, needed = row["lane_steps_run"], row["lane_steps_needed"]
+    if pd.isna(run) or pd.isna(needed) or needed == 0:
+        return "–"
+    return f"{run / needed:.2f} ({number(float(run))} / {number(float(needed))})"
 
 
 def _memory(row: pd.Series) -> str:

@@ -52,6 +52,17 @@ def test_every_cell_is_finished_and_every_lane_is_there(finished: Path) -> None:
     assert set(tables.lanes.status) <= {"diverged", "converged", "target", "stalled", "budget"}
 
 
+def test_lane_steps_of_a_group_are_kept_with_its_memory(finished: Path) -> None:
+    tables = bench.load(finished)
+    group = ["problem", "optimizer", "batch_size"]
+    kept = tables.memory.set_index(group)
+    needed = tables.lanes.groupby(group).steps.sum()  # of tuning and report
+    assert kept.lane_steps_needed.sort_index().tolist() == needed.sort_index().tolist()
+    assert (kept.lane_steps_run >= kept.lane_steps_needed).all() and (kept.lane_steps_run % 16 == 0).all()
+    told = pd.read_csv(finished / "timing.csv").set_index(group)
+    assert told.lane_steps_run.sort_index().tolist() == kept.lane_steps_run.sort_index().tolist()
+
+
 def test_tuning_and_reported_starts_differ(finished: Path) -> None:
     hits = bench.load(finished).hits
     steps = hits[(hits.problem == "square") & (hits.steps > 0)].groupby("split").steps.agg(set)

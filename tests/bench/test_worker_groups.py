@@ -9,7 +9,7 @@ import pytest
 
 from bench import store, worker
 from bench.executors import run_suite
-from bench.experiment import Group, Result
+from bench.experiment import Group, Result, Work
 from bench.suite import Suite, suite_from
 
 SUITE = {"name": "groups", "problems": ["line-fit"], "batch_sizes": [5, 10], "schedules": ["constant", "linear"],
@@ -45,7 +45,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[int, int]]]:
         return []
 
     monkeypatch.setattr(worker, "step_times", step_times)
-    monkeypatch.setattr(worker, "measure", lambda group: Result({}, 1.0, 1, 1.1, 0))
+    monkeypatch.setattr(worker, "measure", lambda group: Result({}, 1.0, Work(1), 1.1, 0))
     monkeypatch.setattr(worker.Worker, "_measure_gradients", lambda *_: None)
     monkeypatch.setattr(store, "check_tables", lambda *_: None)
     return sessions
@@ -69,7 +69,7 @@ def _fails_at_10(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(group: Group) -> Result:
         if group.batch_size == 10:
             raise MemoryError("RESOURCE_EXHAUSTED: out of memory")
-        return Result({}, 1.0, 1, 1.1, 0)
+        return Result({}, 1.0, Work(1), 1.1, 0)
 
     monkeypatch.setattr(worker, "measure", measure)
 

@@ -165,7 +165,7 @@ def test_figures_keep_the_soonest_cell_and_the_ends(monkeypatch: pytest.MonkeyPa
     assert sorted(limits.pictured(rows)["batch_size"]) == [1, 2, 16]
 
 
-def test_peak_memory_is_told_and_bounds_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_and_lane_steps_are_told_and_bounds_are_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fresh process's peak is one; of later groups it is an upper bound; of a GPU the device's own counts."""
     monkeypatch.setattr(limits, "PICTURED", 0)  # no figure is looked at
     folder = write_run(tmp_path, Plan(batch_sizes=(8, 32, 128), schedules=("linear",), starts=4, tuning_starts=2))
@@ -187,6 +187,8 @@ def test_peak_memory_is_told_and_bounds_are_marked(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize(("scales", "course"), [
     ((50.0, 80.0), "grows from 4.5 [4, 5] to 65 [50, 80] examples along the run"),
+        if fresh:  # older runs did not keep them
+            memory = memory.assign(lane_steps_run=500_000, lane_steps_needed=400_000)
     ((5.0, 80.0), "goes from 4.5 [4, 5] to 42.5 [5, 80] examples (no change seen: the intervals overlap)"),
     ((math.inf, 80.0), "grows from 4.5 [4, 5] to ∞ [80, ∞] examples along the run"),
     ((5.0, math.nan), "goes from 4.5 [4, 5] to 5 [5, 5] examples (no change seen: the intervals overlap)")])
@@ -195,6 +197,8 @@ def test_the_noise_scale_is_drawn_and_told(tmp_path: Path, scales: tuple[float, 
     plan = Plan(batch_sizes=(1, 8, 32, 1797), schedules=("constant",), starts=4, tuning_starts=2)
     folder = write_run(tmp_path, plan)
     part = folder / "parts" / "digits-softmax.gradients"
+    assert [row.split("|")[-3].strip() for row in rows] == ["1.25 (500,000 / 400,000)", "–", "–"]
+    assert pd.read_csv(tmp_path / "timing.csv")["lane_steps_run"].tolist()[0] == 500_000
     part.mkdir()
     pd.DataFrame({"problem": "digits-softmax", "optimizer": "sgd", "batch_size": 32, "schedule": "constant",
                   "horizon": 1.0, "rate": 0.3, "device": "cpu", "start": [0, 1, 0, 1], "step": [0, 0, 900, 900],
