@@ -10,11 +10,15 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.intervals import wilson
+from bench.analysis.reported import Reported
+from bench.tables import CELL
 
 Array = np.ndarray
 RESAMPLES = 1000
 START = 0.5  # steps: a logarithmic axis has no zero, what holds at the start is shown at half a step
+UNITS = ("steps", "examples", "seconds_solo")  # seconds: of one training
 COLUMNS = ["time", "share", "low", "high"]
+TABLE = [*CELL, "starts", "targets", *UNITS, "share", "share_low", "share_high"]
 
 
 def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
@@ -48,6 +52,29 @@ def ecdf(times: Array, *, points: int = 24) -> pd.DataFrame:
     none, every = wilson(0, len(times)), wilson(len(times), len(times))
     return pd.DataFrame({"time": grid, "share": share, "low": np.where(alike, share * every.low, low),
                          "high": np.where(alike, share + (1 - share) * none.high, high)})
+
+
+def ecdf_table(reported: Reported, summary: pd.DataFrame) -> pd.DataFrame:
+    """The ECDF of each cell, at most 24 times each; none of a cell that never hit.
+
+    Args:
+        reported: of the run.
+        summary: the rows of `summarise` whose cells are wanted.
+
+    Returns:
+        columns `TABLE`: the cell, its starts and targets (counts); the time in steps, in examples and in seconds of one
+        training (NaN where no step was timed); the share of starts × targets reached by then with its 95 % band.
+    """
+    found = []
+    for key, rows in summary.groupby(CELL, sort=True):
+        steps = reported.steps(rows)
+        curve = ecdf(steps)
+        times = {unit: curve["time"] * unit_scale(rows.iloc[0], unit) for unit in UNITS}
+        found.append(pd.DataFrame({**dict(zip(CELL, key, strict=True)), "starts": len(steps), "targets": len(rows),
+                                   **times, "share": curve["share"], "share_low": curve["low"],
+                                   "share_high": curve["high"]}))
+    found = [rows for rows in found if len(rows)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=TABLE)
 
 
 def shown_start(steps: Array) -> float:

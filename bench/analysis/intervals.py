@@ -47,6 +47,18 @@ def wilson(hits: int, lanes: int) -> Estimate:
     return Estimate(hits / lanes, float(interval.low), float(interval.high))
 
 
+def wilson_band(share: Array, lanes: int | Array) -> tuple[Array, Array]:
+    """Lower and upper ends of the Wilson score interval of shares of so many lanes, as arrays.
+
+    Example:
+        >>> [float(end.round(4)) for end in wilson_band(np.array(0.5), 32)]
+        [0.3363, 0.6637]
+    """
+    middle = (share + _Z**2 / (2 * lanes)) / (1 + _Z**2 / lanes)
+    reach = _Z / (1 + _Z**2 / lanes) * np.sqrt(share * (1 - share) / lanes + _Z**2 / (4 * lanes**2))
+    return np.maximum(middle - reach, 0.0), np.minimum(middle + reach, 1.0)
+
+
 def censored_median(values: Array) -> float:
     """Median of hit times with misses as ∞: ∞ exactly when fewer than half hit.
 

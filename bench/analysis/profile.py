@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,9 @@ from bench.analysis.reported import Reported
 Array = np.ndarray
 RESAMPLES = 300
 FARTHEST = 4.0  # Dahl et al. 2023: beyond four times the best it no longer matters
-COLUMNS = ["solver", "factor", "share", "low", "high", "tasks"]
+SOLVERS = ("schedule", "batch_size")
+UNITS = ("seconds_solo", "examples")
+COLUMNS = ["solver", "factor", "share", "share_low", "share_high", "tasks"]
 ALL = "all"  # the batch size of all examples
 
 
@@ -62,6 +64,23 @@ def profile_tasks(reported: Reported, summary: pd.DataFrame) -> list[Task]:
     return [Task(rows, _median_steps(reported.steps(rows))) for _, rows in groups]
 
 
+def profile_tables(reported: Reported, summary: pd.DataFrame) -> pd.DataFrame:
+    """All performance profiles of a run: of schedules and of batch sizes, in seconds of one training and in examples.
+
+    Args:
+        reported: of the run.
+        summary: `summarise` of the run, rows without a lane left out.
+
+    Returns:
+        solvers ("schedule" or "batch_size"), unit ("seconds_solo" or "examples"), then what `profile_table` returns.
+    """
+    tasks = profile_tasks(reported, summary)
+    found = [profile_table(tasks, by, unit=unit).assign(solvers=by, unit=unit) for by in SOLVERS for unit in UNITS]
+    found = [rows for rows in found if len(rows)]
+    columns = ["solvers", "unit", *COLUMNS]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
 def profile_table(tasks: Sequence[Task], by: str, *, unit: str = "seconds_solo", points: int = 25) -> pd.DataFrame:
     """Performance profiles of the schedules (each at its best batch size) or batch sizes (each with its best schedule).
 
@@ -78,13 +97,13 @@ def profile_table(tasks: Sequence[Task], by: str, *, unit: str = "seconds_solo",
         points: factors from 1 to 4.
 
     Returns:
-        solver, factor, share, low, high, tasks (that the solver was run on); no row where nothing was measured in the
-        unit.
+        solver, factor, share, share_low, share_high, tasks (that the solver was run on); no row where nothing was
+        measured in the unit.
     """
     costs = [_best(cost) for cost in (_costs(task, by, unit) for task in tasks) if not cost.isna().any(axis=None)]
     if not costs:
         return pd.DataFrame(columns=COLUMNS)
-    solvers = sorted({str(solver) for cost in costs for solver in cost}, key=_in_order)
+    solvers = in_order(str(solver) for cost in costs for solver in cost)
     factors = np.geomspace(1.0, FARTHEST, points)
     every = np.stack([cost.reindex(columns=solvers).to_numpy(float) for cost in costs], axis=1)
     shares = profile(every, factors)  # (1 + resamples, solvers, factors)
@@ -95,6 +114,16 @@ def profile_table(tasks: Sequence[Task], by: str, *, unit: str = "seconds_solo",
             values = shares[:, place, at]
             rows.append((solver, factor, values[0], *percentile_interval(values[1:]), run))
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def in_order(solvers: Iterable[str]) -> list[str]:
+    """Solvers, each once: batch sizes by their number, that of all examples last; schedules by their name.
+
+    Example:
+        >>> in_order(["all", "32", "8", "32"])
+        ['8', '32', 'all']
+    """
+    return sorted(set(solvers), key=lambda name: (int(name), "") if name.isdecimal() else (sys.maxsize, name))
 
 
 def _median_steps(steps: Array) -> Array:
@@ -123,8 +152,3 @@ def _best(costs: pd.DataFrame) -> pd.DataFrame:
 def _solvers(rows: pd.DataFrame, by: str) -> pd.Series:
     names = rows[by].astype(str)
     return names.where(rows["batch_size"] < rows["problem_examples"], ALL) if by == "batch_size" else names
-
-
-def _in_order(solver: str) -> tuple[int, str]:
-    """Batch sizes by their number, that of all examples last; schedules by their name."""
-    return (int(solver), "") if solver.isdecimal() else (sys.maxsize, solver)

@@ -53,6 +53,16 @@ def rank(rows: pd.DataFrame, measure: str = "seconds_solo") -> pd.DataFrame:
     return rows.sort_values(by, ascending=[True, False, True, True, True, True], na_position="last", kind="stable")
 
 
+def best_cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """The best schedule of each batch size at the hardest target, smallest batch first.
+
+    Args:
+        rows: the summary of one problem, optimizer and device; of one target or of several.
+    """
+    hardest = rows[rows["target"] == rows["target"].min()]
+    return rank(hardest, measure_of(hardest)).drop_duplicates("batch_size").sort_values("batch_size")
+
+
 def reached(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows whose cell hit its target in at least half of its starts."""
     return rows[rows["success_rate"].to_numpy(float) >= HALF]

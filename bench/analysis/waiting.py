@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from bench.analysis.answer import headline_target
+from bench.analysis.ecdf import UNITS, unit_scale
+from bench.analysis.intervals import wilson_band
+from bench.analysis.ranking import best_cells
 from bench.analysis.reported import Reported, key_of
+from bench.tables import CELL
 
 COLUMNS = ["step", "waiting", "low", "high", "diverged"]
-_Z = 1.959964  # of a 95 % interval
+TABLE = [*CELL, "target", "starts", *UNITS, "waiting", "waiting_low", "waiting_high", "diverged"]
 
 
 def waiting_curve(hits: np.ndarray, ends: np.ndarray, diverged: np.ndarray) -> pd.DataFrame:
@@ -40,10 +45,34 @@ def waiting_curve(hits: np.ndarray, ends: np.ndarray, diverged: np.ndarray) -> p
     events = np.unique(np.concatenate([[0.0], hits, lost, [float(ends.max())]]))
     events = events[np.isfinite(events)]
     waiting = 1 - (hits <= events[:, None]).mean(axis=1)
-    middle = (waiting + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
-    reach = _Z / (1 + _Z**2 / count) * np.sqrt(waiting * (1 - waiting) / count + _Z**2 / (4 * count**2))
-    return pd.DataFrame({"step": events, "waiting": waiting, "low": np.maximum(middle - reach, 0.0),
-                         "high": np.minimum(middle + reach, 1.0), "diverged": (lost <= events[:, None]).mean(axis=1)})
+    low, high = wilson_band(waiting, count)
+    return pd.DataFrame({"step": events, "waiting": waiting, "low": low, "high": high,
+                         "diverged": (lost <= events[:, None]).mean(axis=1)})
+
+
+def waiting_table(reported: Reported, summary: pd.DataFrame) -> pd.DataFrame:
+    """The waiting curve of the best schedule of each batch size, at the headline target of each problem.
+
+    Args:
+        reported: of the run.
+        summary: the rows of `summarise` among which the best are.
+
+    Returns:
+        columns `TABLE`: the cell, its target and starts (a count); the time in steps, in examples and in seconds of one
+        training (NaN where no step was timed); the share of starts not yet there with its 95 % interval, and the share
+        that diverged before a hit.
+    """
+    found = []
+    for _, rows in summary.groupby(["problem", "optimizer", "device"], sort=True):
+        for _, row in best_cells(rows[rows["target"] == headline_target(rows)]).iterrows():
+            curve = waiting_of(reported, row)
+            times = {unit: curve["step"] * unit_scale(row, unit) for unit in UNITS}
+            found.append(pd.DataFrame({**dict(zip(CELL, key_of(row), strict=True)), "target": row["target"],
+                                       "starts": row["lanes"], **times, "waiting": curve["waiting"],
+                                       "waiting_low": curve["low"], "waiting_high": curve["high"],
+                                       "diverged": curve["diverged"]}))
+    found = [rows for rows in found if len(rows)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=TABLE)
 
 
 def waiting_of(reported: Reported, row: pd.Series) -> pd.DataFrame:

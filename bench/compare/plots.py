@@ -77,7 +77,7 @@ def _plot(cells: pd.DataFrame, quantities: tuple[str, ...], identity: str, title
             "has no end. Cells that miss the target on either side are not drawn; the table has them.")
     return Plot(identity, title, note, views,
                 (Selector("problem", [str(name) for name in problems]),
-                 Selector("of", [LABELS[quantity] for quantity in quantities])), ("x", "y"), picture)
+                 Selector("of", [LABELS[quantity] for quantity in quantities])), ("x", "y"), picture, "compare.csv")
 
 
 def _view(rows: pd.DataFrame, styles: Looks) -> Json:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
@@ -21,11 +20,14 @@ from bench.report.style import (
     MARKERS,
     grid,
     heading,
+    legend_below,
     linear_ticks,
     log_axis,
     new_figure,
     panel_title,
     plain,
+    room_below,
+    shades,
     suits_log,
     tick_places,
 )
@@ -94,7 +96,7 @@ def curves_figure(by_batch: Sequence[Line], by_schedule: Sequence[Line], name: s
         looks: colour and marker of each schedule.
         goal: a target; the curves are of what it is on.
     """
-    below = 0.75 + 0.2 * (1 + -(-max(len(by_batch), len(by_schedule)) // 3))
+    below = room_below(max(len(by_batch), len(by_schedule)))
     figure, panels = new_figure((4.9, 3.2), 1, 2, left=0.9, right=0.2, bottom=below, top=0.65)
     left, right = panels[0]
     base = 0.0 if math.isnan(optimum) else optimum
@@ -103,10 +105,9 @@ def curves_figure(by_batch: Sequence[Line], by_schedule: Sequence[Line], name: s
     logarithmic, places = curve_axis([curve for each in lines for _, curve in each], [loss for loss, _ in levels],
                                      optimum)
     examples = int(by_batch[0][0]["problem_examples"])
-    colours = colormaps["viridis"](np.linspace(0.0, 0.88, max(2, len(by_batch))))
-    for place, (row, curve) in enumerate(lines[0]):
+    for place, ((row, curve), shade) in enumerate(zip(lines[0], shades(len(by_batch)), strict=True)):
         label = f"{batch_label(int(row['batch_size']), examples)}: {schedule_label(str(row['schedule']))}"
-        _curve(left, curve, tuple(colours[place]), MARKERS[place % len(MARKERS)], plain(label, 30))
+        _curve(left, curve, shade, MARKERS[place % len(MARKERS)], plain(label, 30))
     for row, curve in lines[1]:
         colour, marker = looks[str(row["schedule"])]
         _curve(right, curve, colour, marker, plain(schedule_label(str(row["schedule"])), 22))
@@ -140,5 +141,4 @@ def _finish(axes: Axes, title: str, *, logarithmic: bool) -> None:
         axes.yaxis.set_major_formatter(linear_ticks())
     grid(axes)
     axes.set_xlabel("epochs (passes over the data)")
-    axes.legend(title=title, fontsize=8, title_fontsize=8, frameon=False, loc="upper center", ncols=3,
-                bbox_to_anchor=(0.5, -0.14), columnspacing=1.2)
+    legend_below(axes, title)

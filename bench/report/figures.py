@@ -1,4 +1,4 @@
-"""All figures of a report: for each (problem, optimizer, device) the figures of its headline target."""
+"""All figures of a report: for each (problem, optimizer, device) those of its headline target, then those across."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from bench.analysis.goals import Goal
 from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
 from bench.analysis.reported import Reported
+from bench.analysis.shares import Shares, of_group, tuned_at
 from bench.analysis.summary import problem_facts, several_optimizers
 from bench.report.critical import critical_figure
 from bench.report.critical_across import critical_across_figure
 from bench.report.curves import curves_figure
+from bench.report.divergence import divergence_figure
+from bench.report.ecdf import ecdf_figure
 from bench.report.grids import loss_figure, outcome_figure
 from bench.report.noise_scale import noise_scale_figure
+from bench.report.profile import case_words, profile_figure
 from bench.report.scaling import met_words, seconds_figure, steps_figure
 from bench.report.style import looks, save, title_of
 from bench.tables import Tables
@@ -48,13 +52,13 @@ class Picture:
 
 
 def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, scaling: pd.DataFrame,
-                  noise: Mapping[Key, NoiseAlong], folder: Path) -> list[Picture]:
+                  noise: Mapping[Key, NoiseAlong], shares: Shares, folder: Path) -> list[Picture]:
     """Draw and write every figure of a run; problems without a reported lane have none.
 
     Args:
         tables, reported: of the run.
         summary: the rows of `summarise(tables)` that are to be drawn.
-        scaling, noise: `scaling_table` and `noise_along` of the run.
+        scaling, noise, shares: `scaling_table`, `noise_along` and `Shares` of the run.
         folder: where the PNG (150 dpi) and SVG files go; made if it is not there.
     """
     pictures = []
@@ -67,19 +71,20 @@ def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
         stem = f"{place + 1:02d}-{slug(name)}-{slug(str(device))}"
         facts = problem_facts(tables.run, str(problem))
         drawn = _figures(rows, name, styles, reported, facts.floor)
-        fits = scaling[(scaling["problem"] == problem) & (scaling["optimizer"] == optimizer)
-                       & (scaling["device"] == device) & scaling["schedule"].isin(rows["schedule"])]
-        critical = critical_figure(fits, name, styles)
+        group = str(problem), str(optimizer), str(device)
+        drawn |= _share_figures(rows, name, styles, shares, group)
+        fits = of_group(scaling, group)
+        critical = critical_figure(fits[fits["schedule"].isin(rows["schedule"])], name, styles)
         if critical is not None:
             drawn["critical"] = ("Critical batch size by schedule, with 95 % intervals.", critical)
-        along = noise.get((str(problem), str(optimizer), str(device)))
+        along = noise.get(group)
         if along is not None:
             drawn["noise"] = ("Gradient noise scale along a run, and the fitted critical batch size; a band to the "
                               "edge has no end there.", noise_scale_figure(along, name, facts.optimum))
         for kind, (caption, figure) in drawn.items():
             png, svg = save(figure, folder / f"{stem}-{kind}")
             said = f"{optimizer}: {caption}" if several else caption
-            pictures.append(Picture(str(problem), str(optimizer), str(device), kind, said, png, svg))
+            pictures.append(Picture(*group, kind, said, png, svg))
     kept = scaling["schedule"].isin(measured["schedule"]) & scaling["problem"].isin(measured["problem"])
     across = critical_across_figure(scaling[kept], styles)
     if across is not None:
@@ -88,6 +93,11 @@ def write_figures(tables: Tables, reported: Reported, summary: pd.DataFrame, sca
         caption = (f"Critical batch size by schedule beside {beside}the batch size that is soonest in seconds, at the "
                    "hardest target with the most fits.")
         pictures.append(Picture(ACROSS, "", "", "critical", caption, png, svg))
+    if len(measured) and len(shares.profile):
+        png, svg = save(profile_figure(shares.profile, several=several), folder / "00-across-profile")
+        caption = (f"Share of the {case_words(several)} cases that a line was run and timed on, done within a factor "
+                   "of the best median time; band: 95 % over starts, not over problems. Numbers: profile.csv.")
+        pictures.append(Picture(ACROSS, "", "", "profile", caption, png, svg))
     return pictures
 
 
@@ -119,6 +129,22 @@ def _figures(rows: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]
     caption = ("Seconds to each target against batch size, of one training alone and of one lane of a batched sweep."
                + met_words(rows, "bottom"))
     return {"seconds": (caption, seconds)} | figures
+
+
+def _share_figures(rows: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]], shares: Shares,
+                   group: Key) -> dict[str, tuple[str, Figure]]:
+    figures = {}
+    reached = ecdf_figure(rows, of_group(shares.ecdf, group), name, styles)
+    if reached is not None:
+        figures["ecdf"] = ("Share of starts × targets reached by a time, every start counting once for each target; a "
+                           "line ends at its last hit. Band: 95 %, over starts."
+                           f"{met_words(rows, 'left end')} Numbers: ecdf.csv.", reached)
+    tuned = tuned_at(of_group(shares.rates, group), rows, headline_target(rows))
+    if len(tuned):
+        figures["divergence"] = ("Share of the tuned lanes that diverged, by rate, batch size and schedule, at all "
+                                 "horizons together. Numbers: rates.csv.",
+                                 divergence_figure(tuned, int(rows["problem_examples"].iloc[0]), name))
+    return figures
 
 
 def _curves(rows: pd.DataFrame, shown: pd.DataFrame, name: str, styles: Mapping[str, tuple[str, str]],

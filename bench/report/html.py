@@ -1,4 +1,4 @@
-"""The HTML report: one page that needs nothing else, not even JavaScript, to be read."""
+"""The HTML report: one page that needs nothing else; without JavaScript it has pictures, or says where numbers are."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HEADER = ["problem", "optimizer", "target", "batch size", "schedule", "rate", "
 
 def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mapping[Key, Sequence[Plot]],
               across: Sequence[Plot], clock: Sequence[Plot], pictures: Sequence[Picture], folder: Path,
-              frames: Mapping[str, pd.DataFrame]) -> str:
+              frames: Mapping[str, pd.DataFrame], beside: Sequence[str]) -> str:
     """The report as one HTML page: text and tables, plotly.js and the figures' data, static figures for <noscript>.
 
     Args:
@@ -34,9 +34,11 @@ def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mappi
         pictures: what `write_figures` wrote into folder/figures.
         folder: the run folder, for the pictures and the links to its tables.
         frames: tables to download as CSV, by file name.
+        beside: names of further tables in the folder, whose numbers the figures hold.
     """
     shown: dict[Key, list[Mapping[str, str]]] = {}
-    wanted = {plot.picture for each in plots.values() for plot in each}
+    drawn = [*(plot for each in plots.values() for plot in each), *across, *clock]
+    wanted = {plot.picture for plot in drawn}
     for picture in (picture for picture in pictures if picture.kind in wanted):
         shown.setdefault(picture.group, []).append(
             {"kind": picture.kind, "caption": picture.caption, "src": embedded(folder / "figures" / picture.svg)})
@@ -44,8 +46,8 @@ def html_page(content: Mapping[str, object], summary: pd.DataFrame, plots: Mappi
             "summary": [_summary_row(row) for _, row in summary.head(limits.CELLS).iterrows()],
             "downloads": [(name, csv_link(frame) if len(frame) <= limits.EMBEDDED else name)
                           for name, frame in frames.items()],
-            "tables": sorted(path.name for path in folder.glob("*.parquet"))}
-    return render("report.html.j2", said, [*(plot for each in plots.values() for plot in each), *across, *clock])
+            "tables": [*beside, *sorted(path.name for path in folder.glob("*.parquet"))]}
+    return render("report.html.j2", said, drawn)
 
 
 def _summary_row(row: pd.Series) -> list[tuple[str, str]]:

@@ -38,7 +38,8 @@ def pictured_words(summary: pd.DataFrame) -> str:
     if groups and (widest["batch_size"] > SIZES or widest["schedule"] > SCHEDULES):
         said.append(f"A figure shows at most {SIZES} batch sizes, evenly spread, and the {SCHEDULES} soonest "
                     "schedules.")
-    return " ".join([*said, "All cells are in summary.csv."]) if said else ""
+    files = "All cells are in summary.csv; ecdf.csv and waiting.csv hold what figures show."
+    return " ".join([*said, files]) if said else ""
 
 
 def pictured(summary: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A page that needs nothing else, not even JavaScript, to be read: its assets, its figures' data, its pictures."""
+"""A page that needs nothing else to be read: its assets, its figures' data, its pictures for want of JavaScript."""
 
 from __future__ import annotations
 

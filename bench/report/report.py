@@ -13,7 +13,8 @@ from bench.analysis.comparisons import comparison_table
 from bench.analysis.noise_along import noise_along, with_noise_scale
 from bench.analysis.reported import Reported
 from bench.analysis.scaling import scaling_table
-from bench.analysis.summary import summarise
+from bench.analysis.shares import Shares
+from bench.analysis.summary import several_optimizers, summarise
 from bench.analysis.timing import Times, timing_table
 from bench.report.content import content
 from bench.report.figures import write_figures
@@ -63,16 +64,18 @@ def write_report(folder: Path) -> list[str]:
     noise = noise_along(tables.noise_scale, scaling)
     scaling = with_noise_scale(scaling, noise)
     compared = comparison_table(reported, times, found)
-    frames = {"summary.csv": summary, "scaling.csv": scaling, "comparisons.csv": compared, "timing.csv": timing}
-    for name, frame in frames.items():
-        write_whole(folder / name, frame.to_csv(index=False).encode())
     shown = pictured(summary)
-    pictures = write_figures(tables, reported, shown, scaling, noise, folder / "figures")
+    shares = Shares.of(tables, reported, summary, shown)
+    frames = {"summary.csv": summary, "scaling.csv": scaling, "comparisons.csv": compared, "timing.csv": timing}
+    for name, frame in [*frames.items(), *shares.frames.items()]:
+        write_whole(folder / name, frame.to_csv(index=False).encode())
+    pictures = write_figures(tables, reported, shown, scaling, noise, shares, folder / "figures")
     said = content(tables, summary, timing, scaling, noise, compared, found)
     write_whole(folder / "report.md", markdown(said, pictures).encode())
-    plots = problem_plots(tables, reported, shown, scaling, noise)
-    across = across_plots(reported, summary, schedule_looks(summary))
+    plots = problem_plots(tables, reported, shown, scaling, noise, shares)
+    across = across_plots(shares.profile, schedule_looks(summary), several=several_optimizers(tables))
     clock = clock_plots(timing[timing["problem"].isin(shown["problem"])])
-    page = html_page(said, summary, plots, across, clock, pictures, folder, frames)
+    page = html_page(said, summary, plots, across, clock, pictures, folder, frames,
+                     list(shares.frames))
     write_whole(folder / "report.html", page.encode())
     return cast(list[str], said["opening"])

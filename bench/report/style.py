@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -155,6 +156,22 @@ def grid(axes: Axes) -> None:
     axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def room_below(lines: int) -> float:
+    """Inches below a panel for the title of its axis and the legend of so many lines."""
+    return 0.75 + 0.2 * (1 + -(-lines // 3))
+
+
+def legend_below(axes: Axes, title: str) -> None:
+    """The legend of a panel 3.2 inches high, below the title of its x axis."""
+    axes.legend(title=title, fontsize=8, title_fontsize=8, frameon=False, loc="upper center", ncols=3,
+                bbox_to_anchor=(0.5, -0.14), columnspacing=1.2)
+
+
+def shades(count: int) -> list[tuple[float, ...]]:
+    """Colours of so many batch sizes, dark to light; those of schedules have no order."""
+    return [tuple(colour) for colour in colormaps["viridis"](np.linspace(0.0, 0.88, max(2, count)))][:count]
 
 
 def _shortened(svg: bytes) -> bytes:

@@ -21,7 +21,7 @@ def picture_plot(picture: Picture, identity: str) -> Plot:
     data += [_ends(each) for each in panel.lines if each.endless.any()]
     view: Json = {"data": data, "layout": layout(*axes)}
     return Plot(identity, picture.title, note_of(panel), {"": view}, scales=[name for name, log in kinds if log],
-                picture=identity, height=400)
+                picture=identity, table="points.parquet", height=400)
 
 
 def _trace(drawn: Line, picture: Picture) -> Json:

@@ -10,8 +10,8 @@ import pandas as pd
 from bench.analysis.answer import headline_target
 from bench.analysis.noise_along import Key, NoiseAlong
 from bench.analysis.ranking import measure_of, rank
-from bench.analysis.rates import rate_table
 from bench.analysis.reported import Reported
+from bench.analysis.shares import Shares, of_group, tuned_at
 from bench.analysis.summary import problem_facts, several_optimizers
 from bench.report.plots.across import across_plots
 from bench.report.plots.critical import critical_plots
@@ -27,37 +27,36 @@ __all__ = ["Json", "Plot", "Selector", "across_plots", "json_ready", "problem_pl
 
 
 def problem_plots(tables: Tables, reported: Reported, summary: pd.DataFrame, scaling: pd.DataFrame,
-                  noise: Mapping[Key, NoiseAlong]) -> dict[Key, list[Plot]]:
+                  noise: Mapping[Key, NoiseAlong], shares: Shares) -> dict[Key, list[Plot]]:
     """The figures of every (problem, optimizer, device) that has a reported lane.
 
     Args:
         tables, reported: of the run.
         summary: the rows of `summarise(tables)` that are to be drawn.
-        scaling, noise: `scaling_table` and `noise_along` of the run.
+        scaling, noise, shares: `scaling_table`, `noise_along` and `Shares` of the run.
     """
-    rates, styles, several = rate_table(tables), schedule_looks(summary), several_optimizers(tables)
+    styles, several = schedule_looks(summary), several_optimizers(tables)
     found: dict[Key, list[Plot]] = {}
     groups = summary[summary["lanes"] > 0].groupby(["problem", "optimizer", "device"], sort=True)
     for place, ((problem, optimizer, device), rows) in enumerate(groups):
         target, identity = headline_target(rows), f"plot-{place + 1}"
         shown = rows[rows["target"] == target]
         goals, facts = target_goals(rows, target), problem_facts(tables.run, str(problem))
-        tuned = rates[(rates["problem"] == problem) & (rates["optimizer"] == optimizer) & (rates["device"] == device)
-                      & (rates["target"] == target) & rates["schedule"].isin(rows["schedule"])
-                      & rates["batch_size"].isin(rows["batch_size"])]
+        group = str(problem), str(optimizer), str(device)
+        tuned = tuned_at(of_group(shares.rates, group), rows, target)
         mine = [target_plot(rows, target, styles, identity),
                 curve_plot(shown, reported, styles, facts.floor, goals, identity),
-                heat_plot(shown, identity), outcome_plot(shown, identity), waiting_plot(shown, reported, identity)]
+                heat_plot(shown, identity), outcome_plot(shown, identity),
+                waiting_plot(shown, of_group(shares.waiting, group), identity)]
         if len(tuned):
             mine.append(rate_plot(tuned, styles, int(rows["problem_examples"].iloc[0]),
                                   int(rank(shown, measure_of(shown))["batch_size"].iloc[0]), identity))
-        fits = scaling[(scaling["problem"] == problem) & (scaling["optimizer"] == optimizer)
-                       & (scaling["device"] == device) & scaling["schedule"].isin(rows["schedule"])]
-        group = str(problem), str(optimizer), str(device)
+        fits = of_group(scaling, group)
+        fits = fits[fits["schedule"].isin(rows["schedule"])]
         along = noise.get(group)
         measured = [] if along is None else [noise_scale_plot(along, facts.optimum, identity)]
         mine[2:2] = [*critical_plots(rows, fits, styles, target, identity), *measured]
-        mine.append(ecdf_plot(rows, reported, styles, identity))
+        mine.append(ecdf_plot(rows, of_group(shares.ecdf, group), styles, identity))
         found[group] = [replace(plot, title=f"{plot.title} ({optimizer})") for plot in mine] if several else mine
     return found
 

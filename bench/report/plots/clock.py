@@ -49,7 +49,7 @@ def _step_plot(timing: pd.DataFrame) -> Plot:
                                                             unit_axis(f"seconds per step: {label}", seconds=True))}
     return Plot("plot-clock-step", "Seconds per step against batch size",
                 "Median and 95 % interval; scoring is off the clock.", views,
-                (Selector("of", [label for _, label in _KINDS]),), ("x", "y"))
+                (Selector("of", [label for _, label in _KINDS]),), ("x", "y"), table="timing.csv")
 
 
 def _startup_plot(timing: pd.DataFrame) -> Plot:
@@ -66,7 +66,7 @@ def _startup_plot(timing: pd.DataFrame) -> Plot:
         views[str(place)] = {"data": data, "layout": layout(axis("batch size (examples per step)", kind="category"), y,
                                                             barmode="stack")}
     return Plot("plot-clock-startup", "Trace, compile, first run", "Of the one-lane program, each paid once.", views,
-                (Selector("problem", names),), (), height=400)
+                (Selector("problem", names),), (), table="timing.csv", height=400)
 
 
 def _scoring_plot(timing: pd.DataFrame) -> Plot:
@@ -82,4 +82,5 @@ def _scoring_plot(timing: pd.DataFrame) -> Plot:
         data.append(line(text(name), colour, marker, rows["batch_size"].to_numpy(float), share, hover, dash=dash))
     y: Json = {"title": {"text": "scoring (% of run time)"}, "type": "linear", "rangemode": "tozero"}
     return Plot("plot-clock-scoring", "Share of the run spent on scoring", "Scoring the loss on all data at the marks.",
-                {"": {"data": data, "layout": layout(unit_axis("batch size (examples per step)"), y)}}, (), ("x",))
+                {"": {"data": data, "layout": layout(unit_axis("batch size (examples per step)"), y)}}, (), ("x",),
+                table="timing.csv")

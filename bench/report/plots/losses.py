@@ -11,10 +11,10 @@ import pandas as pd
 
 from bench.analysis.curves import curve_quantiles, outcome_shares
 from bench.analysis.goals import Goal
+from bench.analysis.intervals import Estimate
 from bench.analysis.ranking import measure_of, rank
-from bench.analysis.rates import best_horizons
 from bench.analysis.reported import Reported
-from bench.analysis.words import batch_label, number, schedule_label, seconds_number
+from bench.analysis.words import batch_label, estimate_words, number, schedule_label, seconds_number
 from bench.report.curves import Drawn, curve_axis, drawn_curve
 from bench.report.grids import final_words
 from bench.report.plots.parts import (
@@ -77,7 +77,7 @@ def curve_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, optimum: fl
                                                      for size in sizes]]
     return Plot(f"{identity}-curves", f"{goal.noun.capitalize()} curves",
                 "Line: median of the starts, band: 10–90 % of them. Dotted: targets.",
-                views, (Selector("show", options),), ("x", "y"), "curves")
+                views, (Selector("show", options),), ("x", "y"), "curves", "curves.parquet")
 
 
 def heat_plot(rows: pd.DataFrame, identity: str) -> Plot:
@@ -91,7 +91,7 @@ def heat_plot(rows: pd.DataFrame, identity: str) -> Plot:
     height = 190 + 44 * rows["schedule"].nunique()
     return Plot(f"{identity}-heat", "Schedule × batch size",
                 "Light is better. Grey: more than half of the starts missed or diverged; – was not measured.", views,
-                (Selector("show", [label for _, label in kinds]),), (), "loss", height)
+                (Selector("show", [label for _, label in kinds]),), (), "loss", "summary.csv", height)
 
 
 def outcome_plot(rows: pd.DataFrame, identity: str) -> Plot:
@@ -111,7 +111,8 @@ def outcome_plot(rows: pd.DataFrame, identity: str) -> Plot:
         views[str(place)] = {"data": data, "layout": view}
     return Plot(f"{identity}-outcomes", "How the starts ended",
                 "Reported starts of the setting that tuning chose for this target.", views,
-                (Selector("schedule", [schedule_label(name) for name in schedules]),), (), "outcomes", 400)
+                (Selector("schedule", [schedule_label(name) for name in schedules]),), (), "outcomes", "summary.csv",
+                400)
 
 
 def rate_plot(rates: pd.DataFrame, looks: Looks, examples: int, first: int, identity: str) -> Plot:
@@ -124,26 +125,26 @@ def rate_plot(rates: pd.DataFrame, looks: Looks, examples: int, first: int, iden
     sizes = sorted(rates["batch_size"].unique(), key=lambda size: (size != first, size))
     schedules = [name for name in looks if name in set(rates["schedule"])]
     kinds = (("ert_steps", "expected steps to target (ERT)"), ("final_loss_median", "median final loss"),
-             ("diverged", "starts that diverged (%)"))
+             ("diverged_share", "lanes that diverged, at all horizons (%)"))
     views: dict[str, Json] = {}
-    found = {measure: best_horizons(rates, measure) for measure, _ in kinds}
     for place, size in enumerate(sizes):
+        mine = rates[rates["batch_size"] == size]
         for at, (measure, label) in enumerate(kinds):
-            best = found[measure][found[measure]["batch_size"] == size]
-            data = [trace for name in schedules if (cell := best[best["schedule"] == name]).size
-                    for trace in _rate_lines(cell, measure, name, looks)]
+            data = [_rate_line(cell, measure, name, looks) for name in schedules
+                    if (cell := mine[mine["schedule"] == name]).size]
             y = unit_axis(label)
-            if measure == "diverged":
+            if measure == "diverged_share":
                 y = axis(label, kind="linear") | {"range": [-3, 103]}
-            elif not suits_log(found[measure][measure].to_numpy(float), above_optimum=measure == "ert_steps"):
+            elif not suits_log(rates[measure].to_numpy(float), above_optimum=measure == "ert_steps"):
                 y = axis(label, kind="linear")
             view = layout(unit_axis("rate (learning rate at the start, per step)"), y)
             views[f"{place}-{at}"] = {"data": data, "layout": view}
     options = [batch_label(int(size), examples) for size in sizes]
     return Plot(f"{identity}-rates", "Rate sensitivity",
-                "Tuning starts; each rate with the horizon that did best for it. "
-                "A rate that never hit has no point in ERT.", views,
-                (Selector("batch size", options), Selector("show", [label for _, label in kinds])), ("x", "y"))
+                "Tuning starts. ERT and final loss are those of the horizon that did best at the rate; a rate that "
+                "never hit has no point in ERT. Diverged: of all lanes at the rate, whatever their horizon.", views,
+                (Selector("batch size", options), Selector("show", [label for _, label in kinds])), ("x", "y"),
+                "divergence", "rates.csv")
 
 
 def _curve(curve: Drawn, name: str, colour: str, marker: str, dash: str) -> Json:
@@ -217,12 +218,19 @@ def _heat_hover(row: Mapping[Hashable, Any] | None, label: str, word: str) -> st
             f"rate {number(float(row['rate']))}")
 
 
-def _rate_lines(cell: pd.DataFrame, measure: str, schedule: str, looks: Looks) -> list[Json]:
-    name, x = label_of(schedule), cell["rate"].to_numpy(float)
-    values = cell[measure].to_numpy(float)
-    if measure == "diverged":
-        values = 100 * values / cell["starts"].to_numpy(float)
-    hover = [f"{name}, rate {number(rate)}<br>{number(value)}: {hits} of {starts} starts hit, {lost} diverged; "
-             f"horizon {number(horizon)}" for rate, value, hits, starts, lost, horizon in zip(
-                 x, values, cell["hits"], cell["starts"], cell["diverged"], cell["horizon"], strict=True)]
-    return [line(name, *looks[schedule], x, np.where(np.isfinite(values), values, np.nan), hover)]
+def _rate_line(cell: pd.DataFrame, measure: str, schedule: str, looks: Looks) -> Json:
+    name, rows = label_of(schedule), cell.to_dict("records")
+    values = cell[measure].to_numpy(float) * (100 if measure == "diverged_share" else 1)
+    hover = [f"{name}, rate {number(row['rate'])}<br>{_rate_words(row, measure)}" for row in rows]
+    return line(name, *looks[schedule], cell["rate"].to_numpy(float), np.where(np.isfinite(values), values, np.nan),
+                hover)
+
+
+def _rate_words(row: Mapping[Hashable, Any], measure: str) -> str:
+    if measure == "diverged_share":
+        share = Estimate(*(100 * row[f"diverged_{part}"] for part in ("share", "low", "high")))
+        return f"{row['diverged']} of {row['lanes']} lanes diverged: {estimate_words(share)} %"
+    if measure == "ert_steps":
+        return (f"{number(row[measure])} steps: {row['hits']} of {row['starts']} starts hit; "
+                f"horizon {number(row['ert_horizon'])}")
+    return f"{number(row[measure])}; horizon {number(row['final_loss_horizon'])}"

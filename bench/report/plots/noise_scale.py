@@ -37,7 +37,7 @@ def noise_scale_plot(along: NoiseAlong, optimum: float, identity: str) -> Plot:
                 "tr(Σ)/|G|²: the batch size at which the noise of a gradient is as large as the gradient. Line: median "
                 "over starts; dashes: the critical batch size fitted to the steps to target. Bands and bars are 95 % "
                 "intervals; a band to the edge has no end there.", views,
-                (Selector("against", ["steps", f"loss{above}"]),), ("x", "y"), "noise")
+                (Selector("against", ["steps", f"loss{above}"]),), ("x", "y"), "noise", "noise_scale.parquet")
 
 
 def _lines(along: NoiseAlong, x: np.ndarray, *, folds: bool) -> list[Json]:

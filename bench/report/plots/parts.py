@@ -42,6 +42,7 @@ class Plot:
         views: by the numbers of the chosen options, "0-2"; "" where there is nothing to choose.
         scales: axes that get a log/linear switch: "x", "y".
         picture: which static picture stands in for it without JavaScript.
+        table: the file beside the page that holds its numbers.
     """
 
     identity: str
@@ -51,6 +52,7 @@ class Plot:
     selectors: Sequence[Selector] = ()
     scales: Sequence[str] = ()
     picture: str = ""
+    table: str = ""
     height: int = 440
 
 

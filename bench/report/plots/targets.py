@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.ecdf import ecdf, unit_scale
+from bench.analysis.ecdf import unit_scale
 from bench.analysis.goals import Goal
 from bench.analysis.intervals import Estimate
-from bench.analysis.ranking import measure_of, rank
-from bench.analysis.reported import Reported
+from bench.analysis.ranking import best_cells
 from bench.analysis.words import batch_label, estimate_words, number, schedule_label, seconds_words
 from bench.report.plots.parts import (
     FAINT,
@@ -70,27 +69,33 @@ def target_plot(rows: pd.DataFrame, headline: float, looks: Looks, identity: str
                 "Median over starts, bars are 95 % intervals. Open markers in the strip: more than half of the starts "
                 f"missed; a bar into it has no upper end.{met_words(rows, 'bottom')}", views,
                 (Selector("target", [words for _, words in goals]), Selector("time in", [name for _, name in units])),
-                ("y",), "seconds" if len(units) > 2 else "steps")
+                ("y",), "seconds" if len(units) > 2 else "steps", "summary.csv")
 
 
-def ecdf_plot(rows: pd.DataFrame, reported: Reported, looks: Looks, identity: str) -> Plot:
-    """Share of (start, target) pairs reached by a time: the best schedule of each batch size, and each schedule."""
+def ecdf_plot(rows: pd.DataFrame, curves: pd.DataFrame, looks: Looks, identity: str) -> Plot:
+    """Share of (start, target) pairs reached by a time: the best schedule of each batch size, and each schedule.
+
+    Args:
+        rows: the summary of one problem, optimizer and device.
+        curves: `ecdf_table` of these rows.
+        looks: colour and marker of each schedule.
+        identity: of the figure.
+    """
     units = [unit for unit in units_of(rows) if unit[0] != "seconds_batched"]
-    sizes, schedules = sorted(rows["batch_size"].unique()), [name for name in looks if name in set(rows["schedule"])]
-    curves = {(int(str(size)), str(schedule)): (cell.iloc[0], ecdf(reported.steps(cell)))
-              for (size, schedule), cell in rows.groupby(["batch_size", "schedule"], sort=True)}
-    hardest = rows[rows["target"] == rows["target"].min()]
-    order = rank(hardest, measure_of(hardest))
-    lead = order.drop_duplicates("batch_size").sort_values("batch_size")
-    best = [(int(row["batch_size"]), str(row["schedule"])) for _, row in lead.iterrows()]
-    choices = [best, *[[(size, schedule) for size in sizes if (size, schedule) in curves] for schedule in schedules]]
-    views = {f"{place}-{at}": _ecdf_view([curves[cell] for cell in cells], unit, label, sizes, named=place == 0)
-             for place, cells in enumerate(choices) for at, (unit, label) in enumerate(units)}
+    sizes, examples = sorted(rows["batch_size"].unique()), int(rows["problem_examples"].iloc[0])
+    schedules = [name for name in looks if name in set(rows["schedule"])]
+    named = {(row["batch_size"], row["schedule"]): f"{batch_label(int(row['batch_size']), examples)}: "
+             f"{label_of(str(row['schedule']))}" for _, row in best_cells(rows).iterrows()}
+    sized = [{(size, schedule): f"batch {batch_label(size, examples)}" for size in sizes} for schedule in schedules]
+    views = {f"{place}-{at}": _ecdf_view(curves, names, unit, label, sizes)
+             for place, names in enumerate([named, *sized]) for at, (unit, label) in enumerate(units)}
     options = ["best of each batch size", *[schedule_label(name) for name in schedules]]
     return Plot(f"{identity}-ecdf", "Share of starts and targets reached (ECDF)",
-                "Every start counts once for each target; higher and further left is better. Band: 95 %, over starts."
+                "Every start counts once for each target; higher and further left is better. A line ends at "
+                "its last hit. Band: 95 %, over starts."
                 + met_words(rows, "left end"), views,
-                (Selector("schedule", options), Selector("time in", [name for _, name in units])), ("x",))
+                (Selector("schedule", options), Selector("time in", [name for _, name in units])), ("x",), "ecdf",
+                "ecdf.csv")
 
 
 def _target_view(rows: pd.DataFrame, unit: str, label: str, looks: Looks) -> Json:
@@ -149,21 +154,19 @@ def _target_hover(row: Mapping[Hashable, Any], value: Estimate, unit: str) -> st
             f"{row['hits']} of {row['lanes']} starts hit; rate {number(float(row['rate']))}")
 
 
-def _ecdf_view(curves: list[tuple[pd.Series, pd.DataFrame]], unit: str, label: str, sizes: list[int], *,
-               named: bool) -> Json:
+def _ecdf_view(curves: pd.DataFrame, names: Mapping[tuple[int, str], str], unit: str, label: str,
+               sizes: Sequence[int]) -> Json:
     styles, data = dashed_looks(sizes), []
-    for row, curve in curves:
-        scale, size = unit_scale(row, unit), int(row["batch_size"])
-        if curve.empty or math.isnan(scale):
+    for (size, schedule), name in names.items():
+        curve = curves[(curves["batch_size"] == size) & (curves["schedule"] == schedule)]
+        if curve[unit].isna().all():  # never hit, or not timed
             continue
-        batch = batch_label(size, int(row["problem_examples"]))
-        name = f"{batch}: {label_of(str(row['schedule']))}" if named else f"batch {batch}"
         colour, marker, dash = styles[size]
-        x = curve["time"].to_numpy(float) * scale
         suffix = "s" if unit.startswith("seconds") else f" {unit}"
         hover = f"{name}<br>%{{y:.0f}} % by %{{x:.3s}}{suffix}<extra></extra>"
-        share, low, high = (100 * curve[part].to_numpy(float) for part in ("share", "low", "high"))
-        trace = line(name, colour, marker, x, share, hover, dash=dash, markers=len(curve) == 1, shape="hv")
+        share, low, high = (100 * curve[part].to_numpy(float) for part in ("share", "share_low", "share_high"))
+        trace = line(name, colour, marker, curve[unit].to_numpy(float), share, hover, dash=dash,
+                     markers=len(curve) == 1, shape="hv")
         data.append(banded(trace, low, high))
     y: Json = {"title": {"text": "reached (% of starts × targets)"}, "range": [0, 101], "type": "linear"}
     return {"data": data, "layout": layout(unit_axis(label, seconds=unit.startswith("seconds")), y)}

@@ -163,6 +163,6 @@ def test_tables_of_a_run(tmp_path: Path) -> None:
     assert (compared["p_holm"].dropna() >= compared["p_ratio"].dropna()).all()
     shares = profile_table(profile_tasks(reported, summary), "schedule")
     assert set(shares["solver"]) == {"constant", "linear"}
-    assert ((shares["low"] <= shares["share"]) & (shares["share"] <= shares["high"])).mean() > 0.8
+    assert ((shares["share_low"] <= shares["share"]) & (shares["share"] <= shares["share_high"])).mean() > 0.8
     at_best = shares[shares["factor"] == 1].set_index("solver")["share"]
     assert at_best.sum() >= 1 - (summary.groupby("target")["success_rate"].max() < 0.5).mean() - 1e-9

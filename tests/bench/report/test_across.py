@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.analysis.profile import profile_tables
 from bench.analysis.reported import Reported
-from bench.analysis.summary import summarise
+from bench.analysis.summary import several_optimizers, summarise
 from bench.report.plots import across_plots, schedule_looks
 from bench.report.plots.parts import Json, dashed_looks
 from bench.report.style import looks
@@ -25,7 +26,8 @@ def _views(folder: Path) -> dict[str, Json]:
     tables = load(folder)
     reported = Reported(tables)
     summary = summarise(tables, reported=reported)
-    (plot,) = across_plots(reported, summary, schedule_looks(summary))
+    several = several_optimizers(tables)
+    (plot,) = across_plots(profile_tables(reported, summary), schedule_looks(summary), several=several)
     return dict(plot.views)
 
 

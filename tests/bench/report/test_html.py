@@ -84,7 +84,8 @@ def test_axes_name_their_units(page: str) -> None:
 
 def test_static_figures_stand_in_without_javascript(page: str) -> None:
     images = re.findall(r'<noscript><img src="data:image/svg\+xml,([^"]*)"', page)
-    assert len(images) == 2 * 4  # time to target, loss curves, heat map, outcomes
+    # time to target, loss curves, heat map, outcomes, ECDF, divergence; the profile of all
+    assert len(images) == 2 * 6 + 1
     for image in images:
         assert ElementTree.fromstring(unquote(image)).tag.endswith("svg")
 

@@ -58,12 +58,12 @@ def test_without_javascript_a_figure_shows_the_picture_of_its_optimizer_alone(fo
             assert optimizer == name
             assert f"digits-softmax%20({name}):" in source or f"digits-softmax ({name}):" in source
         shown += len(said)
-    assert shown == 2 * 5  # time to target, loss curves, critical batch size, heat map, outcomes
+    assert shown == 2 * 7  # time to target, loss curves, critical batch size, heat map, outcomes, ECDF, divergence
 
 
 def test_every_static_figure_and_its_caption_name_their_optimizer(folder: Path) -> None:
     pictures = re.findall(r"!\[(\w+): .*?\]\(figures/(.*?)\.png\)", (folder / "report.md").read_text(encoding="utf-8"))
-    assert len(pictures) == 2 * 6
+    assert len(pictures) == 2 * 8
     for optimizer, stem in pictures:
         assert f"digits-softmax ({optimizer}): " in (folder / "figures" / f"{stem}.svg").read_text(encoding="utf-8")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_row_29_names_are_escaped_everywhere(hostile: Path) -> None:
 def test_figures_named_in_the_report_exist_and_are_pictures(hostile: Path) -> None:
     text = (hostile / "report.md").read_text()
     names = [part.split(")")[0] for part in text.split("](figures/")[1:]]
-    assert len(names) == 2 * (5 + 4)  # PNG and SVG; no seconds without step times
+    assert len(names) == 2 * (7 + 6 + 1)  # PNG and SVG; no seconds without step times; one across problems
     for name in names:
         content = (hostile / "figures" / name).read_bytes()
         assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
@@ -72,6 +73,18 @@ def test_summary_has_a_row_per_cell_and_target(hostile: Path) -> None:
     assert len(summary) == 6 * len(GAPS)
     assert list(summary.columns[:len(FIXED)]) == FIXED
     assert summary.loc[summary["problem"] == "plain_name", "seconds_solo_median"].isna().all()
+
+
+def test_every_figure_names_the_table_that_holds_its_numbers(hostile: Path) -> None:
+    page = (hostile / "report.html").read_text(encoding="utf-8")
+    figures = page.split("<figure id=")[1:]
+    named = [re.findall(r'Numbers: <a href="([^"]*)">', figure.split("</figure>")[0]) for figure in figures]
+    assert {len(each) for each in named} == {1}
+    named_csv = {each[0] for each in named if each[0].endswith(".csv")}
+    assert named_csv == {"summary.csv", "timing.csv", "ecdf.csv", "waiting.csv", "rates.csv", "profile.csv"}
+    for name in named_csv:
+        assert len(pd.read_csv(hostile / name)) > 0
+        assert f'<a href="{name}">' in page.split("Download:")[1] or f'download="{name}"' in page
 
 
 def test_no_temporary_file_is_left(hostile: Path) -> None:
@@ -153,7 +166,7 @@ def test_row_29_a_large_run_is_cut_and_says_so(tmp_path: Path, monkeypatch: pyte
     assert 'href="summary.csv"' in page and 'href="data:text/csv' in page  # timing.csv has 6 rows
     assert len(pd.read_csv(tmp_path / "summary.csv")) == 12 * len(GAPS)
     assert len(pd.read_csv(tmp_path / "timing.csv")) == 6
-    assert {path.name.split("-")[1] for path in (tmp_path / "figures").iterdir()} == {"first"}
+    assert {path.name.split("-")[1] for path in (tmp_path / "figures").iterdir()} == {"first", "across"}
 
 
 def test_figures_keep_the_soonest_cell_and_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +187,8 @@ def test_memory_and_lane_steps_are_told_and_bounds_are_marked(tmp_path: Path, mo
         memory = pd.DataFrame([{"problem": "digits-softmax", "optimizer": "sgd", "batch_size": size, "device": "cpu",
                                 "width": 128, "fresh": fresh, "before_bytes": 1, "peak_bytes": 812_000_000 + size,
                                 "device_peak_bytes": device}]).astype({"device_peak_bytes": "Int64"})
+        if fresh:  # older runs did not keep them
+            memory = memory.assign(lane_steps_run=500_000, lane_steps_needed=400_000)
         memory.to_parquet(part / "memory.parquet")
         seal(part)
     write_report(folder)
@@ -182,13 +197,13 @@ def test_memory_and_lane_steps_are_told_and_bounds_are_marked(tmp_path: Path, mo
     assert str(found["device_peak_bytes"].dtype) == "Int64"
     rows = [line for line in (tmp_path / "report.md").read_text().splitlines() if line.endswith(" MB |")]
     assert [row.split("|")[-2].strip() for row in rows] == ["812 MB", "≤ 812 MB", "≤ 9 MB"]
+    assert [row.split("|")[-3].strip() for row in rows] == ["1.25 (500,000 / 400,000)", "–", "–"]
+    assert pd.read_csv(tmp_path / "timing.csv")["lane_steps_run"].tolist()[0] == 500_000
     assert "Only that of a fresh process is a\ntrue peak" in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize(("scales", "course"), [
     ((50.0, 80.0), "grows from 4.5 [4, 5] to 65 [50, 80] examples along the run"),
-        if fresh:  # older runs did not keep them
-            memory = memory.assign(lane_steps_run=500_000, lane_steps_needed=400_000)
     ((5.0, 80.0), "goes from 4.5 [4, 5] to 42.5 [5, 80] examples (no change seen: the intervals overlap)"),
     ((math.inf, 80.0), "grows from 4.5 [4, 5] to ∞ [80, ∞] examples along the run"),
     ((5.0, math.nan), "goes from 4.5 [4, 5] to 5 [5, 5] examples (no change seen: the intervals overlap)")])
@@ -197,8 +212,6 @@ def test_the_noise_scale_is_drawn_and_told(tmp_path: Path, scales: tuple[float, 
     plan = Plan(batch_sizes=(1, 8, 32, 1797), schedules=("constant",), starts=4, tuning_starts=2)
     folder = write_run(tmp_path, plan)
     part = folder / "parts" / "digits-softmax.gradients"
-    assert [row.split("|")[-3].strip() for row in rows] == ["1.25 (500,000 / 400,000)", "–", "–"]
-    assert pd.read_csv(tmp_path / "timing.csv")["lane_steps_run"].tolist()[0] == 500_000
     part.mkdir()
     pd.DataFrame({"problem": "digits-softmax", "optimizer": "sgd", "batch_size": 32, "schedule": "constant",
                   "horizon": 1.0, "rate": 0.3, "device": "cpu", "start": [0, 1, 0, 1], "step": [0, 0, 900, 900],
@@ -231,7 +244,8 @@ def test_an_answer_says_at_once_how_many_cells_may_be_as_soon(tied: int, said: s
     assert _answer(answer, pd.DataFrame(columns=["problem", "device"]), made.run)["tied"] == said
 
 
-def test_a_run_that_began_on_a_busy_machine_says_so(tmp_path: Path) -> None:
+def test_a_run_that_began_on_a_busy_machine_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PICTURED", 0)  # no figure is looked at
     folder = write_run(tmp_path, Plan(batch_sizes=(8,), schedules=("constant",), starts=4, tuning_starts=2))
     run = json.loads((folder / "run.json").read_text())
     for load, said in ((0.9, False), (3.5, True)):

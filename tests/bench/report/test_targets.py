@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.analysis.ecdf import ecdf_table
 from bench.analysis.reported import Reported
 from bench.analysis.summary import summarise
 from bench.report.plots import schedule_looks
@@ -31,7 +32,7 @@ def plots(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plot, Plot]:
     reported = Reported(tables)
     rows = summarise(tables, reported=reported)
     looks, easiest = schedule_looks(rows), float(rows["target"].max())
-    return target_plot(rows, easiest, looks, "x"), ecdf_plot(rows, reported, looks, "x")
+    return target_plot(rows, easiest, looks, "x"), ecdf_plot(rows, ecdf_table(reported, rows), looks, "x")
 
 
 def _lines(view: Json) -> list[Json]:
