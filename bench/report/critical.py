@@ -44,7 +44,7 @@ def critical_figure(fits: pd.DataFrame, name: str, looks: Mapping[str, tuple[str
         axes.set_xlim(edges[0] / 1.3, edges[1] * 1.3)
         panel_title(axes, Goal.of(shown.iloc[0]).level)
         axes.set_xlabel("critical batch size (examples)")
-    panels[0][0].set_yticks(range(len(schedules)), [plain(schedule_label(schedule), 22) for schedule in schedules])
+    panels[0][0].set_yticks(range(len(schedules)), [plain(schedule_label(schedule), 24) for schedule in schedules])
     panels[0][0].set_ylim(-0.6, len(schedules) - 0.4)
     noun = Goal.of(fits.iloc[0]).noun
     heading(figure, f"{plain(name)}: critical batch size to get the {noun} … (fit and 95 % interval; arrows: no end)")

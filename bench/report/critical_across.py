@@ -42,7 +42,7 @@ def critical_across_figure(scaling: pd.DataFrame, looks: Mapping[str, tuple[str,
                                 top=0.95)
     for axes, rows in zip(panels[0], shown, strict=True):
         _panel(axes, rows, schedules, looks)
-    panels[0][0].set_yticks(range(len(schedules)), [plain(schedule_label(name), 22) for name in schedules])
+    panels[0][0].set_yticks(range(len(schedules)), [plain(schedule_label(name), 24) for name in schedules])
     panels[0][0].set_ylim(-0.6, len(schedules) - 0.4)
     heading(figure, "Which batch size? Beyond the critical one larger ones save few steps; ◇ reaches the target first")
     handles: list[Artist] = [

@@ -52,7 +52,7 @@ def divergence_figure(rates: pd.DataFrame, examples: int, name: str) -> Figure:
         axes.set_yticks(range(len(sizes)), [batch_label(int(size), examples) for size in sizes], fontsize=8)
         axes.xaxis.set_major_locator(FixedLocator(tick_places(low, high)))
         axes.tick_params(axis="x", labelsize=8)
-        panel_title(axes, plain(schedule_label(schedule), 22))
+        panel_title(axes, plain(schedule_label(schedule), 24))
     for axes in panels.flat[len(schedules):]:
         axes.set_visible(False)
     for axes in panels[:, 0]:

@@ -49,7 +49,7 @@ def profile_figure(profiles: pd.DataFrame, *, several: bool) -> Figure:
             share, low, high = (100 * rows[part].to_numpy(float) for part in ("share", "share_low", "share_high"))
             # markers of lines that lie on each other have places of their own
             axes.plot(rows["factor"], share, color=colour, marker=styles[solver][1], markersize=4, linewidth=1.5,
-                      drawstyle="steps-post", markevery=(place % 5, 5), label=plain(solver_name(solver, by), 22))
+                      drawstyle="steps-post", markevery=(place % 5, 5), label=plain(solver_name(solver, by), 24))
             axes.fill_between(rows["factor"], low, high, color=colour, alpha=0.12, linewidth=0, step="post")
         log_axis(axes, "x")
         grid(axes)
@@ -59,7 +59,7 @@ def profile_figure(profiles: pd.DataFrame, *, several: bool) -> Figure:
         axes.set_xlabel(FACTOR)
         panel_title(axes, title)
         legend_below(axes, "schedule" if by == "schedule" else "batch size (examples per step)")
-    panels[0][0].set_ylabel(f"of {counted(tables[0]['tasks'])} {case_words(several)}\ncases (%)")
+    panels[0][0].set_ylabel(f"done, of {counted(tables[0]['tasks'])} {case_words(several)}\ncases (%)")
     heading(figure, f"Performance profile: share of cases done within a factor of the best ({UNITS[unit]})")
     return figure
 

@@ -14,7 +14,18 @@ from matplotlib.ticker import FixedLocator
 
 from bench.analysis.goals import Goal
 from bench.analysis.words import schedule_label
-from bench.report.style import INK, batch_axis, grid, heading, log_axis, new_figure, panel_title, plain, tick_places
+from bench.report.style import (
+    INK,
+    batch_axis,
+    folded,
+    grid,
+    heading,
+    log_axis,
+    new_figure,
+    panel_title,
+    plain,
+    tick_places,
+)
 
 Looks = Mapping[str, tuple[str, str]]
 _PANEL = (3.5, 2.9)
@@ -164,7 +175,7 @@ def _limits(rows: pd.DataFrame, quantity: str, floor: float) -> tuple[float, flo
 
 def _legend(figure: Figure, rows: pd.DataFrame, looks: Looks, *, missed: bool, perfect: bool) -> None:
     handles = [Line2D([], [], color=looks[name][0], marker=looks[name][1], markersize=5, linewidth=1.3,
-                      label=plain(schedule_label(name), 22)) for name in looks if name in set(rows["schedule"])]
+                      label=folded(schedule_label(name), 18)) for name in looks if name in set(rows["schedule"])]
     if perfect:
         handles.append(Line2D([], [], color=INK, linestyle="--", label="perfect scaling:\ntwice the batch,\n"
                                                                        "half the steps"))

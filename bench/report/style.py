@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 INK = "#444444"
 DPI = 150
 _CROWDED = 12
-_LONGEST = 40  # letters of a name in a title
+_LONGEST, _SHORTEST = 40, 16  # letters of a problem's name in a title, where the optimizer's takes the room too
+_TITLE = _LONGEST + _SHORTEST  # of both
 _PLACES = re.compile(rb' (?:d|x|y|transform)="[^"]*"')  # attributes of an SVG that hold places; text is left alone
 _FRACTION = re.compile(rb"(\.\d\d)\d+")
 _NARROWEST = 8.0  # inches: room for a title
@@ -74,7 +76,7 @@ def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
     return {name: (COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]) for place, name in enumerate(names)}
 
 
-def plain(text: str, longest: int = _LONGEST) -> str:
+def plain(text: str, longest: int = _TITLE) -> str:
     """Text as it stands: a name with dollar signs is no formula, and none is longer than there is room for."""
     return _short(text, longest).replace("$", r"\$").replace("\n", " ")
 
@@ -86,8 +88,19 @@ def title_of(problem: str, optimizer: str, *, several: bool, longest: int = _LON
         >>> title_of("my_long_module:make_problem", "adam", several=True, longest=24)
         'my_long_module:m… (adam)'
     """
-    room = max(longest - len(f" ({optimizer})"), 1) if several else longest
+    room = max(longest - len(f" ({optimizer})"), _SHORTEST) if several else longest
     return problem_label(_short(problem, room), optimizer, several=several)
+
+
+def folded(text: str, width: int) -> str:
+    """Text in lines of at most `width` letters, three at most; see `plain`.
+
+    Example:
+        >>> folded("inverse time (decay=20)", 18).splitlines()
+        ['inverse time', '(decay=20)']
+    """
+    lines = textwrap.wrap(text, width, max_lines=3, placeholder="…", break_on_hyphens=False)
+    return "\n".join(plain(line) for line in lines)
 
 
 def _short(text: str, longest: int) -> str:

@@ -49,5 +49,5 @@ def _layout(tasks: pd.Series, several: bool) -> Json:
     """Axes of a view, with the number of cases that it shows."""
     ticks = [1.0, 1.5, 2.0, 3.0, FARTHEST]
     x: Json = {"title": {"text": FACTOR}, "type": "log", "tickvals": ticks, "range": [0, float(np.log10(FARTHEST))]}
-    share = f"of {counted(tasks)} {case_words(several)} cases (%)"
+    share = f"done, of {counted(tasks)} {case_words(several)} cases (%)"
     return layout(x, {"title": {"text": share}, "type": "linear", "range": [0, 101]})

@@ -51,8 +51,8 @@ def critical_plots(rows: pd.DataFrame, scaling: pd.DataFrame, looks: Looks, firs
                  "Points: median over starts. Lines: (S/S_min − 1)(E/E_min − 1) = 1. Diamonds: critical batch size, "
                  "left of which twice the batch nearly halves the steps.", fits, choice, ("y",), table="scaling.csv"),
             Plot(f"{identity}-critical", "Critical batch size by schedule",
-                 "Bars are 95 % intervals over starts; a bar to the edge has no end there (fewer than four hit, "
-                  "it is beyond what was tried, or too many starts miss).", values, choice, ("x",), "critical", "scaling.csv",
+                 "Bars are 95 % intervals over starts; a bar to the edge has no end there (fewer than four hit, it is "
+                 "beyond what was tried, or too many starts miss).", values, choice, ("x",), "critical", "scaling.csv",
                  120 + 40 * fitted["schedule"].nunique())]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.analysis import crossover
 from bench.analysis.parity import AGREE, DIFFER, EQUAL
 from bench.scale import compare, corners, crossover_picture
 from bench.scale.parity import UNKNOWN
