@@ -58,7 +58,7 @@ def test_only_the_cases_that_are_shown_are_counted(tmp_path: Path) -> None:
                 starts=4, tuning_starts=2, untimed=("not",))
     views = _views(write_run(tmp_path, plan))
     assert {key: _title(view) for key, view in views.items()} == {
-        key: f"of {count} (problem, target) cases (%)" for key, count in zip(views, (3, 6, 3, 6), strict=True)}
+        key: f"done, of {count} (problem, target) cases (%)" for key, count in zip(views, (3, 6, 3, 6), strict=True)}
 
 
 def test_the_full_batch_and_a_batch_size_of_one_problem_are_named_and_counted(tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_the_full_batch_and_a_batch_size_of_one_problem_are_named_and_counted(tm
     assert isinstance(lines, list)
     assert [line["name"] for line in lines] == ["batch 1", "batch 32", "all examples"]
     assert ["% of 6 within" in line["hovertemplate"] for line in lines] == [True, False, True]
-    assert _title(view) == "of 3 to 6 (problem, target) cases (%)"
+    assert _title(view) == "done, of 3 to 6 (problem, target) cases (%)"
 
 
 def test_cases_of_several_optimizers_are_no_pairs(tmp_path: Path) -> None:
     add_optimizer(write_run(tmp_path, SMALL), "adam")
-    assert _title(_views(tmp_path)["0-0"]) == "of 6 (problem, optimizer, target) cases (%)"
+    assert _title(_views(tmp_path)["0-0"]) == "done, of 6 (problem, optimizer, target) cases (%)"
