@@ -6,7 +6,7 @@ import math
 
 from bench.analysis.answer import Answer
 from bench.analysis.comparisons import FEWEST
-from bench.analysis.intervals import Estimate
+from bench.analysis.intervals import Estimate, fewest_pairs
 from bench.analysis.ranking import Standing
 from bench.analysis.words import batch_words, number, schedule_words, seconds_words
 
@@ -85,11 +85,23 @@ def _budget(answer: Answer, cell: Standing) -> str:
     return f"{text}, decay over {share}"
 
 
+def _few(starts: int, ratios: int) -> str:
+    """What too few starts cost: intervals that hold, or, of so many ratios at once, any.
+
+    >>> _few(8, 24), _few(8, 1)
+    (', and ratios of so many cells at once have intervals from 10 on', '')
+    """
+    if starts < FEWEST:
+        return NARROW
+    needed = fewest_pairs(max(ratios, 1))
+    return f", and ratios of so many cells at once have intervals from {needed} on" if starts < needed else ""
+
+
 def _remarks(answer: Answer, winner: Standing) -> list[str]:
     remarks = []
     if winner.lanes < ENOUGH:
         remarks.append(f"Only {winner.lanes} starts were reported: a claim takes {ENOUGH}"
-                       f"{NARROW if winner.lanes < FEWEST else ''}.")
+                       f"{_few(winner.lanes, len(answer.ratios))}.")
     if answer.optimism >= WORTH_A_WORD:
         remarks.append(f"Being the soonest of {len(answer.ratios) + 1} cells on these starts makes its time look about "
                        f"{100 * answer.optimism:.0f} % shorter than it is.")
