@@ -33,14 +33,16 @@ class ShardTask:
     Args:
         arguments: of `python -m bench`.
         place: directory to run in, on every host; where a user's modules are found.
+        module: what runs them.
     """
 
     arguments: tuple[str, ...]
     place: str
+    module: str = "bench.task"
 
     def __call__(self) -> Ended:
         """Run it to its end; a process that dies takes its shard with it."""
-        command = [sys.executable, "-m", "bench.task", *self.arguments]
+        command = [sys.executable, "-m", self.module, *self.arguments]
         done = subprocess.run(command, cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                               stdin=subprocess.DEVNULL, env=environment(os.environ))
         return Ended(done.returncode, done.stdout.decode(errors="replace")[-LAST:], os.uname().nodename)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,17 @@ REAL: dict[str, object] = {
     "epochs": 5.0, "min_steps": 20, "marks": 6, "width": 16, "repeats": 2, "min_sample_s": 0.001, "noise_groups": 2,
     "noise_processes": 1, "widenings": 0, "problem": {"himmelblau": {"batch_sizes": ["all"]}},
 }
+
+
+def written(path: Path, of: dict[str, object]) -> Path:
+    """The file of a suite."""
+    def lines(part: dict[str, object]) -> str:
+        return "".join(f"{name} = {json.dumps(value)}\n" for name, value in part.items() if name != "problem")
+
+    own = of.get("problem", {})
+    assert isinstance(own, dict)
+    path.write_text(lines(of) + "".join(f"[problem.{name}]\n{lines(part)}" for name, part in own.items()))
+    return path
 
 
 def made(place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import shutil
@@ -16,31 +17,21 @@ from pathlib import Path
 import pandas
 import pytest
 
-from bench import cluster, store
+from bench import cluster, merge, store
 from bench.bad_input import SuiteError
 from bench.cli import cli
 from bench.cluster import Cluster, cluster_from, run_over
 from bench.suite import Suite, load_suite, suite_from
 from bench.task import Ended, ShardTask, environment
-from tests.bench.merging import REAL, Folders, edit, into, rows
+from tests.bench.merging import REAL, Folders, edit, into, rows, written
 from tests.bench.test_shards import a_suite, go
+from tests.faults import runs
 
-TOML = "\n".join(f"{name} = {value}" for name, value in {
-    "name": '"small"', "problems": '["line-fit", "himmelblau"]', "batch_sizes": '[10, "all"]',
-    "schedules": '["constant", "linear"]', "rates": 2, "horizons": "[1.0]", "tuning_starts": 2, "starts": 4,
-    "gaps": "[0.1]", "epochs": 5.0, "min_steps": 20, "marks": 6, "width": 16, "repeats": 2, "min_sample_s": 0.001,
-    "noise_groups": 2, "noise_processes": 1, "widenings": 0}.items())
-TOML += '\n[problem.himmelblau]\nbatch_sizes = ["all"]\n'
+FAKE_TASK = functools.partial(ShardTask, module="tests.bench.fake_task")
 DASK = Cluster(executor="dask")
 needs = {name: pytest.mark.skipif(importlib.util.find_spec(name) is None,
                                   reason=f"{name} is not installed (pip install 'gdjax[dask,slurm]')")
          for name in ("distributed", "submitit")}
-
-
-@pytest.fixture
-def suite(tmp_path: Path) -> str:
-    (tmp_path / "small.toml").write_text(TOML)
-    return str(tmp_path / "small.toml")
 
 
 def over(folder: Path, shards: int = 2, *, suite: Suite | None = None, device: str = "cpu", resume: bool = False,
@@ -84,10 +75,6 @@ def merged(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     monkeypatch.setattr(cluster, "merge_folders", merge)
     return found
-
-
-def test_the_suite_is_the_one_of_the_tests_of_merging(suite: str) -> None:
-    assert load_suite(suite) == suite_from(REAL)
 
 
 def test_every_shard_is_a_resumable_run_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,19 +267,42 @@ def run(*arguments: str) -> int:
     return int(ended.value.code or 0)
 
 
-@pytest.mark.parametrize("executor", [
-    pytest.param(("--executor", "dask"), marks=needs["distributed"], id="dask"),
-    pytest.param(("--executor", "slurm", "--slurm", "cluster=local"), marks=needs["submitit"], id="slurm")])
+@needs["distributed"]
 def test_a_real_sweep_gives_the_tables_of_one_machine(
-        tmp_path: Path, suite: str, undivided: Path, executor: tuple[str, ...],
-        capfd: pytest.CaptureFixture[str]) -> None:
+        tmp_path: Path, undivided: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """But for the seconds, of which test_merge compares how many there are: nothing is timed again here."""
+    once = {**REAL, "noise_groups": 0}
+    suite = str(written(tmp_path / "small.toml", once))
+    assert load_suite(suite) == suite_from(once)
     out = tmp_path / "out"
-    assert run(suite, "--device", "cpu", *executor, "--shards", "2", "--out", str(out)) == 0
+    command = (suite, "--device", "cpu", "--executor", "dask", "--shards", "2", "--out", str(out))
+    assert run(*command) == 0
     for name in ("lanes", "hits", "curves", "chosen"):
         pandas.testing.assert_frame_equal(rows(out, name), rows(undivided, name))
     assert (out / "report.html").exists() and not (tmp_path / "out-shards" / "1-of-2" / "report.html").exists()
     capfd.readouterr()
-    assert run(suite, "--device", "cpu", *executor, "--shards", "2", "--out", str(out), "--resume") == 0
+    assert run(*command, "--resume") == 0
+    assert "is finished and merged" in "".join(capfd.readouterr())
+
+
+@needs["submitit"]
+def test_a_sweep_of_slurm_jobs_gives_the_tables_of_one_machine(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """Of the fake worker: what a shard computes has nothing to do with who submits it."""
+    reported: list[Path] = []
+    monkeypatch.setattr(cluster, "ShardTask", FAKE_TASK)
+    monkeypatch.setattr(merge, "write_report", lambda folder, *_: not reported.append(folder))
+    out, suite = tmp_path / "out", str(written(tmp_path / "fast.toml", runs.FAST_SUITE))
+    command = (suite, "--device", "cpu", "--executor", "slurm", "--slurm", "cluster=local", "--shards", "2", "--out",
+               str(out))
+    assert run(*command) == 0
+    assert go(tmp_path / "all", None, suite=runs.suite()) == 0
+    for name in ("lanes", "timing"):
+        pandas.testing.assert_frame_equal(rows(out, name), rows(tmp_path / "all", name))
+    assert store.read_run(out)["config"] == runs.suite().config()
+    assert reported == [out] and not (tmp_path / "out-shards" / "1-of-2" / "report.md").exists()
+    capfd.readouterr()
+    assert run(*command, "--resume") == 0
     assert "is finished and merged" in "".join(capfd.readouterr())
 
 
@@ -306,21 +316,27 @@ def test_a_shard_is_timed_as_on_a_machine_without_dask() -> None:
 
 
 @needs["distributed"]
-def test_a_worker_that_is_killed_loses_no_cell_and_leaves_no_orphan(tmp_path: Path, suite: str) -> None:
+def test_a_worker_that_is_killed_loses_no_cell_and_leaves_no_orphan(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask starts another and runs the task again, which goes on where its shard was."""
     from distributed import Client, LocalCluster
 
+    monkeypatch.setenv("FAKE_WORKER_ONCE", str(tmp_path / "waits"))
+    suite, folder = str(written(tmp_path / "waits.toml", {**runs.FAST_SUITE, "name": "waits"})), tmp_path / "1-of-2"
     with LocalCluster(n_workers=1, threads_per_worker=1, resources={"device": 1}, dashboard_address=None) as one, \
             Client(one) as client:
-        first = ShardTask(("run", suite, "--device", "cpu", "--resume", "--no-report", "--shard", "1/2", "--out",
-                           str(tmp_path / "1-of-2")), str(Path.cwd()))
+        first = FAKE_TASK(("run", suite, "--device", "cpu", "--resume", "--no-report", "--shard", "1/2", "--out",
+                           str(folder)), str(Path.cwd()))
         future = client.submit(first, pure=False, resources={"device": 1})
-        _until(lambda: (tmp_path / "1-of-2" / "log.txt").exists())  # its own worker is up
+        _until((tmp_path / "waits").exists)  # its own worker is in its last group
+        before = runs.whole_parts(folder)
         parents = client.run(os.getpid)
         os.kill(next(iter(parents.values())), signal.SIGKILL)
         ended = future.result(timeout=240)
     assert ended.code == 0, ended.said
-    run = store.read_run(tmp_path / "1-of-2")
+    assert len(before) == 2
+    runs.nothing_lost(before, folder)
+    run = store.read_run(folder)
     assert {cell["status"] for cell in run["cells"]} == {"finished"} and len(run["resumed"]) == 1
 
 
