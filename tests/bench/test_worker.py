@@ -19,6 +19,7 @@ from bench.executors import run_suite
 from bench.folder_check import check_run
 from bench.speaker import Stopped
 from bench.suite import Suite, load_suite, suite_from
+from tests.once import made_once
 
 SMALL = {
     "name": "small", "problems": ["line-fit", "tests.bench.user_problem:make_problem"], "batch_sizes": [10, "all"],
@@ -35,9 +36,10 @@ def small(**changes: object) -> Suite:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    assert run_suite(small(), folder, "cpu") == 0
-    return folder
+    def make(folder: Path) -> None:
+        assert run_suite(small(), folder, "cpu") == 0
+
+    return made_once(tmp_path_factory, "finished", make)
 
 
 def test_every_cell_is_finished_and_every_lane_is_there(finished: Path) -> None:
