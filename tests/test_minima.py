@@ -45,7 +45,8 @@ def ended(valley):
     def make(problem, params, status=BUDGET, start_loss=8.0) -> gdjax.Runs:
         params = jax.tree.map(np.asarray, params)
         lanes = len(jax.tree.leaves(params)[0])
-        loss, slope = jax.vmap(jax.value_and_grad(problem.objective), (0, None))(params, problem.device_data())
+        both = jax.jit(jax.vmap(jax.value_and_grad(problem.objective), (0, None)))
+        loss, slope = both(params, problem.device_data())
         status = np.broadcast_to(np.asarray(status, np.int8), (lanes,))
         norm = np.sqrt(sum((np.asarray(leaf).reshape(lanes, -1) ** 2).sum(axis=1) for leaf in jax.tree.leaves(slope)))
         return dataclasses.replace(
