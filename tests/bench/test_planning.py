@@ -68,6 +68,23 @@ def test_unknown_names_are_told_beside_what_else_is_wrong() -> None:
     assert [error.split(":")[0] for error in errors] == ["problems[0]", "schedules[1]", "optimizers[0]"]
 
 
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"problems": ["digits-sofmax"]}, "Did you mean 'digits-softmax'?"),
+    ({"schedules": ["cosin"]}, "Did you mean 'cosine'?"),
+    ({"optimizers": ["addam"]}, "Did you mean 'adam"),
+    ({"batch_sizes": [101]}, "has 100 examples (got 101)"),
+    ({"problems": ["digits-mlp"]}, "optimum is not known"),
+    ({"problems": [f"{USER}:make_nothing"]}, "must return a gdjax.Problem"),
+    ({"problems": [f"{USER}:make_vector"]}, "must return one real number"),
+    ({"problems": [f"{USER}:make_trouble"]}, "KeyError: 'no such column'"),
+    ({"problems": ["no_such_module:make"]}, "no_such_module"),
+])
+def test_bad_names_are_errors(changes: dict[str, object], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])  # a user's module is looked for in the working folder too
+    _, errors = planned(**changes)
+    assert len(errors) == 1 and said in errors[0]
+
+
 def test_names_with_numbers_are_schedules_and_optimizers_of_a_suite() -> None:
     groups, errors = planned(schedules=["constant", "constant(warmup=0.1)", "inverse_time(decay=20)", "inverse_time"],
                              optimizers=["sgd", "sgd(momentum=0.5)"])
