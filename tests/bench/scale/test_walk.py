@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import gdjax
-from bench import clock
+from bench import clock, device
 from bench.analysis.parity import loss_change, median_change
 from bench.ceilings import Ceilings
 from bench.scale import compare, losses, room, session, timing, worker
@@ -229,11 +229,14 @@ def test_a_real_run_measures_every_corner(measured):
     assert (table["width"] * table["pieces"] >= table.index).all()
     assert (table["bytes_per_lane_step"] == 8).all() and table["flops_per_lane_step"].nunique() == 1
     assert table["lane_steps_per_s"].tolist() == pytest.approx((table.index / table["step_s"]).tolist())
-    assert table["share"].between(0, 10).all()
     manifest = json.loads((measured / "run.json").read_text())
     assert (manifest["problem"], manifest["made_by"]) == ("square", SQUARE)
     assert manifest["data_sha256"] is None and manifest["environment"]["matmul_precision"] == "highest"
-    assert manifest["ceilings"]["matmul_flops"] > 1e9 and manifest["ceilings"]["copy_bytes_s"] > 1e8
+    ceilings = manifest["ceilings"]
+    assert ceilings["matmul_flops"] > 1e9 and ceilings["copy_bytes_s"] > 1e8
+    assert (ceilings["copy_bytes_s"] * table["copy_share"]).tolist() == pytest.approx(
+        (8 * table["lane_steps_per_s"]).tolist())
+    assert (table["share"] == table[["matmul_share", "copy_share"]].max(axis=1)).all()
 
 
 def test_losses_are_those_of_a_few_steps_and_tell_a_gradient_that_is_wrong_by_a_hundredth(measured):
@@ -259,11 +262,14 @@ def test_row_25_the_same_folder_twice_is_no_difference(measured, tmp_path):
     assert (pd.read_csv(tmp_path / "out" / "crossover.csv")["ratio"] == 1).all()
 
 
-def test_row_6_an_unknown_problem_is_named_with_the_closest(tmp_path, capsys):
-    assert session.run("bowll", tmp_path / "run", "cpu") == session.BAD_INPUT
-    said = capsys.readouterr().err
-    assert "bowll" in said and "'bowl'" in said
-    assert not (tmp_path / "run").exists()
+def test_row_6_an_unknown_problem_is_named_with_the_closest(monkeypatch):
+    """Before a plan, so that nothing is made: what the parent does with an error is in test_row_17."""
+    monkeypatch.setattr(device, "open_device", lambda *_: device.Opened("cpu", "", ""))
+    made = worker.Walk(FakeConnection(), worker.Request("bowll", "cpu", 60.0, 64, 2, 0.002))
+    made.run()
+    only, = made.connection.sent
+    assert (only["kind"], only["code"]) == ("error", session.BAD_INPUT)
+    assert "bowll" in only["text"] and "'bowl'" in only["text"]
 
 
 def test_row_17_a_gpu_that_is_not_there_is_exit_5(tmp_path, capsys, monkeypatch):
