@@ -216,14 +216,10 @@ def test_bad_input_is_exit_2_with_one_line_before_anything_runs(monkeypatch, arg
     ("softmax-2x3", "sgd", "PROBLEM: must have two parameters for a picture (got 'softmax-2x3 with 6')."),
 ])
 def test_bad_names_are_refused(problem, optimizer, text):
+    """With exit 2, as those of a stream: test_stream.py."""
     request = basins.check(problem, optimizer, 9, None, 10, None)
     with pytest.raises(ValueError, match=re.escape(text)):
         basins_worker.problem_of(request, print)
-
-
-def test_bad_names_are_exit_2_with_one_line():
-    code, said = call("himelblau")
-    assert code == 2 and said.startswith("error: problem: unknown name") and len(said.splitlines()) == 1
 
 
 def test_the_reference_picture_is_small():

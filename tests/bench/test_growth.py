@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from bench import growth, growth_picture
+from bench import device, growth, growth_picture, growth_worker
 from bench.cli import cli
 from bench.growth import Request
 from tests.bench.fake_pictures import POINTS as FOUND
@@ -53,8 +55,18 @@ def test_a_real_run_of_the_smallest_size(tmp_path: Path) -> None:
     assert out.exists() and out.with_suffix(".svg").exists()
 
 
+def test_a_bad_name_is_told_before_a_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the parent does with an error: test_stream.py, test_picture_session.py."""
+    monkeypatch.setattr(device, "open_device", lambda *_: device.Opened("cpu", "", ""))
+    sent: list[dict[str, object]] = []
+    parent = SimpleNamespace(send=sent.append, poll=lambda: False)
+    request = dataclasses.replace(a_request(tmp_path / "x.png"), problem="nowhere")
+    growth_worker.main(parent, {"request": request, "lanes": 1_000})  # type: ignore[arg-type]
+    only, = sent
+    assert (only["kind"], only["code"]) == ("error", 2) and "unknown" in str(only["text"])
+
+
 @pytest.mark.parametrize(("given", "code", "said"), [
-    (["nowhere"], 2, "unknown"),
     (["--most", "10"], 2, "--most: must be from 1,000 to 100,000,000 (got 10)"),
     (["--rate", "nan"], 2, "--rate: must be above 0 and finite"),
     (["--tolerance", "-1"], 2, "--tolerance: must be at least 0"),

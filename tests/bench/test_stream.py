@@ -138,5 +138,6 @@ def test_bad_problems_are_refused(problem: str, batch_size: int, says: str) -> N
 def test_a_bad_problem_is_exit_2(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["stream", "iris-softmax", "--out", str(tmp_path / "new" / "x.png")])
     assert done.exit_code == 2
-    assert "a problem of 640 examples or more" in " ".join(done.output.split())
+    said = done.output.splitlines()
+    assert len(said) == 1 and said[0].startswith("error: ") and "a problem of 640 examples or more" in said[0]
     assert not (tmp_path / "new").exists()
