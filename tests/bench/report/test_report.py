@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,13 +18,15 @@ import pytest
 
 import bench
 from bench.analysis.answer import answers, headlines
+from bench.analysis.noise_along import noise_along
 from bench.analysis.reported import Reported
 from bench.analysis.summary import FIXED, summarise
 from bench.analysis.timing import Times
 from bench.report import limits
-from bench.report.content import _answer, _mark_ratio
+from bench.report.content import _answer, _mark_ratio, _warnings
 from bench.report.files import write_whole
 from bench.report.markdown import escape
+from bench.report.noise_words import noise_sentences
 from bench.report.report import write_report
 from bench.report.style import tick_places
 from tests.bench.synthetic import GAPS, Plan, seal, write_run
@@ -40,6 +43,56 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_run(tmp_path_factory.mktemp("hostile"), plan)
     write_report(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def one_cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run of one cell, which began on a busy machine."""
+    folder = write_run(tmp_path_factory.mktemp("one"), Plan(batch_sizes=(32,), schedules=("linear",), starts=4,
+                                                            tuning_starts=2))
+    run = json.loads((folder / "run.json").read_text())
+    run["environment"] |= busy(3.5)["environment"]
+    (folder / "run.json").write_text(json.dumps(run))
+    write_report(folder)
+    return folder
+
+
+def busy(load: float) -> dict[str, dict[str, object]]:
+    """Facts of a run that began under a load on two cores."""
+    return {"environment": {"load_before": [load, 1.0, 1.0], "affinity": [0, 1]}}
+
+
+class Noisy(NamedTuple):
+    """A run with a gradient noise scale, and what looked its rows up while its report was written."""
+
+    folder: Path
+    built: list[str]
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> Noisy:
+    plan = Plan(batch_sizes=(1, 8, 32, 1797), schedules=("constant",), starts=4, tuning_starts=2)
+    folder = write_run(tmp_path_factory.mktemp("noisy"), plan)
+    part = folder / "parts" / "digits-softmax.gradients"
+    part.mkdir()
+    noise_rows((math.inf, 80.0)).to_parquet(part / "noise_scale.parquet")
+    seal(part)
+    built: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (Reported, Times):
+            made = kind.__init__
+            patch.setattr(kind, "__init__", lambda self, of, made=made: (built.append(type(self).__name__),
+                                                                         made(self, of))[1])
+        write_report(folder)
+    return Noisy(folder, built)
+
+
+def noise_rows(last: tuple[float, float]) -> pd.DataFrame:
+    """The table of two starts of noise scale 5 and 4 at first, and the last ones."""
+    return pd.DataFrame({
+        "problem": "digits-softmax", "optimizer": "sgd", "batch_size": 32, "schedule": "constant", "horizon": 1.0,
+        "rate": 0.3, "device": "cpu", "start": [0, 1, 0, 1], "step": [0, 0, 900, 900], "loss": [2.3, 2.3, 0.21, 0.22],
+        "signal": 1.0, "noise": 5.0, "b_simple": [5.0, 4.0, *last], "method": "exact", "examples": 1797})
 
 
 def test_row_29_partial_runs_say_so(hostile: Path) -> None:
@@ -91,14 +144,13 @@ def test_no_temporary_file_is_left(hostile: Path) -> None:
     assert not list(hostile.rglob("*.tmp"))
 
 
-def test_the_report_can_be_made_again_and_is_the_same(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, Plan(batch_sizes=(32,), schedules=("linear",), starts=4, tuning_starts=2))
-    contents = []
-    for _ in range(2):
-        write_report(folder)
-        contents.append({path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()})
-    assert contents[0] == contents[1]
-    assert "complete: 1 of 1 cells" in (folder / "report.md").read_text()
+def test_the_report_can_be_made_again_and_is_the_same(one_cell: Path) -> None:
+    def contents() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in one_cell.rglob("*") if path.is_file()}
+
+    before = contents()
+    write_report(one_cell)
+    assert contents() == before
 
 
 def test_parts_with_an_older_or_a_wider_table_are_read_together(tmp_path: Path) -> None:
@@ -116,36 +168,40 @@ def test_parts_with_an_older_or_a_wider_table_are_read_together(tmp_path: Path) 
     assert tables.lanes.groupby("batch_size")["mine"].sum().to_dict() == {8: len(lanes), 32: 0}
 
 
-def test_rows_are_looked_up_once_and_sweeping_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    built: list[str] = []
-    for kind in (Reported, Times):
-        made = kind.__init__
-        monkeypatch.setattr(kind, "__init__", lambda self, of, made=made: (built.append(type(self).__name__),
-                                                                           made(self, of))[1])
+def test_rows_are_looked_up_once(noisy: Noisy) -> None:
+    assert sorted(noisy.built) == ["Reported", "Times"]
+
+
+def test_sweeping_is_as_before(tmp_path: Path) -> None:
+    """After a report, and after one that fails."""
     before = gc.get_threshold()
-    write_report(write_run(tmp_path, Plan(batch_sizes=(8, 32, 128), schedules=("linear",), starts=4, tuning_starts=2)))
+    write_report(write_empty(tmp_path))
+    assert gc.get_threshold() == before
     with pytest.raises(ValueError, match="Give the folder of a run"):
         write_report(tmp_path / "nowhere")
-    assert sorted(built) == ["Reported", "Times"]
     assert gc.get_threshold() == before
 
 
+def write_empty(folder: Path) -> Path:
+    """A run without cells."""
+    (folder / "run.json").write_text('{"schema": 1, "suite": "none", "cells": []}')
+    return folder
+
+
 def test_row_29_no_cells_at_all(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text('{"schema": 1, "suite": "none", "cells": []}')
-    write_report(tmp_path)
+    write_report(write_empty(tmp_path))
     text = (tmp_path / "report.md").read_text()
     assert "partial: 0 of 0 cells" in text
     assert "No problem has a finished cell yet" in text
     assert len(pd.read_csv(tmp_path / "summary.csv")) == 0
 
 
-def test_row_29_one_cell(tmp_path: Path) -> None:
-    write_report(write_run(tmp_path, Plan(batch_sizes=(32,), schedules=("linear",), starts=4, tuning_starts=2)))
-    text = (tmp_path / "report.md").read_text()
+def test_row_29_one_cell(one_cell: Path) -> None:
+    text = (one_cell / "report.md").read_text()
     assert "complete: 1 of 1 cells" in text
     assert "There are no two cells to compare." in text
-    assert " rows; all are in" not in text + (tmp_path / "report.html").read_text()
-    assert len(pd.read_csv(tmp_path / "summary.csv")) == len(GAPS)
+    assert " rows; all are in" not in text + (one_cell / "report.html").read_text()
+    assert len(pd.read_csv(one_cell / "summary.csv")) == len(GAPS)
 
 
 def test_row_29_a_large_run_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,24 +263,22 @@ def test_memory_and_lane_steps_are_told_and_bounds_are_marked(tmp_path: Path, mo
     ((5.0, 80.0), "goes from 4.5 [4, 5] to 42.5 [5, 80] examples (no change seen: the intervals overlap)"),
     ((math.inf, 80.0), "grows from 4.5 [4, 5] to ∞ [80, ∞] examples along the run"),
     ((5.0, math.nan), "goes from 4.5 [4, 5] to 5 [5, 5] examples (no change seen: the intervals overlap)")])
-def test_the_noise_scale_is_drawn_and_told(tmp_path: Path, scales: tuple[float, float], course: str) -> None:
-    """Also where a start has none, or no signal is left: an older run has no such part, and no such figure."""
-    plan = Plan(batch_sizes=(1, 8, 32, 1797), schedules=("constant",), starts=4, tuning_starts=2)
-    folder = write_run(tmp_path, plan)
-    part = folder / "parts" / "digits-softmax.gradients"
-    part.mkdir()
-    pd.DataFrame({"problem": "digits-softmax", "optimizer": "sgd", "batch_size": 32, "schedule": "constant",
-                  "horizon": 1.0, "rate": 0.3, "device": "cpu", "start": [0, 1, 0, 1], "step": [0, 0, 900, 900],
-                  "loss": [2.3, 2.3, 0.21, 0.22], "signal": 1.0, "noise": 5.0, "b_simple": [5.0, 4.0, *scales],
-                  "method": "exact", "examples": 1797}).to_parquet(part / "noise_scale.parquet")
-    seal(part)
-    write_report(folder)
+def test_the_course_of_the_noise_scale_is_told(scales: tuple[float, float], course: str) -> None:
+    """Also where a start has none, or no signal is left."""
+    fits = pd.DataFrame(columns=["problem", "optimizer", "device", "schedule", "b_crit", "target_on", "target"])
+    told, = noise_sentences(noise_along(noise_rows(scales), fits).values())
+    assert f"the gradient noise scale {course}" in told
+
+
+def test_the_noise_scale_is_drawn_and_told(noisy: Noisy) -> None:
+    """An older run has no such part, and no such figure; figures where it is ∞ or missing: test_noise_scale.py."""
+    folder = noisy.folder
     assert len(bench.load(folder).noise_scale) == 4
     for kind in ("png", "svg"):
         assert (folder / "figures" / f"01-digits-softmax-cpu-noise.{kind}").stat().st_size > 1000
     text, page = ((folder / f"report.{kind}").read_text() for kind in ("md", "html"))
     for report in (text, page):
-        assert f"the gradient noise scale {course}" in report
+        assert "the gradient noise scale grows from 4.5 [4, 5] to ∞ [80, ∞] examples along the run" in report
         assert "batch 32 with a constant rate, 900 steps, 2 starts, exact" in report
     assert "Gradient noise scale along the run" in page and "plot-1-noise" in page
     scaling = pd.read_csv(folder / "scaling.csv")
@@ -244,16 +298,10 @@ def test_an_answer_says_at_once_how_many_cells_may_be_as_soon(tied: int, said: s
     assert _answer(answer, pd.DataFrame(columns=["problem", "device"]), made.run)["tied"] == said
 
 
-def test_a_run_that_began_on_a_busy_machine_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "PICTURED", 0)  # no figure is looked at
-    folder = write_run(tmp_path, Plan(batch_sizes=(8,), schedules=("constant",), starts=4, tuning_starts=2))
-    run = json.loads((folder / "run.json").read_text())
-    for load, said in ((0.9, False), (3.5, True)):
-        run["environment"] |= {"load_before": [load, 1.0, 1.0], "affinity": [0, 1]}
-        (folder / "run.json").write_text(json.dumps(run))
-        write_report(folder)
-        for kind in ("md", "html"):
-            assert (f"the load was {load} when the run began" in (folder / f"report.{kind}").read_text()) is said
+def test_a_run_that_began_on_a_busy_machine_says_so(one_cell: Path) -> None:
+    for kind in ("md", "html"):
+        assert "the load was 3.5 when the run began" in (one_cell / f"report.{kind}").read_text()
+    assert _warnings(busy(0.9)) == []
 
 
 @pytest.mark.parametrize(("ratios", "said"), [([1.5811, 1.5849], "is 1.58:"), ([1.2, 1.5849], "is 1.2 to 1.58:")])
