@@ -39,9 +39,10 @@ class Job:
 def build(name: str) -> Workload:
     """The one there is."""
     job = job_of()
+    check = functools.cache(lambda: checked(job))
 
     def entry(words: str, ready: Callable[[Job], Callable[[], Params]]) -> Entry:
-        return Entry(words, ready(job), None, functools.partial(disagreement, job, ready), share=1 / PART)
+        return Entry(words, ready(job), None, functools.partial(disagreement, check, ready), share=1 / PART)
 
     return Workload(
         name, f"SGD on {PROBLEM}, batch size {BATCH}, {STARTS} starts, each with batches of its own, {STEPS} steps",
@@ -63,13 +64,28 @@ def run_ours(starts: Params, steps: int) -> gdjax.Runs:
                            max_steps=steps, batches="independent")
 
 
-def disagreement(job: Job, ready: Callable[[Job], Callable[[], Params]]) -> float:
-    """The largest relative difference of a lane's loss after a few steps on the same batches."""
-    problem = gdjax.problems.get(PROBLEM)
+def checked(job: Job) -> tuple[Job, np.ndarray]:
+    """The job of a few steps with the batches that gdjax draws in it, and the losses (lanes,) that it ends with."""
     batches = shuffled_batches(len(job.X), BATCH, CHECKED, STARTS, 1)
-    ends = ready(replace(job, steps=CHECKED, batches=batches))()
-    losses = jax.jit(lambda ends: jax.lax.map(lambda end: problem.objective(end, problem.device_data()), ends))(ends)
-    return relative(np.asarray(losses), run_ours(job.starts, CHECKED).final_loss)
+    return replace(job, steps=CHECKED, batches=batches), np.asarray(run_ours(job.starts, CHECKED).final_loss)
+
+
+def disagreement(check: Callable[[], tuple[Job, np.ndarray]], ready: Callable[[Job], Callable[[], Params]]) -> float:
+    """The largest relative difference of a lane's loss after a few steps on the same batches.
+
+    Args:
+        check: gives what `checked` does, once for both peers.
+        ready: of the peer.
+    """
+    job, expected = check()
+    return relative(np.asarray(_losses(ready(job)())), expected)
+
+
+@jax.jit
+def _losses(ends: Params) -> jax.Array:
+    """Losses (lanes,) over all examples."""
+    problem = gdjax.problems.get(PROBLEM)
+    return jax.lax.map(lambda end: problem.objective(end, problem.device_data()), ends)
 
 
 def mapped(job: Job) -> Callable[[], Params]:

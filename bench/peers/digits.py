@@ -75,12 +75,13 @@ def _workload(size: int, paired: bool) -> Workload:
     job, settings = job_of(size, paired)
     place = list(STEPS).index(size)
     ours = functools.partial(run_ours, job, settings)
+    check = functools.cache(lambda: checked(size, paired))
 
     def entry(name: str, module: object, ready: str, goals: tuple[float, ...], one: bool = False) -> Entry:
         make = getattr(module, ready)
         share = 1 / ONE_OF if one else 1.0
         return Entry(name, make(job), None if one else lambda ends: losses(job, ends),
-                     functools.partial(disagreement, size, paired, make), goals[place], share)
+                     functools.partial(disagreement, check, make), goals[place], share)
 
     mine = Entry("gdjax.minibatch", ours, lambda runs: np.asarray(runs.final_loss, float))
     peers: tuple[Entry, ...]
@@ -115,11 +116,23 @@ def batches_of(job: Job) -> np.ndarray:
     return shuffled_batches(len(job.X), job.batch, job.steps, len(job.W), 0 if job.paired else 1)
 
 
-def disagreement(size: int, paired: bool, ready: Callable[..., Callable[[], Params]]) -> float:
-    """The largest relative difference of a lane's loss after a few steps on the same batches."""
+def checked(size: int, paired: bool) -> tuple[Job, np.ndarray, np.ndarray]:
+    """A job of a few steps, the batches that gdjax draws in it, and the losses (lanes,) that it ends with."""
     job, settings = job_of(size, paired, CHECKED)
-    found = losses(job, ready(job, batches_of(job))())
-    return relative(found, run_ours(job, settings).final_loss[: len(found)])
+    return job, batches_of(job), np.asarray(run_ours(job, settings).final_loss)
+
+
+def disagreement(check: Callable[[], tuple[Job, np.ndarray, np.ndarray]], ready: Callable[..., Callable[[], Params]]
+                 ) -> float:
+    """The largest relative difference of a lane's loss after a few steps on the same batches.
+
+    Args:
+        check: gives what `checked` does, once for all peers.
+        ready: of the peer.
+    """
+    job, batches, expected = check()
+    found = losses(job, ready(job, batches)())
+    return relative(found, expected[: len(found)])
 
 
 def losses(job: Job, ends: Params) -> np.ndarray:
