@@ -50,7 +50,7 @@ def theory() -> tuple[np.ndarray, np.ndarray]:
 @functools.cache
 def measured() -> tuple[gdjax.Runs, ...]:
     """Descents of 32 starts at every batch size, with the rate that the recursion finds soonest."""
-    problem = gdjax.problems.noisy_quadratic(CURVATURES, NOISE)
+    problem = gdjax.problems.noisy_quadratic(CURVATURES, NOISE, examples=1024)
     return tuple(gdjax.minibatch(problem, batch_size=int(size), rates=float(rate), starts=STARTS, key=1, marks=64,
                                  max_steps=int(2 * steps) + 5, targets=[TARGET], sampling="replacement")
                  for size, rate, steps in zip(SIZES, *theory(), strict=True))
