@@ -19,6 +19,7 @@ from click.testing import CliRunner
 
 from bench import cli, environment, opening, store
 from bench.doctor import Findings
+from bench.executors import run_suite
 from bench.size import Room, size_of
 from tests.faults import runs
 
@@ -154,6 +155,8 @@ def test_row_23_a_changed_experiment(whole: Path, folder: Path, monkeypatch: pyt
     changed = runs.suite(problems=["a"], epochs=3.0)
     assert runs.run(folder, of=changed) == 4
     assert "epochs: 20.0 -> 3.0" in capfd.readouterr().err
+    assert run_suite(suite, folder, "gpu", True, worker=runs.FAST, report=runs.REPORT) == 4
+    assert "device: cpu -> gpu" in capfd.readouterr().err
     for what, now in (("versions.jax", {"versions": {"jax": "0"}}), ("cpu_model", {"cpu_model": "another"}),
                       ("code", {"code_sha256": "0"})):
         with monkeypatch.context() as patch:
@@ -168,12 +171,16 @@ def test_row_23_a_changed_experiment(whole: Path, folder: Path, monkeypatch: pyt
     assert runs.run(beside, of=changed) == 0
     assert opening.place_for(suite, folder, "cpu", resume=False) == folder.with_name("run-3")
     runs.nothing_lost(before, folder)
+
+
 def test_row_28_a_missing_extra_is_said_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['pyarrow'] = None\n")
     done = subprocess.run([sys.executable, "-m", "bench", "run", "smoke"], capture_output=True, text=True, check=False,
                           cwd=runs.ROOT, env=os.environ | {"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 2
     assert "packages are missing (got no pyarrow)" in done.stderr and "pip install" in done.stderr
+
+
 def test_doctor_of_a_folder_names_what_is_extra_missing_and_damaged(whole: Path, folder: Path) -> None:
     shutil.copytree(whole, folder)
     assert call("doctor", str(folder))[0] == 0

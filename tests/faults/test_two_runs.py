@@ -16,7 +16,8 @@ from tests.faults.conftest import Tally, times
 
 
 @pytest.mark.parametrize("trial", times(1, 20))
-def test_the_second_run_is_refused(trial: int, folder: Path, tally: Tally, capfd: pytest.CaptureFixture[str]) -> None:
+def test_row_24_the_second_run_is_refused(trial: int, folder: Path, tally: Tally, capfd: pytest.CaptureFixture[str]
+                                          ) -> None:
     with tally("two runs in one folder", "the second refused with exit 4, the first unharmed"):
         process = runs.start(folder, FAULT_PACE_S="0.5")
         while not (folder / store.MANIFEST).exists():
