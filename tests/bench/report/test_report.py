@@ -31,6 +31,7 @@ from bench.report.report import write_report
 from bench.report.style import tick_places
 from tests.bench.synthetic import GAPS, Plan, seal, write_run
 from tests.bench.tiny import cell, tables, timing
+from tests.once import made_once
 
 HOSTILE = "<script>alert(1)</script> $x$ |a| [b](c)"
 
@@ -40,9 +41,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A partial run of two problems, one of an evil name, the other without step times."""
     plan = Plan(problems=(HOSTILE, "plain_name"), batch_sizes=(8, 1797), schedules=("constant", "linear"),
                 rates=(0.3, 1.0), starts=8, tuning_starts=4, unfinished=[("plain_name", 8)], untimed=["plain_name"])
-    folder = write_run(tmp_path_factory.mktemp("hostile"), plan)
-    write_report(folder)
-    return folder
+    return made_once(tmp_path_factory, "hostile", lambda folder: write_report(write_run(folder, plan)))
 
 
 @pytest.fixture(scope="module")
