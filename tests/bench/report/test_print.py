@@ -34,10 +34,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "report.html"
 
 
-@pytest.fixture
-def dark(page: Path, tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    """Chromium with the page open, turned dark."""
-    with opened(page, tmp_path) as driver:
+@pytest.fixture(scope="module")
+def dark(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Chromium with the page open, turned dark; each test leaves it as it was, but for the last."""
+    with opened(page, tmp_path_factory.mktemp("profile")) as driver:
         driver.execute_script("document.getElementById('theme').click()")
         assert driver.execute_script("return document.documentElement.dataset.theme") == "dark"
         yield driver
