@@ -22,6 +22,7 @@ from bench.report.style import (
     plain,
     room_below,
     shades,
+    step_band,
     tick_places,
 )
 
@@ -80,4 +81,5 @@ def _line(axes: Axes, curve: pd.DataFrame, unit: str, colour: str | tuple[float,
     share, low, high = (100 * curve[part].to_numpy(float) for part in ("share", "share_low", "share_high"))
     axes.plot(curve[unit], share, color=colour, marker=marker, markersize=4, markevery=4, linewidth=1.5,
               drawstyle="steps-post", label=label)
-    axes.fill_between(curve[unit].to_numpy(float), low, high, color=colour, alpha=0.13, linewidth=0, step="post")
+    if len(curve):
+        step_band(axes, curve[unit].to_numpy(float), low, high, colour)

@@ -18,6 +18,7 @@ from bench.report.style import (
     plain,
     room_below,
     shades,
+    step_band,
 )
 
 UNITS = {"seconds_solo": "seconds, one training", "examples": "examples seen"}
@@ -50,7 +51,7 @@ def profile_figure(profiles: pd.DataFrame, *, several: bool) -> Figure:
             # markers of lines that lie on each other have places of their own
             axes.plot(rows["factor"], share, color=colour, marker=styles[solver][1], markersize=4, linewidth=1.5,
                       drawstyle="steps-post", markevery=(place % 5, 5), label=plain(solver_name(solver, by), 24))
-            axes.fill_between(rows["factor"], low, high, color=colour, alpha=0.12, linewidth=0, step="post")
+            step_band(axes, rows["factor"].to_numpy(float), low, high, colour)
         log_axis(axes, "x")
         grid(axes)
         axes.set_xticks([1.0, 1.5, 2.0, 3.0, FARTHEST])
