@@ -187,7 +187,8 @@ def _hits(fixed: dict[str, object], start: np.ndarray, marks: np.ndarray, gap: n
     fall = np.where(hit & (before < after), np.log(above / under), 1.0)
     share = np.where(hit & (before < after), np.log(above / target) / fall, 1.0)
     low, high = np.log(marks[before].clip(0.5)), np.log(marks[after].clip(0.5))
-    steps = np.where(hit, np.exp(low + share * (high - low)), np.nan)
+    least = np.minimum(marks[before] + 1, marks[after])
+    steps = np.where(hit, np.maximum(np.exp(low + share * (high - low)), least), np.nan)
     return pd.DataFrame({**fixed, "lane": start, "start": start, "target": OPTIMUM + target * (INITIAL - OPTIMUM),
                          "gap": target, "hit": hit, "steps_before": np.where(hit, marks[before], np.nan),
                          "steps": steps, "steps_after": np.where(hit, marks[after], np.nan),
