@@ -16,6 +16,7 @@ import pytest
 from bench import files, store
 from bench.executors import run_suite
 from bench.suite import Suite, suite_from
+from tests.once import made_once
 
 ROOT = Path(__file__).resolve().parents[2]
 FAST, REAL = "tests.faults.fast_worker", "bench.worker"
@@ -38,9 +39,20 @@ def suite(of: dict[str, object] = FAST_SUITE, **changes: object) -> Suite:
     return suite_from({**of, **changes})
 
 
+SMALL = suite(problems=["a"], batch_sizes=[1, 13])
+
+
 def run(folder: Path, worker: str = FAST, of: Suite | None = None, resume: bool = True) -> int:
     """A run in this process."""
     return run_suite(of or suite(), folder, "cpu", resume, worker=worker, report=REPORT)
+
+
+def small(factory: pytest.TempPathFactory) -> Path:
+    """A whole run of `SMALL`, made once for all tests, which only read it."""
+    def make(folder: Path) -> None:
+        assert run(folder, of=SMALL) == 0
+
+    return made_once(factory, "small", make)
 
 
 def start(folder: Path, worker: str = FAST, of: Suite | None = None, **settings: str) -> subprocess.Popen[str]:

@@ -14,7 +14,6 @@ from bench import folder_check, store
 from tests.faults import runs
 from tests.faults.conftest import LONG, Tally
 
-SMALL = runs.suite(problems=["a"], batch_sizes=[1, 13])
 SIZES = {"a.sgd.1": 1, "a.sgd.13": 13}
 CUT = "each file of each part cut at every tenth, emptied, replaced by another's"
 DAMAGES = [*(f"cut at {tenth} tenths" for tenth in range(10)), "replaced"]  # 0 tenths: emptied
@@ -22,9 +21,7 @@ DAMAGES = [*(f"cut at {tenth} tenths" for tenth in range(10)), "replaced"]  # 0 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert runs.run(folder, of=SMALL) == 0
-    return folder
+    return runs.small(tmp_path_factory)
 
 
 def _damaged(whole: Path, folder: Path, pattern: str) -> Iterator[tuple[Path, str]]:
@@ -65,7 +62,7 @@ def test_every_file_of_every_part(whole: Path, folder: Path, tally: Tally) -> No
 def test_a_resume_makes_the_tables_whole_again(whole: Path, folder: Path, tally: Tally) -> None:
     for name, damage in itertools.islice(_damaged(whole, folder, "parts/*/*"), 3, None if LONG else 4):
         with tally("the same, then --resume", "run again, tables equal the undamaged run's"):
-            assert runs.run(folder, of=SMALL) == 0, (name, damage)
+            assert runs.run(folder, of=runs.SMALL) == 0, (name, damage)
             runs.same_tables(folder, whole)
 
 
@@ -81,6 +78,6 @@ def test_a_damaged_manifest_is_refused_and_nothing_is_touched(whole: Path, folde
     for _, damage in _damaged(whole, folder, store.MANIFEST):
         with tally("run.json cut at every tenth, emptied", "refused with exit 4, parts stay"):
             before = runs.whole_parts(folder)
-            assert runs.run(folder, of=SMALL) == 4, damage
+            assert runs.run(folder, of=runs.SMALL) == 4, damage
             runs.nothing_lost(before, folder)
             assert folder_check.check_run(folder).code == 4

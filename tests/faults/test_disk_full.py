@@ -16,15 +16,12 @@ from tests.faults import runs
 from tests.faults.conftest import LONG, Tally
 
 SHOWN = "nothing earlier lost, exit 4, the path named, --resume completes it"
-SMALL = runs.suite(problems=["a"], batch_sizes=[1, 13])
 LARGE = runs.suite(problems=["a"], batch_sizes=list(range(1, 13)))  # more than the 64 KiB that are probed for
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    assert runs.run(folder, of=SMALL) == 0
-    return folder
+    return runs.small(tmp_path_factory)
 
 
 def test_no_file_may_grow_beyond_a_limit(whole: Path, tmp_path: Path, tally: Tally) -> None:
@@ -76,14 +73,14 @@ def test_a_full_tmpfs(tmp_path: Path, tally: Tally) -> None:
     assert count >= 5
 
 
-def _stopped(folder: Path, of: Suite = SMALL, **settings: str) -> str | None:
+def _stopped(folder: Path, of: Suite = runs.SMALL, **settings: str) -> str | None:
     """What a run into the fault said, ending with exit code 4; None where it was through before."""
     code, said = runs.end(runs.start(folder, of=of, **settings))
     assert code in (0, 4), said
     return said if code else None
 
 
-def _completes(folder: Path, whole: Path, said: str, of: Suite = SMALL,
+def _completes(folder: Path, whole: Path, said: str, of: Suite = runs.SMALL,
                make_room: Callable[[], object] = lambda: None) -> None:
     assert "Traceback" not in said
     assert re.search(rf"error: .*{re.escape(str(folder))}", said), said

@@ -14,6 +14,7 @@ from bench import store, tables
 from bench.suite import Suite
 from tests.faults import runs
 from tests.faults.conftest import LONG, Tally, times
+from tests.once import made_once
 
 KILL = "kill -9 of {} at a random moment, then --resume ({} worker)"
 LOST = "no finished cell lost, tables equal the uninterrupted run's"
@@ -24,13 +25,13 @@ PACE = {"FAULT_PACE_S": "0.1"}  # seconds for each group of the fast worker, so 
 @pytest.fixture(scope="module")
 def fast(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """An uninterrupted run of the fast worker, and the seconds it takes from its first word."""
-    return _whole(tmp_path_factory.mktemp("fast") / "run", runs.FAST, runs.suite())
+    return _whole(tmp_path_factory, "fast", runs.FAST, runs.suite())
 
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """The same of the real worker."""
-    return _whole(tmp_path_factory.mktemp("real") / "run", runs.REAL, REAL_SUITE)
+    return _whole(tmp_path_factory, "real", runs.REAL, REAL_SUITE)
 
 
 @pytest.mark.parametrize("trial", times(1, 25))
@@ -71,12 +72,16 @@ def test_signals(number: signal.Signals, trial: int, fast: tuple[Path, float], f
         runs.same_tables(folder, reference)
 
 
-def _whole(folder: Path, worker: str, suite: Suite) -> tuple[Path, float]:
-    process = runs.start(folder, worker, suite, **PACE)
-    began = time.monotonic()
-    code, said = runs.end(process)
-    assert code == 0, said
-    return folder, time.monotonic() - began
+def _whole(factory: pytest.TempPathFactory, name: str, worker: str, suite: Suite) -> tuple[Path, float]:
+    def make(place: Path) -> None:
+        process = runs.start(place / "run", worker, suite, **PACE)
+        began = time.monotonic()
+        code, said = runs.end(process)
+        assert code == 0, said
+        (place / "seconds").write_text(str(time.monotonic() - began))
+
+    place = made_once(factory, f"uninterrupted-{name}", make)
+    return place / "run", float((place / "seconds").read_text())
 
 
 def _kill_and_resume(whom: str, folder: Path, whole: tuple[Path, float], chance: random.Random, worker: str,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bench import store
-from bench.watch import Watch, oom_kills, ran_out_of_memory
+from bench.watch import CGROUPS, Watch, oom_kills, ran_out_of_memory
 from tests.faults import runs
 from tests.faults.conftest import LONG, REAL, Tally, times
 
@@ -96,7 +96,16 @@ def test_memory_is_told_from_other_ends() -> None:
                  "worker killed by SIGKILL of the out-of-memory killer; nothing in the log"):
         assert ran_out_of_memory(text)
     assert not ran_out_of_memory("worker killed by SIGKILL (often: out of memory); nothing in the log")
-    assert oom_kills() >= 0
+
+
+def test_kills_for_memory_are_those_of_the_control_groups_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both versions of them: three and two."""
+    files = {Path("/proc/self/cgroup"): ["0::/a", "4:memory:/b", "3:cpu:/c"],
+             CGROUPS / "a" / "memory.events": ["oom 9", "oom_kill 3"],
+             CGROUPS / "memory" / "b" / "memory.oom_control": ["under_oom 0", "oom_kill 2"],
+             CGROUPS / "cpu" / "c" / "memory.events": ["oom_kill 7"]}
+    monkeypatch.setattr("bench.watch._lines", lambda path: files.get(path, []))
+    assert oom_kills() == 5
 
 
 def test_a_busy_worker_may_take_long_and_an_idle_one_may_not() -> None:
