@@ -23,7 +23,7 @@ LONGEST = 350
 # arrows run one way: what a part of gdjax may import of gdjax, beside itself
 LOW = {"names", "scalars"}
 ARROWS: dict[str, set[str]] = {
-    "names": set(),
+    "names": {"scalars"},
     "scalars": set(),
     "blocks": set(),
     "precision": set(),

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import lru_cache
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
+from bench.analysis.resampling import RESAMPLES, counts_drawn, draws_of, middle_places, middle_ranks
+
 Array = np.ndarray
-RESAMPLES = 10_000
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 _Z = NormalDist().inv_cdf(1 - TAIL)
-_CHUNK = 4_000_000  # numbers drawn at once: bounds memory when there are very many lanes
 
 
 class Estimate(NamedTuple):
@@ -91,7 +90,7 @@ def median_resamples(values: Array, *, censored: bool = False, seed: int = 0) ->
     if len(values) == 0:
         return np.full(RESAMPLES, np.nan)
     ordered = np.sort(values)
-    lower, upper = _middle_ranks(len(values), seed)
+    lower, upper = middle_ranks(len(values), seed)
     return _middle(ordered[lower], ordered[upper], censored=censored)
 
 
@@ -177,8 +176,8 @@ def ert(spent: Array, hit: Array) -> Estimate:
     if len(spent) == 0:
         return NOTHING
     # summed draw by draw, not as counts times steps: an interval keeps its last digit, whatever the BLAS
-    sums = np.concatenate([spent[draws].sum(axis=1) for draws in _draws(len(spent), 0)])
-    hits = np.concatenate([counts[hit].sum(axis=0) for counts in _counts(len(spent), 0)])
+    sums = np.concatenate([spent[draws].sum(axis=1) for draws in draws_of(len(spent), 0)])
+    hits = np.concatenate([counts[hit].sum(axis=0) for counts in counts_drawn(len(spent), 0)])
     resamples = np.where(hits > 0, sums / np.maximum(hits, 1), np.inf)
     total = int(np.sum(hit))
     return Estimate(float(np.sum(spent)) / total if total else math.inf, *percentile_interval(resamples))
@@ -251,7 +250,7 @@ def paired_medians(values: Array) -> Array:
     `median_resamples` can't give them: its ranks differ by sample.
     """
     order = np.argsort(values)
-    lower, upper = _middle_places(len(values), 0, order)
+    lower, upper = middle_places(len(values), 0, order)
     ordered = values[order]
     return _middle(ordered[lower], ordered[upper], censored=True)
 
@@ -292,62 +291,3 @@ def two_sided_p(log_value: float, log_resamples: Array) -> float:
 def _middle(lower: Array, upper: Array, *, censored: bool) -> Array:
     middle = (lower + upper) / 2
     return np.where(np.isinf(upper), lower, middle) if censored else middle
-
-
-@lru_cache(maxsize=64)
-def _middle_ranks(size: int, seed: int) -> tuple[Array, Array]:
-    return _middle_places(size, seed, np.arange(size))
-
-
-def _middle_places(size: int, seed: int, order: Array) -> tuple[Array, Array]:
-    """Ranks of the two middle values of each resample: how many values were not yet half of it, from the smallest on.
-
-    Args:
-        order: (size,) the values' places, smallest first.
-    """
-    lower, upper = [], []
-    for counts in _counts(size, seed):
-        drawn, low, high = (np.zeros(counts.shape[1], counts.dtype) for _ in range(3))
-        for count in counts[order]:
-            drawn += count
-            low += drawn <= (size - 1) // 2
-            high += drawn <= size // 2
-        lower.append(low.astype(np.intp))
-        upper.append(high.astype(np.intp))
-    return np.concatenate(lower), np.concatenate(upper)
-
-
-def _counts(size: int, seed: int) -> Iterator[Array]:
-    """How often each resample of `_draws` holds each value: (values, resamples), in the order of `_draws`."""
-    if size * RESAMPLES <= _CHUNK:
-        yield _small_counts(size, seed)
-        return
-    for draws in _draws(size, seed):
-        yield _counted(draws)
-
-
-def _counted(draws: Array) -> Array:
-    resamples, size = draws.shape
-    places = (draws + size * np.arange(resamples)[:, None]).ravel()
-    counts = np.bincount(places, minlength=draws.size).reshape(draws.shape)
-    return np.ascontiguousarray(counts.T.astype(np.min_scalar_type(size)))
-
-
-def _draws(size: int, seed: int) -> Iterator[Array]:
-    if size * RESAMPLES <= _CHUNK:
-        yield _small_draws(size, seed)
-        return
-    generator = np.random.default_rng([seed, size])
-    rows = max(1, _CHUNK // size)
-    for first in range(0, RESAMPLES, rows):
-        yield generator.integers(0, size, (min(rows, RESAMPLES - first), size))
-
-
-@lru_cache(maxsize=4)
-def _small_draws(size: int, seed: int) -> Array:
-    return np.random.default_rng([seed, size]).integers(0, size, (RESAMPLES, size))
-
-
-@lru_cache(maxsize=4)
-def _small_counts(size: int, seed: int) -> Array:
-    return _counted(_small_draws(size, seed))

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from bench.analysis.intervals import RESAMPLES, median_resamples
+from bench.analysis.intervals import median_resamples
+from bench.analysis.resampling import RESAMPLES
 
 Array = np.ndarray
 Program = tuple[str, str, int, str]  # problem, optimizer, batch size, "solo" or "batched"

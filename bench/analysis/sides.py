@@ -10,9 +10,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from bench.analysis.intervals import RESAMPLES, ratio_resamples
+from bench.analysis.intervals import ratio_resamples
 from bench.analysis.repeats import Array, Program, step_samples
 from bench.analysis.reported import Key, Reported, common_starts
+from bench.analysis.resampling import RESAMPLES
 from bench.analysis.summary import summarise
 from bench.analysis.timing import Times
 from bench.tables import Tables

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.comparisons import holm
-from bench.analysis.intervals import NOTHING, RESAMPLES, Estimate, percentile_interval, tied, two_sided_p
+from bench.analysis.intervals import NOTHING, Estimate, percentile_interval, tied, two_sided_p
 from bench.analysis.parity import DIFFER, UNKNOWN
 from bench.analysis.repeats import Noise, Program, log_step_resamples, process_noise
+from bench.analysis.resampling import RESAMPLES
 from bench.analysis.sides import CELL, Pair
 from bench.analysis.verdicts import Verdict, verdict
 
