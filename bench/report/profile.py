@@ -44,7 +44,8 @@ def profile_figure(profiles: pd.DataFrame, *, several: bool) -> Figure:
     kinds = zip(panels[0], KINDS.items(), tables, names, strict=True)
     for axes, (by, title), table, solvers in kinds:
         styles = looks(solvers)
-        colours = [styles[name][0] for name in solvers] if by == "schedule" else shades(len(solvers))
+        colours: list[str | tuple[float, ...]] = (
+            [styles[name][0] for name in solvers] if by == "schedule" else [*shades(len(solvers))])
         for place, (solver, colour) in enumerate(zip(solvers, colours, strict=True)):
             rows = table[table["solver"] == solver]
             share, low, high = (100 * rows[part].to_numpy(float) for part in ("share", "share_low", "share_high"))
