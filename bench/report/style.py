@@ -31,7 +31,6 @@ _TITLE = _LONGEST + _SHORTEST  # of both
 _PLACES = re.compile(rb' (?:d|x|y|transform)="[^"]*"')  # attributes of an SVG that hold places; text is left alone
 _FRACTION = re.compile(rb"(\.\d\d)\d+")
 _UNTURNED = re.compile(rb' transform="rotate\(-0 [^"]*"')  # of every text of an SVG that stands upright
-# of the ten families that each text would name, the one that Matplotlib brings along
 _NARROWEST = 8.0  # inches: room for a title
 
 
@@ -206,6 +205,7 @@ def save(figure: Figure, stem: Path) -> tuple[str, str]:
     names = []
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         buffer = io.BytesIO()
+        # of the ten families that each text would name, the one that Matplotlib brings along
         with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "gdjax", "font.sans-serif": ["DejaVu Sans"]}):
             figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
         names.append(f"{stem.name}.{kind}")
