@@ -30,7 +30,7 @@ def _started(*arguments: object) -> subprocess.Popen:
 
 
 def _ended(process: subprocess.Popen) -> None:
-    said, _ = process.communicate(timeout=300)
+    said, _ = process.communicate(timeout=600)
     assert process.returncode == 0, said[-3000:]
 
 
