@@ -79,7 +79,7 @@ WHOLE = os.environ.get("CONFORMANCE") == "whole"
 ELSEWHERE = {  # first problems of groups of which another test runs one, or one of that kind, as users get it
     "ackley": "test_invariance", "cancer-hinge": "test_descent_oracles", "diabetes-huber": "test_descent_oracles",
     "digits-cnn": "test_windows", "digits-held-out": "test_readme", "ill-conditioned-quadratic": "test_descent_oracles",
-    "line-fit": "test_invariance", "noisy-quadratic": "test_descent_oracles"}
+    "iris-softmax": "test_readme", "line-fit": "test_invariance", "noisy-quadratic": "test_descent_oracles"}
 
 
 def pairs() -> list[tuple[Group, str]]:
