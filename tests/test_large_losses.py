@@ -75,8 +75,9 @@ def test_a_mean_in_tiles_is_the_mean_with_its_derivatives(count: int) -> None:
     batch, params = examples(count), jnp.array([[0.3, -0.5, 1.2], [1.0, 0.2, -3.0]])
     mean = functools.partial(tiles.mean, whole, batch=batch, example_bytes=4 * SIDE**2)
     plain = functools.partial(whole, batch=batch)
-    for derivative in (lambda f: f, jax.grad, jax.jacfwd, jax.hessian, lambda f: jax.grad(lambda x: jax.grad(f)(x)[0])):
-        found, want = (jax.jit(jax.vmap(derivative(f)))(params) for f in (mean, plain))
+    derivatives = (lambda f: f, jax.grad, jax.jacfwd, jax.hessian, lambda f: jax.grad(lambda x: jax.grad(f)(x)[0]))
+    for found, want in zip(*(jax.jit(jax.vmap(lambda x, f=f: [of(f)(x) for of in derivatives]))(params)
+                             for f in (mean, plain)), strict=True):
         np.testing.assert_allclose(found, want, rtol=2e-5, atol=1e-6)
 
 
