@@ -157,7 +157,10 @@ class Worker(Speaker):
                   **({"shard": self.shards[_name(group)]} if _name(group) in self.shards else {})}
                  for group in groups for schedule in suite.schedules]
         self.total = sum(_weight(group) + _timing_weight(suite) for group in groups)
-        problems = facts_of(groups, whole)
+        try:
+            problems = facts_of(groups, whole)
+        except ValueError as error:  # an optimum that starts are below: known once they are scored
+            self.refuse(2, str(error))
         errors = together.unlike(problems)
         text = None if self.yes else too_long(self.total)
         if errors or text:

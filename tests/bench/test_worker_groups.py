@@ -10,6 +10,7 @@ import pytest
 from bench import store, worker
 from bench.executors import run_suite
 from bench.experiment import Group, Result, Work
+from bench.speaker import Stopped
 from bench.suite import Suite, suite_from
 
 SUITE = {"name": "groups", "problems": ["line-fit"], "batch_sizes": [5, 10], "schedules": ["constant", "linear"],
@@ -59,6 +60,16 @@ def run(folder: Path, finished: set[str] | None = None, **payload: object) -> To
     made.take(payload)
     made.work("cpu", 0.0)
     return told
+
+
+def test_an_optimum_above_the_starts_is_a_fault_of_the_suite(tmp_path: Path) -> None:
+    told = Told()
+    suite = _suite(problems=["tests.bench.user_problem:make_low"], batch_sizes=["all"])
+    with pytest.raises(Stopped):
+        worker.Worker(told, suite, tmp_path, set()).work("cpu", 0.0)  # type: ignore[arg-type]
+    error, = told.of("error")
+    assert error["code"] == 2
+    assert str(error["text"]).startswith("problem 'low': initial_loss: must be finite and above the optimum of 9")
 
 
 def _suite(**changes: object) -> Suite:

@@ -11,6 +11,11 @@ def make_problem() -> gdjax.Problem:
     return gdjax.Problem(name="square", loss=lambda x: x * x, init=lambda key: jax.random.normal(key), optimum=0.0)
 
 
+def make_low() -> gdjax.Problem:
+    """x² with an optimum that is above its starts."""
+    return gdjax.Problem(name="low", loss=lambda x: x * x, init=lambda key: jax.random.normal(key), optimum=9.0)
+
+
 def make_line() -> gdjax.Problem:
     """y = 2x − 1 of 64 examples, which two parameters fit exactly."""
     x = np.linspace(-1, 1, 64, dtype=np.float32)
