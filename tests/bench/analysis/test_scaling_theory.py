@@ -84,6 +84,7 @@ def test_the_hyperbola_is_near_the_recursion_and_its_residual_says_how_near() ->
     assert np.exp(np.sqrt((off**2).mean())) == pytest.approx(exact.residual, abs=1e-3)
     found = fit(np.stack([runs.hits()["steps"].to_numpy(float) for runs in measured()], axis=1))
     assert found.b_crit.low <= exact.b_crit.value <= found.b_crit.high
-    assert found.s_min.low <= exact.s_min.value <= found.s_min.high
+    # hits are whole updates where every step is a mark, the recursion's are not: an end may be a part of a step off
+    assert 0.99 * found.s_min.low <= exact.s_min.value <= found.s_min.high
     assert found.residual == pytest.approx(exact.residual, abs=0.02)
     assert "residual" in scaling.COLUMNS  # and so in scaling.csv
