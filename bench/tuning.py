@@ -88,12 +88,13 @@ def horizon_of(name: str, setting: gdjax.Setting) -> float:
 
 
 def choose(lanes: pd.DataFrame, hits: pd.DataFrame, target_on: str = gdjax.goals.LOSS) -> pd.DataFrame:
-    """The setting of lowest tuning ERT for every (schedule, target); without any hit, of lowest median final loss.
+    """The setting of lowest tuning ERT for every (schedule, target); of equal ones, of lowest median final loss.
 
     Or of lowest median of what targets are on, if that is not the loss; diverged lanes count as ∞.
 
-    ERT = Σ steps spent / hits (all of the budget at a miss). Of equal ones the lowest rate: where all diverged, better
-    ones lie below. One row per (schedule, target), flagged where the rate is at an end of its grid.
+    ERT = Σ steps spent / hits (all of the budget at a miss), ∞ without any hit. Of those equal in both the lowest rate:
+    where all diverged, better ones lie below. One row per (schedule, target), flagged where the rate is at an end of
+    its grid.
     """
     setting = ["schedule", "horizon", "rate"]
     scores = {name: lanes[name].to_numpy(float) for name in ("held_out_loss", "accuracy") if name in lanes}

@@ -168,7 +168,8 @@ def test_the_manifest_and_the_report_tell_of_it(tmp_path: Path) -> None:
     tables = bench.load(tmp_path / "run")
     assert tables.run["widened"] == {"line-fit.sgd.100": 1}
     lanes = tables.lanes.query("split == 'tuning'")
-    assert set(lanes.groupby(["schedule", "horizon"]).rate.nunique()["cosine"]) == {3}  # one more, at one end
+    # one more at an end, or at both: steps are whole, so the two often take as many, and rounding in the loss decides
+    assert set(lanes.groupby(["schedule", "horizon"]).rate.nunique()["cosine"]) in ({3}, {4})
     assert tables.chosen.edge_of_grid.any()
     assert "line-fit, sgd, batch size 100: constant, cosine (grid widened 1×)" in (
         tmp_path / "run" / "report.md").read_text(encoding="utf-8")
