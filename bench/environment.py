@@ -20,11 +20,11 @@ DECIDING = ("jax", "jaxlib", "optax", "numpy", "scikit-learn")  # another versio
 SETTINGS = ("XLA_", "JAX_", "OMP_", "OPENBLAS_", "MKL_", "CUDA_VISIBLE_DEVICES", "NVIDIA_TF32_OVERRIDE", "TF_CPP_")
 CPUS = "--xla_force_host_platform_device_count="
 DETERMINISTIC = "--xla_gpu_exclude_nondeterministic_ops=true"
-MEASURING = ("bench/suite.py", "bench/suite_fields.py", "bench/worker.py", "bench/planning.py", "bench/experiment.py",
-             "bench/tuning.py", "bench/clock.py", "bench/together.py", "bench/step_times.py", "bench/noise.py",
-             "bench/noise_worker.py", "bench/device.py", "bench/memory.py", "bench/gradient_noise.py",
-             "bench/shards.py", "bench/analysis/noise.py", "bench/analysis/intervals.py", "bench/analysis/scaling.py",
-             "bench/study/worker.py", "bench/study/tables.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
+MEASURING = ("bench/suite.py", "bench/suite_fields.py", "bench/worker.py", "bench/planning.py", "bench/problems.py",
+             "bench/experiment.py", "bench/tuning.py", "bench/clock.py", "bench/samples.py", "bench/together.py",
+             "bench/step_times.py", "bench/noise.py", "bench/noise_worker.py", "bench/device.py", "bench/memory.py",
+             "bench/gradient_noise.py", "bench/shards.py", "bench/analysis/noise.py", "bench/analysis/intervals.py",
+             "bench/analysis/resampling.py", "bench/analysis/scaling.py", "bench/study/worker.py", "bench/study/tables.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
 
 
 def describe(jax_facts: Mapping[str, object] | None = None) -> dict[str, object]:

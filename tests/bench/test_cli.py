@@ -80,7 +80,7 @@ def test_row_15_a_million_cells_need_yes(tmp_path: Path) -> None:
     code, said = call("run", str(path), "--out", str(tmp_path / "run"))
     assert code == 2
     assert "1,000,000 cells" in said
-    assert all(word in said for word in ("19 hours", "of memory", "of disk", "--yes"))  # 216e6 lanes x 300 steps x 1 us
+    assert all(word in said for word in ("about 12 days", "of memory", "of disk", "--yes"))  # 408e6 lanes, 300 steps
     assert not (tmp_path / "run").exists()
 
 

@@ -103,7 +103,7 @@ def test_an_axis_that_is_linear_for_a_reason_has_no_switch(browser: webdriver.Ch
     shown = "return !document.querySelector('#plot-1-rates [data-scale=y]').hidden"
     assert browser.execute_script(shown)
     choice = Select(figure.find_elements(By.TAG_NAME, "select")[1])
-    choice.select_by_visible_text("starts that diverged (%)")
+    choice.select_by_visible_text("lanes that diverged, at all horizons (%)")
     assert not browser.execute_script(shown)
     choice.select_by_index(0)
     assert browser.execute_script(shown)

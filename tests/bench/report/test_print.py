@@ -36,18 +36,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def dark(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Chromium with the page open, turned dark; each test leaves it as it was, but for the last."""
+    """Chromium with the page open, turned dark; the first test leaves it as it was, the last loads it again."""
     with opened(page, tmp_path_factory.mktemp("profile")) as driver:
         driver.execute_script("document.getElementById('theme').click()")
         assert driver.execute_script("return document.documentElement.dataset.theme") == "dark"
         yield driver
-
-
-def test_a_pdf_of_several_pages_comes_out(dark: webdriver.Chrome) -> None:
-    pdf = base64.b64decode(dark.print_page())
-    assert pdf.startswith(b"%PDF")
-    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) > 2
-    assert complaints(dark) == []
 
 
 def test_paper_is_light_and_whole_and_the_screen_is_as_before(dark: webdriver.Chrome) -> None:
@@ -75,6 +68,13 @@ def test_paper_is_light_and_whole_and_the_screen_is_as_before(dark: webdriver.Ch
     dark.execute_script("dispatchEvent(new Event('afterprint'))")
     assert dark.execute_script(SIZES) == before
     assert dark.execute_script(font) == "#e8ecf0"
+
+
+def test_a_pdf_of_several_pages_comes_out(dark: webdriver.Chrome) -> None:
+    pdf = base64.b64decode(dark.print_page())
+    assert pdf.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) > 2
+    assert complaints(dark) == []
 
 
 def test_a_page_printed_at_once_has_all_its_plots(dark: webdriver.Chrome) -> None:

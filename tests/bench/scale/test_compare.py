@@ -75,6 +75,7 @@ def test_a_planted_crossing_is_told_and_drawn(pair, tmp_path):
 def test_a_win_that_no_corner_shows_is_not_told(ratios, said):
     found = pd.DataFrame({"batch_size": 1, "lanes": [1, 4], "ratio": ratios, "ratio_low": np.divide(ratios, [1.5, 1.1]),
                           "ratio_high": np.multiply(ratios, 1.1)})
+    found["parity"] = AGREE
     found["verdict"] = [crossover.verdict(*row) for row in found[["ratio", "ratio_low", "ratio_high"]].to_numpy()]
     assert compare.sentences(found, ("cpu", "gpu"), 100)[0] == f"gpu beats cpu {said} at batch 1."
 
