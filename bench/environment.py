@@ -24,7 +24,8 @@ MEASURING = ("bench/suite.py", "bench/suite_fields.py", "bench/worker.py", "benc
              "bench/experiment.py", "bench/tuning.py", "bench/clock.py", "bench/samples.py", "bench/together.py",
              "bench/step_times.py", "bench/noise.py", "bench/noise_worker.py", "bench/device.py", "bench/memory.py",
              "bench/gradient_noise.py", "bench/shards.py", "bench/analysis/noise.py", "bench/analysis/intervals.py",
-             "bench/analysis/resampling.py", "bench/analysis/scaling.py", "bench/study/worker.py", "bench/study/tables.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
+             "bench/analysis/resampling.py", "bench/analysis/scaling.py", "bench/study/worker.py",
+             "bench/study/tables.py", "bench/study/claim.py", "bench/study/claims/**/*.py")
 
 
 def describe(jax_facts: Mapping[str, object] | None = None) -> dict[str, object]:
