@@ -202,7 +202,7 @@ def test_a_resume_looks_at_every_file_that_measures() -> None:
     using_jax -= {f"bench/{name}.py" for name in of_no_run}
     assert using_jax == {"bench/worker.py", "bench/experiment.py", "bench/clock.py", "bench/step_times.py",
                          "bench/device.py", "bench/tuning.py", "bench/gradient_noise.py", "bench/planning.py",
-                         "bench/together.py"}
+                         "bench/together.py", "bench/problems.py"}
     found = {name: list(root.parent.glob(name)) for name in environment.MEASURING}
     assert all(found.values())
     measuring = {path.relative_to(root.parent).as_posix() for paths in found.values() for path in paths}
