@@ -49,6 +49,8 @@ def wilson(hits: int, lanes: int) -> Estimate:
 def wilson_band(share: Array, lanes: int | Array) -> tuple[Array, Array]:
     """Lower and upper ends of the Wilson score interval of shares of so many lanes, as arrays.
 
+    As `wilson`, also of shares that no whole number of lanes makes up, for which SciPy has none.
+
     Example:
         >>> [float(end.round(4)) for end in wilson_band(np.array(0.5), 32)]
         [0.3363, 0.6637]

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.analysis.goals import Goal
-from bench.analysis.words import schedule_label
-from bench.report.style import grid, heading, log_axis, new_figure, panel_title, plain
+from bench.report.style import grid, heading, log_axis, new_figure, panel_title, plain, schedule_text
 
 _MOST_TARGETS = 4
 
@@ -44,7 +43,7 @@ def critical_figure(fits: pd.DataFrame, name: str, looks: Mapping[str, tuple[str
         axes.set_xlim(edges[0] / 1.3, edges[1] * 1.3)
         panel_title(axes, Goal.of(shown.iloc[0]).level)
         axes.set_xlabel("critical batch size (examples)")
-    panels[0][0].set_yticks(range(len(schedules)), [plain(schedule_label(schedule), 24) for schedule in schedules])
+    panels[0][0].set_yticks(range(len(schedules)), [schedule_text(schedule) for schedule in schedules])
     panels[0][0].set_ylim(-0.6, len(schedules) - 0.4)
     noun = Goal.of(fits.iloc[0]).noun
     heading(figure, f"{plain(name)}: critical batch size to get the {noun} … (fit and 95 % interval; arrows: no end)")

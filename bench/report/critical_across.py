@@ -14,9 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from bench.analysis.goals import Goal
-from bench.analysis.words import schedule_label
 from bench.report.critical import draw_critical
-from bench.report.style import INK, grid, heading, log_axis, new_figure, panel_title, plain, tick_places
+from bench.report.style import INK, grid, heading, log_axis, new_figure, panel_title, plain, schedule_text, tick_places
 
 _MOST = 6  # problems in one figure
 _BAND = "#d0d0d0"
@@ -42,7 +41,7 @@ def critical_across_figure(scaling: pd.DataFrame, looks: Mapping[str, tuple[str,
                                 top=0.95)
     for axes, rows in zip(panels[0], shown, strict=True):
         _panel(axes, rows, schedules, looks)
-    panels[0][0].set_yticks(range(len(schedules)), [plain(schedule_label(name), 24) for name in schedules])
+    panels[0][0].set_yticks(range(len(schedules)), [schedule_text(name) for name in schedules])
     panels[0][0].set_ylim(-0.6, len(schedules) - 0.4)
     heading(figure, "Which batch size? Beyond the critical one larger ones save few steps; ◇ reaches the target first")
     handles: list[Artist] = [

@@ -27,6 +27,7 @@ from bench.report.style import (
     panel_title,
     plain,
     room_below,
+    schedule_text,
     shades,
     suits_log,
     tick_places,
@@ -110,7 +111,7 @@ def curves_figure(by_batch: Sequence[Line], by_schedule: Sequence[Line], name: s
         _curve(left, curve, shade, MARKERS[place % len(MARKERS)], plain(label, 30))
     for row, curve in lines[1]:
         colour, marker = looks[str(row["schedule"])]
-        _curve(right, curve, colour, marker, plain(schedule_label(str(row["schedule"])), 24))
+        _curve(right, curve, colour, marker, schedule_text(str(row["schedule"])))
     panel_title(left, "each batch size with its best schedule")
     best = batch_label(int(by_schedule[0][0]["batch_size"]), examples)
     panel_title(right, f"each schedule at batch size {best}")

@@ -14,8 +14,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from bench.analysis.words import batch_label, schedule_label
-from bench.report.style import heading, log_axis, new_figure, panel_title, plain, tick_places
+from bench.analysis.words import batch_label
+from bench.report.style import heading, log_axis, new_figure, panel_title, plain, schedule_text, tick_places
 
 _ACROSS = 3  # panels side by side
 _WIDTH = 2.5  # of a panel, inches
@@ -52,7 +52,7 @@ def divergence_figure(rates: pd.DataFrame, examples: int, name: str) -> Figure:
         axes.set_yticks(range(len(sizes)), [batch_label(int(size), examples) for size in sizes], fontsize=8)
         axes.xaxis.set_major_locator(FixedLocator(tick_places(low, high)))
         axes.tick_params(axis="x", labelsize=8)
-        panel_title(axes, plain(schedule_label(schedule), 24))
+        panel_title(axes, schedule_text(schedule))
     for axes in panels.flat[len(schedules):]:
         axes.set_visible(False)
     for axes in panels[:, 0]:

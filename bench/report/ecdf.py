@@ -21,6 +21,7 @@ from bench.report.style import (
     panel_title,
     plain,
     room_below,
+    schedule_text,
     shades,
     step_band,
     tick_places,
@@ -56,7 +57,7 @@ def ecdf_figure(rows: pd.DataFrame, curves: pd.DataFrame, name: str,
         _line(left, _cell(curves, int(row["batch_size"]), str(row["schedule"])), unit, shade,
               MARKERS[place % len(MARKERS)], plain(label, 30))
     for schedule in schedules:
-        _line(right, _cell(curves, size, schedule), unit, *styles[schedule], plain(schedule_label(schedule), 24))
+        _line(right, _cell(curves, size, schedule), unit, *styles[schedule], schedule_text(schedule))
     panel_title(left, "each batch size with its best schedule")
     panel_title(right, f"each schedule at batch size {batch_label(size, examples)}")
     for axes, title in ((left, "batch size: schedule"), (right, "schedule")):

@@ -14,8 +14,8 @@ from matplotlib.patches import Patch, Rectangle
 
 from bench.analysis.curves import outcome_shares
 from bench.analysis.goals import Goal
-from bench.analysis.words import LOSS_DIGITS, batch_label, number, schedule_label, together
-from bench.report.style import heading, linear_ticks, new_figure, number_ticks, plain, tick_places
+from bench.analysis.words import LOSS_DIGITS, batch_label, number, together
+from bench.report.style import heading, linear_ticks, new_figure, number_ticks, plain, schedule_text, tick_places
 
 _OUTCOMES = (("hit", "hit the target", "#009E73", ""),
              ("hit_then_diverged", "hit it, then diverged", "#E69F00", "\\\\"),
@@ -34,7 +34,7 @@ def loss_figure(rows: pd.DataFrame, name: str) -> Figure:
     column = "final_gap_median" if known else "final_loss_median"
     sizes, schedules = sorted(rows["batch_size"].unique()), sorted(rows["schedule"].unique())
     values = rows.pivot(index="schedule", columns="batch_size", values=column).loc[schedules, sizes].to_numpy(float)
-    names = [plain(schedule_label(schedule), 24) for schedule in schedules]
+    names = [schedule_text(schedule) for schedule in schedules]
     panel = (max(1.15 * len(sizes), 3.5) + 1.2, max(0.5 * len(schedules), 1.6))
     figure, panels = new_figure(panel, 1, 1, left=0.5 + 0.09 * max(map(len, names)), right=0.1, bottom=0.65, top=0.75)
     axes = panels[0, 0]
@@ -93,7 +93,7 @@ def outcome_figure(rows: pd.DataFrame, name: str) -> Figure:
                      linewidth=0.4, width=0.85)
             bottom += share
         axes.set_xticks(range(len(sizes)), [batch_label(size, examples) for size in sizes], rotation=90, fontsize=8)
-        axes.set_title(plain(schedule_label(schedule), 24), fontsize=9, y=1.0)
+        axes.set_title(schedule_text(schedule), fontsize=9, y=1.0)
         axes.set_ylim(0, 100)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0][0].set_ylabel("share of starts (%)")

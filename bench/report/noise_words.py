@@ -19,7 +19,7 @@ def noise_sentences(found: Iterable[NoiseAlong]) -> list[str]:
 def _sentence(along: NoiseAlong) -> str:
     optimizer = f" ({along.optimizer})" if along.several_optimizers else ""
     first, last = along.curve["starts"].iloc[[0, -1]]
-    starts = f"{first} starts" + f", {last} at the end" * bool(last != first)
+    starts = f"{first} starts" if last == first else f"{first} starts, {last} at the end"
     text = (f"{along.problem}{optimizer} on {along.device}: the gradient noise scale {_course(along)} along the run "
             f"({batch_words(along.batch_size, along.examples)} with {schedule_words(along.schedule)}, "
             f"{along.curve['step'].iloc[-1]:,} steps, {starts}, {along.method})")

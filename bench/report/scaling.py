@@ -84,8 +84,8 @@ def seconds_figure(rows: pd.DataFrame, name: str, looks: Looks) -> Figure | None
 
 
 def met_words(rows: pd.DataFrame, place: str) -> str:
-    """Where a figure with a logarithmic axis has what takes no step; nothing where nothing is like that."""
-    return f" A target that the start meets already is drawn at the {place}." if (rows["steps_low"] == 0).any() else ""
+    """Where a figure with a logarithmic axis has the start; nothing where no interval reaches down to it."""
+    return f" The start, before any step, is drawn at the {place}." if (rows["steps_low"] == 0).any() else ""
 
 
 def _targets(rows: pd.DataFrame) -> list[float]:

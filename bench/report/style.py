@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, ScalarFormatter
 
-from bench.analysis.words import batch_label, number, problem_label, seconds_number
+from bench.analysis.words import batch_label, number, problem_label, schedule_label, seconds_number
 from bench.report.files import write_whole
 
 # Okabe & Ito 2008, "Color universal design", yellow left out: it can't be read on white
@@ -28,6 +28,7 @@ DPI = 150
 _CROWDED = 12
 _LONGEST, _SHORTEST = 40, 16  # letters of a problem's name in a title, where the optimizer's takes the room too
 _TITLE = _LONGEST + _SHORTEST  # of both
+_SCHEDULE = 24  # letters of a schedule
 _PLACES = re.compile(rb' (?:d|x|y|transform)="[^"]*"')  # attributes of an SVG that hold places; text is left alone
 _FRACTION = re.compile(rb"(\.\d\d)\d+")
 _UNTURNED = re.compile(rb' transform="rotate\(-0 [^"]*"')  # of every text of an SVG that stands upright
@@ -80,6 +81,11 @@ def looks(names: Sequence[str]) -> dict[str, tuple[str, str]]:
 def plain(text: str, longest: int = _TITLE) -> str:
     """Text as it stands: a name with dollar signs is no formula, and none is longer than there is room for."""
     return _short(text, longest).replace("$", r"\$").replace("\n", " ")
+
+
+def schedule_text(name: str) -> str:
+    """A schedule as figures have it, cut where there is no room; see `plain`."""
+    return plain(schedule_label(name), _SCHEDULE)
 
 
 def title_of(problem: str, optimizer: str, *, several: bool, longest: int = _LONGEST) -> str:

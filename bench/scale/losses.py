@@ -11,6 +11,7 @@ import gdjax
 STARTS, STEPS = 16, 16
 SHARE = 0.1  # of the initial gap that the steps would take off if the loss fell along the gradient all the way
 STILL = 1e-9  # a rate so small that a start stays where it is, and none diverges
+LEAST = 1e-30  # of rates, and one over the largest: well within float32
 
 
 def final_losses(problem: gdjax.Problem, batch_size: int, program: gdjax.Program, gap: float) -> list[float] | None:
@@ -32,7 +33,7 @@ def final_losses(problem: gdjax.Problem, batch_size: int, program: gdjax.Program
     scale = gap if math.isfinite(gap) else float(np.median(np.abs(begun.start_loss)))
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         rate = SHARE * scale / (STEPS * np.median(begun.grad_norm.astype(np.float64)) ** 2)
-    if not (math.isfinite(rate) and rate > 0):
+    if not LEAST <= rate <= 1 / LEAST:  # nor NaN
         return None
     found = run(float(rate), STEPS).final_loss.astype(float)
     return list(np.where(np.isnan(found), np.inf, found))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import gc
 import json
-import math
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,15 +16,11 @@ import pytest
 
 import bench
 from bench.analysis.answer import answers, headlines
-from bench.analysis.noise_along import noise_along
-from bench.analysis.reported import Reported
 from bench.analysis.summary import FIXED, summarise
-from bench.analysis.timing import Times
 from bench.report import limits
 from bench.report.content import _answer, _mark_ratio, _warnings
 from bench.report.files import write_whole
 from bench.report.markdown import escape
-from bench.report.noise_words import noise_sentences
 from bench.report.report import write_report
 from bench.report.style import tick_places
 from tests.bench.synthetic import GAPS, Plan, seal, write_run
@@ -59,40 +53,6 @@ def one_cell(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def busy(load: float) -> dict[str, dict[str, object]]:
     """Facts of a run that began under a load on two cores."""
     return {"environment": {"load_before": [load, 1.0, 1.0], "affinity": [0, 1]}}
-
-
-class Noisy(NamedTuple):
-    """A run with a gradient noise scale, and what looked its rows up while its report was written."""
-
-    folder: Path
-    built: list[str]
-
-
-@pytest.fixture(scope="module")
-def noisy(tmp_path_factory: pytest.TempPathFactory) -> Noisy:
-    plan = Plan(batch_sizes=(1, 8, 32, 1797), schedules=("constant",), starts=4, tuning_starts=2)
-    folder = write_run(tmp_path_factory.mktemp("noisy"), plan)
-    part = folder / "parts" / "digits-softmax.gradients"
-    part.mkdir()
-    noise_rows((math.inf, 80.0)).to_parquet(part / "noise_scale.parquet")
-    seal(part)
-    built: list[str] = []
-    with pytest.MonkeyPatch.context() as patch:
-        for kind in (Reported, Times):
-            made = kind.__init__
-            patch.setattr(kind, "__init__", lambda self, of, made=made: (built.append(type(self).__name__),
-                                                                         made(self, of))[1])
-        write_report(folder)
-    return Noisy(folder, built)
-
-
-def noise_rows(last: tuple[float, float]) -> pd.DataFrame:
-    """The table of six starts, of noise scale 5 and 4 by turns at first, and the last ones."""
-    return pd.DataFrame({
-        "problem": "digits-softmax", "optimizer": "sgd", "batch_size": 32, "schedule": "constant", "horizon": 1.0,
-        "rate": 0.3, "device": "cpu", "start": [*range(6)] * 2, "step": [0] * 6 + [900] * 6,
-        "loss": [2.3, 2.3] * 3 + [0.21, 0.22] * 3, "signal": 1.0, "noise": 5.0,
-        "b_simple": [5.0, 4.0] * 3 + [*last] * 3, "method": "exact", "examples": 1797})
 
 
 def test_row_29_partial_runs_say_so(hostile: Path) -> None:
@@ -166,10 +126,6 @@ def test_parts_with_an_older_or_a_wider_table_are_read_together(tmp_path: Path) 
     assert tables.timing["process"].eq(0).all() and tables.timing.index.equals(pd.RangeIndex(len(timing)))
     assert tables.timing["seconds"].tolist() == timing["seconds"].tolist()[::-1]
     assert tables.lanes.groupby("batch_size")["mine"].sum().to_dict() == {8: len(lanes), 32: 0}
-
-
-def test_rows_are_looked_up_once(noisy: Noisy) -> None:
-    assert sorted(noisy.built) == ["Reported", "Times"]
 
 
 def test_sweeping_is_as_before(tmp_path: Path) -> None:
@@ -256,33 +212,6 @@ def test_memory_and_lane_steps_are_told_and_bounds_are_marked(tmp_path: Path, mo
     assert [row.split("|")[-3].strip() for row in rows] == ["1.25 (500,000 / 400,000)", "–", "–"]
     assert pd.read_csv(tmp_path / "timing.csv")["lane_steps_run"].tolist()[0] == 500_000
     assert "Only that of a fresh process is a\ntrue peak" in (tmp_path / "report.md").read_text()
-
-
-@pytest.mark.parametrize(("scales", "course"), [
-    ((50.0, 80.0), "grows from 4.5 [4, 5] to 65 [50, 80] examples along the run"),
-    ((5.0, 80.0), "goes from 4.5 [4, 5] to 42.5 [5, 80] examples (no change seen: the intervals overlap)"),
-    ((math.inf, 80.0), "grows from 4.5 [4, 5] to ∞ [80, ∞] examples along the run"),
-    ((5.0, math.nan), "goes from 4.5 [4, 5] to 5 [5, 5] examples (whether that is a change takes 6 starts")])
-def test_the_course_of_the_noise_scale_is_told(scales: tuple[float, float], course: str) -> None:
-    """Also where a start has none, or no signal is left."""
-    fits = pd.DataFrame(columns=["problem", "optimizer", "device", "schedule", "b_crit", "target_on", "target"])
-    told, = noise_sentences(noise_along(noise_rows(scales), fits).values())
-    assert f"the gradient noise scale {course}" in told
-
-
-def test_the_noise_scale_is_drawn_and_told(noisy: Noisy) -> None:
-    """An older run has no such part, and no such figure; figures where it is ∞ or missing: test_noise_scale.py."""
-    folder = noisy.folder
-    assert len(bench.load(folder).noise_scale) == 12
-    for kind in ("png", "svg"):
-        assert (folder / "figures" / f"01-digits-softmax-cpu-noise.{kind}").stat().st_size > 1000
-    text, page = ((folder / f"report.{kind}").read_text() for kind in ("md", "html"))
-    for report in (text, page):
-        assert "the gradient noise scale grows from 4.5 [4, 5] to ∞ [80, ∞] examples along the run" in report
-        assert "batch 32 with a constant rate, 900 steps, 6 starts, " in report
-    assert "Gradient noise scale along the run" in page and "plot-1-noise" in page
-    scaling = pd.read_csv(folder / "scaling.csv")
-    assert (scaling["b_simple_start"] == 4.5).all()
 
 
 @pytest.mark.parametrize(("tied", "said"), [(0, ""), (1, "or another, not told apart from it"),

@@ -49,7 +49,7 @@ def test_the_median_is_drawn_at_one_step_and_told_as_it_is(plots: tuple[Plot, Pl
             bars = line["error_y"]
             assert isinstance(bars, dict) and not np.any([bars["array"], bars["arrayminus"]])
     assert all("<br>0 s [0, 0]<br>" in words for line in _lines(plot.views["0-0"]) for words in line["text"])  # type: ignore[attr-defined]
-    assert "A target that the start meets already is drawn at the bottom." in plot.note
+    assert "The start, before any step, is drawn at the bottom." in plot.note
 
 
 def test_the_ecdf_begins_at_half_a_step_with_what_the_start_meets(plots: tuple[Plot, Plot]) -> None:
@@ -57,7 +57,7 @@ def test_the_ecdf_begins_at_half_a_step_with_what_the_start_meets(plots: tuple[P
     for line in _lines(plot.views["0-1"]):  # steps
         assert np.min(line["x"]) == 0.5  # type: ignore[arg-type]
         assert np.min(line["y"]) == pytest.approx(100 / 3)  # type: ignore[arg-type]  # one target of three, at once
-    assert "A target that the start meets already is drawn at the left end." in plot.note
+    assert "The start, before any step, is drawn at the left end." in plot.note
 
 
 def _cells(median: list[float], low: list[float], high: list[float]) -> pd.DataFrame:
